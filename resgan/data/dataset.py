@@ -1,0 +1,25 @@
+"""What every data set is: tensors in memory, and an error a user can act on."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message is one line that names the file or option and what is valid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set held in memory: images as uint8 (N, C, H, W), points in the plane as float32 (N, 2)."""
+
+    name: str  # what scores and pages call it
+    train: Tensor  # what D is shown
+    holdout: Tensor  # the same kind, never shown; may have no rows
+    reference: Tensor  # what Frechet distances are measured against
+    split: str  # what `reference` is, in words, for the score's card: "train", "all"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (C, H, W) for images, (2,) for points."""
+        return tuple(self.train.shape[1:])

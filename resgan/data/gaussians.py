@@ -1,0 +1,42 @@
+"""A grid of Gaussians in the plane, with known modes: the testbed of Lin et al. 2018 (PacGAN), scaled to [-1, 1]."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from resgan.data.dataset import DataError, Dataset
+from resgan.keys import keyed_generator
+
+SD_TO_SPACING = 0.025  # PacGAN: centres 2 apart, standard deviation 0.05
+
+
+def centres(modes: int) -> Tensor:
+    """The modes (modes, 2), on a square grid over [-1, 1]^2."""
+    side = math.isqrt(modes)
+    if side < 2 or side * side != modes:
+        raise DataError(f"data.modes={modes}: the grid is square; valid are 4, 9, 16, 25, ...")
+    line = torch.linspace(-1, 1, side)
+    return torch.cartesian_prod(line, line)
+
+
+def standard_deviation(modes: int) -> float:
+    return SD_TO_SPACING * 2 / (math.isqrt(modes) - 1)
+
+
+def draw(count: int, *, modes: int, generator: torch.Generator) -> Tensor:
+    """`count` points (count, 2) of the mixture."""
+    means = centres(modes)[torch.randint(modes, (count,), generator=generator)]
+    return means + standard_deviation(modes) * torch.randn(count, 2, generator=generator)
+
+
+def load_gaussians(
+    *,
+    modes: int,
+    size: int,  # points to train on; as many again are held out
+    seed: int,
+) -> Dataset:
+    train, holdout = (
+        draw(size, modes=modes, generator=keyed_generator(seed, "gaussians", split)) for split in ("train", "holdout")
+    )
+    return Dataset(name=f"gaussians{modes}", train=train, holdout=holdout, reference=train, split="train")

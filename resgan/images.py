@@ -1,0 +1,63 @@
+"""Images: [-1, 1] floats to uint8 and back, grids, and files."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] floats to uint8 by StyleGAN's rule, under which all 256 levels survive a round trip."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 to float32 in [-1, 1]."""
+    return images.to(torch.float32) / 127.5 - 1
+
+
+def grid(images: Tensor, *, columns: int | None = None, gap: int = 1) -> Tensor:
+    """uint8 images (N, C, H, W) as one picture (C, rows * (H + gap) + gap, columns * (W + gap) + gap)."""
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = images.new_full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128)
+    for k, image in enumerate(images):
+        top, left = gap + k // columns * (height + gap), gap + k % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet
+
+
+def scatter(points: Tensor, *, size: int = 256, limit: float = 1.25) -> Tensor:
+    """Points in the plane (N, 2) as a uint8 picture (1, size, size) of the square [-limit, limit]^2."""
+    pixels = ((points / limit + 1) / 2 * (size - 1)).round().long()
+    inside = ((pixels >= 0) & (pixels < size)).all(dim=1)
+    x, y = pixels[inside].unbind(1)
+    picture = torch.full((1, size, size), 255, dtype=torch.uint8)
+    picture[0, size - 1 - y, x] = 0
+    return picture
+
+
+def picture(samples: Tensor) -> Tensor:
+    """A batch of generator outputs as one uint8 picture: a grid of images, or a scatter of points."""
+    samples = samples.detach().float().cpu()
+    return scatter(samples) if samples.ndim == 2 else enlarge(grid(to_uint8(samples)))
+
+
+def enlarge(image: Tensor, *, least: int = 256) -> Tensor:
+    """Repeat pixels of (C, H, W) until the shorter side has `least`, so that small images can be looked at."""
+    times = max(1, math.ceil(least / min(image.shape[1:])))
+    return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """uint8 (C, H, W) to (H, W, 3), or (H, W) for one channel: what Pillow and W&B expect."""
+    return image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).numpy()
+
+
+def save_png(image: Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(to_array(image)).save(path, format="PNG")

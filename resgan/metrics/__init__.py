@@ -1,0 +1,1 @@
+"""The scores: pure functions on arrays."""

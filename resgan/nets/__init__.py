@@ -1,0 +1,1 @@
+"""The networks: plain PyTorch, no configuration, no training."""

@@ -1,0 +1,269 @@
+"""The options: one strict model for each variant, one line for each option. Defaults stand in conf/.
+
+Hydra composes conf/ and the command line; these models check the outcome before any data is read. What the data
+decides (image size, channels) is no option.
+"""
+
+import difflib
+import types
+import typing
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from resgan.runs import plain
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class OptionsError(ValueError):
+    """One line for each option that is not valid: its name, its value, and what is."""
+
+
+def option(meaning: str, **limits: Any) -> Any:
+    return Field(description=meaning, **limits)
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+# Networks.
+
+
+class Block(Options):
+    """What both networks, and all kinds of them, have: the switch and the block it stands in."""
+
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    block: Literal["preact", "postact"] = option("where norm and activation stand: He et al. 2016, He et al. 2015")
+    blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
+    norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation in every block")
+    spectral: bool = option("spectral normalisation of every layer")
+    join: Literal["sum", "scaled", "gated"] = option("x+F | F, (x+F)/sqrt 2 | F, or x+gF | gF with a learned g")
+    init: Literal["he", "glorot", "orthogonal", "zero_last"] = option("initialisation of the weights")
+
+
+class Adam(Options):
+    """How one network is trained."""
+
+    lr: float = option("learning rate of Adam", gt=0)
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
+    decay: Literal["none", "linear", "cosine"] = option("how the learning rate falls to 0 over the run")
+
+    @model_validator(mode="after")
+    def _betas_below_one(self) -> "Adam":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas: each is at least 0 and below 1")
+        return self
+
+
+class Generator(Block, Adam):
+    latent_dim: int = option("size of the latent", ge=1)
+    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
+    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+
+
+class Disc(Block, Adam):
+    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+
+
+class LabGenerator(Generator):
+    name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
+    width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
+
+
+class MlpGenerator(Generator):
+    name: Literal["mlp"] = option("lab (images) or mlp (points, or small images)")
+    width: Positive = option("features of every layer")
+
+
+class LabDisc(Disc):
+    name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
+    width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
+
+
+class MlpDisc(Disc):
+    name: Literal["mlp"] = option("lab (images) or mlp (points, or small images)")
+    width: Positive = option("features of every layer")
+
+
+# The game.
+
+
+class Loss(Options):
+    name: Literal["nonsaturating", "hinge", "wasserstein", "least_squares", "relativistic"] = option(
+        "the loss of G and D"
+    )
+    r1: NotNegative = option("weight gamma of R1, gamma/2 |grad D|^2 on real samples; 0 for none")
+    r1_interval: int = option("apply R1 every so many D steps, with as many times its weight", ge=1)
+    r2: NotNegative = option("weight gamma of R2, the same on fakes")
+    r2_interval: int = option("apply R2 every so many D steps", ge=1)
+    gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
+    gp_interval: int = option("apply the gradient penalty every so many D steps", ge=1)
+
+
+# Data.
+
+
+class Gaussians(Options):
+    name: Literal["gaussians"] = option("a grid of Gaussians in the plane, with exact scores")
+    modes: int = option("how many: a square number", ge=4)
+    size: int = option("points to train on", ge=2)
+
+
+class Shapes(Options):
+    name: Literal["shapes"] = option("1,200 coloured shapes of which half are trained on, with exact scores")
+    size: int = option("pixels: a multiple of 16", ge=16)
+    flip: Literal[False] = option("mirror pictures at random: not valid here, the scores know no mirror images")
+
+
+class Folder(Options):
+    name: Literal["folder"] = option("pictures in a directory, zip or tar, with or without subfolders")
+    path: str = option("the directory, zip or tar")
+    size: Positive | None = option("resize and crop to this many pixels; null: as they are, all of one square size")
+    channels: Literal[1, 3] = option("1 grey, 3 colour")
+    holdout: float = option("share of the pictures kept out of training", ge=0, lt=1)
+    flip: bool = option("mirror pictures at random")
+
+
+class Torchvision(Options):
+    name: Literal["cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"] = option(
+        "a set of torchvision"
+    )
+    root: str = option("the folder its files are in")
+    download: bool = option("fetch the files if they are not there")
+    flip: bool = option("mirror pictures at random")
+
+
+# How a run is scored, executed and logged.
+
+
+class Metrics(Options):
+    samples: int = option("samples to score, of the averaged generator", ge=2)
+    extractor: Literal["cifarnet", "inception", "none"] = option("features of the Frechet distance; none for none")
+    weights: str | None = option("the file of the weights of `inception`")
+
+
+class Trainer(Options):
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
+    precision: Literal["32-true", "bf16-mixed"] = option("bf16-mixed pays where the hardware has bfloat16")
+    threads: Positive | None = option("CPU threads of torch; null: all, or one where jobs run side by side")
+    channels_last: bool = option("memory format of images; the same function, faster")
+    data_on_device: bool = option("hold the data on the accelerator")
+    deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
+    progress: bool = option("show a progress bar")
+
+
+class Wandb(Options):
+    mode: Literal["auto", "online", "offline", "disabled"] = option("auto: online where a key is set, else offline")
+    project: str = option("where the run belongs")
+    entity: str | None = option("the user or team it belongs to; null: yours")
+    name: str | None = option("its name; null: the arm and the seed")
+    tags: list[str] = option("words to find it by")
+
+
+class TrainOptions(Options):
+    """All options of `python -m resgan.train`."""
+
+    seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
+    run_dir: str | None = option("the run directory; null: a new one with date and time under runs/")
+    total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
+    batch_size: int = option("images in a batch", ge=1)
+    score_kimg: NotNegative = option("score every so many thousand images; 0: only at the end")
+    sample_kimg: NotNegative = option("write a grid of samples every so many thousand images; 0: only at the end")
+    save_kimg: NotNegative = option("save a checkpoint every so many thousand images; 0: only at the end")
+    generator: Annotated[LabGenerator | MlpGenerator, Field(discriminator="name")]
+    disc: Annotated[LabDisc | MlpDisc, Field(discriminator="name")]
+    loss: Loss
+    data: Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
+    metrics: Metrics
+    trainer: Trainer
+    wandb: Wandb
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "TrainOptions":
+        points = self.data.name == "gaussians"
+        for network, given in (("generator", self.generator), ("disc", self.disc)):
+            if points and given.name != "mlp":
+                raise ValueError(f"{network}={given.name}: data=gaussians are points in the plane; valid is mlp")
+        if self.metrics.extractor == "inception" and self.metrics.weights is None:
+            raise ValueError("metrics.weights=null: metrics.extractor=inception needs the file of its weights")
+        return self
+
+
+class SampleOptions(Options):
+    """All options of `python -m resgan.sample`."""
+
+    ckpt: str = option("the checkpoint, e.g. runs/.../checkpoints/final.ckpt")
+    outdir: str = option("where the samples go; made if it is not there")
+    seeds: str = option("which samples: e.g. 0-63, or 1,5,8-12")
+    format: Literal["png", "grid", "npz", "zip"] = option("a file each, one picture, one array, or an archive of files")
+    averaged: bool = option("the averaged weights; false: the raw ones")
+    truncation: Annotated[float, Field(gt=0)] | None = option(
+        "cut the normal of the latents at +- this; null: not at all"
+    )
+    interpolate: int = option("so many steps from each seed to the next; 0: the seeds alone", ge=0)
+    columns: Positive | None = option("of the grid; null: about a square")
+    device: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
+
+
+# Checking.
+
+Model = TypeVar("Model", bound=Options)
+
+
+def check(model: type[Model], values: dict[str, Any]) -> Model:
+    """The values as a `model`. Raises OptionsError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise OptionsError("; ".join(dict.fromkeys(map(describe, error.errors())))) from None
+
+
+def describe(error: Any) -> str:
+    """One of pydantic's errors as `option=value: what is valid`."""
+    # The location of a variant holds its tag, and of a union the name of its type: neither is typed by a user.
+    steps = [step for step in error["loc"] if isinstance(step, str)]
+    variants = {"lab", "mlp", "gaussians", "shapes", "folder", *SETS}
+    name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in variants) and not _is_type(s))
+    if error["type"] == "value_error":
+        message = str(error["ctx"]["error"])
+        return f"{name}.{message}" if name else message
+    if error["type"] == "extra_forbidden":
+        return f"{name}: there is no such option here"
+    if error["type"] == "missing":
+        return f"{name}: is missing"
+    if error["type"] == "union_tag_invalid":
+        return f"{name}={error['ctx']['tag']}: valid are {error['ctx']['expected_tags']}"
+    return f"{name}={plain(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _is_type(step: str) -> bool:
+    return "[" in step or step in ("int", "float", "str", "constrained-int", "list")
+
+
+SETS = typing.get_args(Torchvision.model_fields["name"].annotation)
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known option most like a mistyped one."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def names(model: type[Options], prefix: str = "") -> dict[str, str]:
+    """Every option of a model, dotted, with its meaning: for --help and for the nearest right name."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        variants = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
+        for variant in variants:
+            found |= {k: v for k, v in names(variant, f"{prefix}{name}.").items() if k not in found}
+        if not variants:
+            found[prefix + name] = field.description or ""
+    return found
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)

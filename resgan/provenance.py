@@ -1,0 +1,45 @@
+"""What made a run: code, versions, machine, command."""
+
+import datetime
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from resgan import __version__
+
+
+def provenance(accelerator: str) -> dict[str, Any]:
+    """What made this run: one entry for each time it was started or continued."""
+    import torch
+
+    device = torch.cuda.get_device_name() if accelerator == "cuda" else platform.processor() or platform.machine()
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "resgan.train", *sys.argv[1:]]),
+        "resgan": __version__,
+        "git": git_state(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pytorch_lightning": version("pytorch-lightning"),
+        "device": f"{accelerator}: {device}",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """The commit of the checkout the package runs from, and whether it has uncommitted changes."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "dirty": bool(changes)}

@@ -1,0 +1,183 @@
+"""The run directory: the product of a run. What is in it, how it is written and read.
+
+config.yaml      the composed options        provenance.json  versions, git commit, device, command
+metrics.jsonl    one line per measurement    samples/         grids, fixed latents
+checkpoints/     last, best, final           result.json      written last: status, scores, counts, times
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BOOKKEEPING = (
+    "run_dir",
+    "wandb",
+    "trainer.threads",
+    "trainer.progress",
+    "hydra",
+)  # never part of what a run *is*
+
+
+class RunError(ValueError):
+    """A run directory that cannot be used; the message says which and why."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its state is saved. Carries the number of the signal."""
+
+
+class Run:
+    """One run directory. Nothing is created before `claim`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.provenance = path / "provenance.json"
+        self.metrics = path / "metrics.jsonl"
+        self.result = path / "result.json"
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+
+    def claim(self, config: dict[str, Any]) -> None:
+        """Make the directory this run's, or see that it is already. Refuses one that belongs to other options."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"run_dir={self.path}: is a file; give a directory, new or of the same run")
+        if self.config.exists():
+            found = differences(yaml.safe_load(self.config.read_text()) or {}, config)
+            if found:
+                raise RunError(
+                    f"run_dir={self.path}: belongs to another configuration: {'; '.join(found)}. "
+                    "Give another run_dir, or the options it was made with"
+                )
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
+        else:
+            write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process from writing here. The system lets go of the lock when the process ends, however."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        with open(self.path / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"run_dir={self.path}: another process is running it now") from error
+            yield
+
+    def append(self, line: dict[str, Any]) -> None:
+        """One measurement to metrics.jsonl."""
+        with open(self.metrics, "a") as file:
+            file.write(json.dumps(finite(line)) + "\n")
+
+    def measurements(self) -> list[dict[str, Any]]:
+        """All lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = []
+        for text in self.metrics.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return lines
+
+    def forget_after(self, images_seen: int) -> None:
+        """Drop measurements later than the checkpoint a run continues from: it will make them again."""
+        if self.metrics.exists():
+            kept = [line for line in self.measurements() if line["images_seen"] <= images_seen]
+            write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def record_session(self, session: dict[str, Any]) -> None:
+        """Add to provenance.json what ran here, this time."""
+        earlier = json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
+        write_atomically(self.provenance, json.dumps({"sessions": [*earlier, session]}, indent=2) + "\n")
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        write_atomically(self.result, json.dumps(finite(result), indent=2) + "\n")
+
+    def read_result(self) -> dict[str, Any] | None:
+        if not self.result.exists():
+            return None
+        try:
+            return json.loads(self.result.read_text())
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
+    with open(unfinished, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def finite(value: Any) -> Any:
+    """NaN and infinity have no place in JSON; they are written as null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"generator": {"residual": True}} as {"generator.residual": True}."""
+    found = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def is_bookkeeping(key: str) -> bool:
+    return any(key == name or key.startswith(name + ".") for name in BOOKKEEPING)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What two configurations differ in, one text each; bookkeeping does not count."""
+    old, new = flat(old), flat(new)
+    keys = [key for key in [*old, *(key for key in new if key not in old)] if not is_bookkeeping(key)]
+    return [
+        f"{key} was {plain(old.get(key))}, is {plain(new.get(key))}" for key in keys if old.get(key) != new.get(key)
+    ]
+
+
+def plain(value: Any) -> str:
+    """As one would type it on the command line."""
+    return json.dumps(value) if isinstance(value, bool | list | type(None)) else str(value)
+
+
+def arm_name(overrides: list[str]) -> str:
+    """Every override but the seed and bookkeeping, sorted, in letters that every file system takes.
+
+    ["seed=3", "generator.residual=true", "disc.residual=false"] -> "disc.residual-false_generator.residual-true".
+    Names that lose something in this, or grow too long, end with a hash of the whole.
+    """
+    kept = sorted(o.lstrip("+~") for o in overrides if not _is_bookkeeping_override(o))
+    whole = "_".join(override.replace("=", "-") for override in kept) or "default"
+    name = re.sub(r"[^A-Za-z0-9._-]", "", whole)
+    if name == whole and len(name) <= 120:
+        return name
+    return f"{name[:100]}_{hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()}"
+
+
+def _is_bookkeeping_override(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0]
+    return key in ("seed", "study") or is_bookkeeping(key)

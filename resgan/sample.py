@@ -1,0 +1,119 @@
+"""Sample a checkpoint: `python -m resgan.sample ckpt=PATH seeds=0-63 outdir=DIR`."""
+
+import io
+import itertools
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resgan.command import Command, Job, find_accelerator, run_command
+from resgan.options import OptionsError, SampleOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COMMAND = Command(
+    name="sample",
+    options=SampleOptions,
+    about="""Sample images from a checkpoint; the file is all it needs.
+Image i depends on its seed only, whichever others are asked for beside it.""",
+    examples="""  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples format=grid columns=8
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-9999 outdir=samples format=npz
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=3,7,11 outdir=walk format=grid interpolate=8""",
+)
+MOST_SEEDS = 10_000_000
+
+
+def main() -> None:
+    run_command(COMMAND, sample)
+
+
+def sample(options: SampleOptions, job: Job) -> None:
+    seeds = parse_seeds(options.seeds)
+    outdir = Path(options.outdir)
+    if outdir.exists() and not outdir.is_dir():
+        raise OptionsError(f"outdir={outdir}: is a file; give a directory")
+
+    from resgan.build import load_gan
+
+    gan = load_gan(options.ckpt, device=find_accelerator("device", options.device))
+    z = gan.latents(seeds, truncation=options.truncation)
+    names = [f"seed{seed:04d}" for seed in seeds]
+    if options.interpolate:
+        z, names = walk(z, names, steps=options.interpolate)
+    samples = gan.generate(z, averaged=options.averaged)
+    columns = options.columns or (options.interpolate if options.interpolate else None)
+    print(save(samples, names, outdir, form=options.format, columns=columns))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0,2,5-7" -> [0, 2, 5, 6, 7]. Raises OptionsError."""
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last or last - first + len(seeds) >= MOST_SEEDS or last >= 2**63:
+            raise OptionsError(f"seeds={text}: expected numbers and ranges, e.g. 0-63 or 1,5,8-12")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def walk(z: "Tensor", names: list[str], *, steps: int) -> tuple["Tensor", list[str]]:
+    """Latents on the great circles from each seed to the next, and their names; the last seed ends the walk."""
+    import torch
+
+    from resgan.sampling import slerp
+
+    legs = [slerp(a, b, steps=steps) for a, b in itertools.pairwise(z)]
+    between = [f"{a}-{b[4:]}-{k:03d}" for a, b in itertools.pairwise(names) for k in range(steps)]
+    return torch.cat([*legs, z[-1:]]), [*between, names[-1]]
+
+
+def save(samples: "Tensor", names: list[str], outdir: Path, *, form: str, columns: int | None) -> str:
+    """Write the samples, and say where."""
+    import numpy as np
+
+    from resgan import images
+
+    outdir.mkdir(parents=True, exist_ok=True)
+    points = samples.ndim == 2
+    if form == "grid":
+        path = outdir / "grid.png"
+        sheet = (
+            images.scatter(samples)
+            if points
+            else images.enlarge(images.grid(images.to_uint8(samples), columns=columns))
+        )
+        images.save_png(sheet, path)
+    elif form == "npz" or points:
+        path = outdir / "samples.npz"
+        array = samples.numpy() if points else images.to_uint8(samples).permute(0, 2, 3, 1).numpy()
+        np.savez_compressed(path, samples=array, names=np.array(names))
+    elif form == "zip":
+        path = outdir / "samples.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in pngs(samples, names):
+                archive.writestr(f"{name}.png", data)
+    else:
+        path = outdir
+        for name, data in pngs(samples, names):
+            (outdir / f"{name}.png").write_bytes(data)
+    return f"{len(samples)} samples in {path}"
+
+
+def pngs(samples: "Tensor", names: list[str]) -> Iterator[tuple[str, bytes]]:
+    from PIL import Image
+
+    from resgan import images
+
+    for name, image in zip(names, images.to_uint8(samples), strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(images.to_array(image)).save(buffer, format="PNG")
+        yield name, buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()

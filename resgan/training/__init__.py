@@ -1,0 +1,1 @@
+"""How a GAN is trained: losses, penalties, averaging, randomness, checkpoints, and the Lightning module."""

@@ -1,0 +1,239 @@
+"""What is written down while a GAN trains, and when: scores, grids, checkpoints, losses, the progress bar."""
+
+import copy
+import math
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from resgan import images, sampling
+from resgan.keys import keyed_generator
+from resgan.metrics.scorer import Scorer
+from resgan.runs import Run, Stopped
+from resgan.training import checkpoints
+from resgan.training.gan import GAN
+from resgan.training.penalties import gradient
+from resgan.training.tracking import Tracker
+
+LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
+GRID = 64  # samples in a grid
+
+
+class Diverged(Exception):
+    """A loss is no longer a finite number. Carries images_seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When things are done, in images; 0 is never. The end of the run is always scored, shown and saved."""
+
+    score: int
+    sample: int
+    save: int
+    total: int
+
+    def due(self, every: int, *, before: int, now: int) -> bool:
+        """Has a multiple of `every` been reached since `before`?"""
+        return now >= self.total or (bool(every) and before // every < now // every)
+
+
+class Recorder(pl.Callback):
+    """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
+
+    def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
+                 spec: dict[str, Any], reference: Tensor, seconds: float) -> None:  # fmt: skip
+        self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
+        self.spec = spec  # what load_gan needs
+        self.reference = reference  # real samples as D sees them, for the figures at step 0
+        self.scored = {m["images_seen"]: m["scores"] for m in run.measurements() if m["kind"] == "scores"}
+        self.seconds_before, self.started = seconds, time.monotonic()
+        self.signal: int | None = None
+
+    # Lightning's hooks.
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+        self._handlers = {n: signal.signal(n, self._on_signal) for n in stop_signals()}
+        if self.gan.images_seen == 0:
+            self.record_start()
+        # A run that was stopped while it wrote things down does now what it had left to do.
+        self.write_down(before=self.gan.images_seen - self.gan.batch_size)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        before = self.gan.images_seen - self.gan.batch_size
+        if self.gan.images_seen // self.gan.batch_size % LOSS_EVERY == 0:
+            self.record_losses()
+        self.write_down(before=before)
+        self.stop_if_asked()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for number, handler in getattr(self, "_handlers", {}).items():
+            signal.signal(number, handler)
+
+    # What is due.
+
+    def write_down(self, *, before: int) -> None:
+        now, schedule = self.gan.images_seen, self.schedule
+        if schedule.due(schedule.sample, before=before, now=now):
+            self.record_samples()
+        if schedule.due(schedule.score, before=before, now=now) and now not in self.scored:
+            self.record_scores()
+        if now and schedule.due(schedule.save, before=before, now=now):
+            self.save()
+
+    def record_start(self) -> None:
+        """The spread of D's logits and the size of its input gradient before training: what a penalty weight meets."""
+        disc = copy.deepcopy(self.gan.disc)  # running statistics must not see these samples twice
+        real = self.reference.to(self.gan.device).requires_grad_()
+        logits = disc(real)
+        figures = {
+            "logit_spread": float(logits.detach().std()),
+            "input_gradient": float(gradient(real, logits).detach().flatten(1).norm(dim=1).mean()),
+        }
+        self.run.append({"images_seen": 0, "kind": "start", **figures})
+        self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})
+
+    def record_losses(self) -> None:
+        losses = self.read_losses()
+        self.run.append({"images_seen": self.gan.images_seen, "kind": "losses", **losses})
+        self.tracker.log({f"train/{k}": v for k, v in losses.items()}, images_seen=self.gan.images_seen)
+
+    def read_losses(self) -> dict[str, float]:
+        losses = {name: float(value) for name, value in self.gan.losses.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise Diverged(self.gan.images_seen)
+        return losses
+
+    def record_samples(self) -> None:
+        z = sampling.latents(range(GRID), dim=self.gan.latent_dim)
+        picture = images.picture(sampling.generate(self.gan.generator_ema, z))
+        images.save_png(picture, self.run.samples / f"{self.gan.images_seen:09d}.png")
+        self.tracker.log_picture("samples", picture, images_seen=self.gan.images_seen)
+
+    def record_scores(self) -> None:
+        now = self.gan.images_seen
+        self.read_losses()  # a diverged state is not scored
+        generator = keyed_generator(self.gan.seed, "scores")  # the same latents at every measurement
+        z = torch.randn(self.scorer.samples, self.gan.latent_dim, generator=generator)
+        samples = sampling.generate(self.gan.generator_ema, z, between=self.stop_if_asked)
+        scores = self.scorer.measure(samples)
+        self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
+        self.tracker.log(scores, images_seen=now)
+        self.scored[now] = scores
+        if now and self.is_best(now):
+            checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
+
+    def is_best(self, now: int) -> bool:
+        primary = self.scorer.primary
+        earlier = [s[primary] for n, s in self.scored.items() if n < now and s.get(primary) is not None]
+        value = self.scored[now].get(primary)
+        return value is not None and value < min(earlier, default=math.inf)
+
+    def save(self) -> None:
+        self.read_losses()  # a diverged state is not saved
+        try:
+            checkpoints.save_last(self.run.checkpoints, self.state())
+            if self.gan.images_seen >= self.schedule.total:
+                checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
+        except OSError as error:
+            if self.gan.images_seen >= self.schedule.total:
+                raise
+            print(f"resgan: no checkpoint was saved ({error}); training goes on", file=sys.stderr)
+
+    # Stopping.
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt  # Ctrl-C a second time: at once
+        self.signal = number  # only noted here: what a handler may do safely is little
+
+    def stop_if_asked(self) -> None:
+        if self.signal is not None:
+            self.save()
+            raise Stopped(self.signal)
+
+    # What a checkpoint and a result hold.
+
+    def seconds(self) -> float:
+        """Of training so far, over all the times the run was continued."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "spec": self.spec,
+            "seconds": self.seconds(),
+            "wandb_id": self.tracker.run_id,
+            **self.gan.training_state(),
+        }
+
+
+class ProgressBar(pl.Callback):
+    """A bar with images per second and the losses; where no terminal watches, a line every tenth of the run."""
+
+    def __init__(self, *, show: bool) -> None:
+        self.show = show
+        self.bar: tqdm | None = None
+        self.terminal = sys.stderr.isatty()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        gan = self._gan(pl_module)
+        if not self.show:
+            return
+        self.started = (time.monotonic(), gan.images_seen)
+        self.bar = tqdm(total=gan.total_images, initial=gan.images_seen, unit="img", unit_scale=True,
+                        dynamic_ncols=True, disable=not self.terminal, mininterval=0.5)  # fmt: skip
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.bar is None:
+            return
+        gan = self._gan(pl_module)
+        step = gan.images_seen // gan.batch_size
+        if self.terminal:
+            self.bar.update(gan.batch_size)
+            if step % LOSS_EVERY == 0:
+                self.bar.set_postfix_str(self._losses(gan), refresh=False)
+        elif 10 * gan.images_seen // gan.total_images > 10 * (gan.images_seen - gan.batch_size) // gan.total_images:
+            seconds, start = time.monotonic() - self.started[0], self.started[1]
+            speed = (gan.images_seen - start) / max(seconds, 1e-9)
+            print(
+                f"{gan.images_seen / 1000:8.1f} of {gan.total_images / 1000:.1f} kimg  {speed:7.0f} img/s  "
+                f"{self._losses(gan)}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    @staticmethod
+    def _losses(gan: GAN) -> str:
+        return "  ".join(f"{name} {float(value):.3f}" for name, value in gan.losses.items() if name.startswith("loss"))
+
+    @staticmethod
+    def _gan(module: pl.LightningModule) -> GAN:
+        assert isinstance(module, GAN)
+        return module
+
+
+def stop_signals() -> list[int]:
+    """SIGTERM, Ctrl-C, and what SLURM sends before it takes a job's machine away."""
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]

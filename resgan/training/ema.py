@@ -1,0 +1,30 @@
+"""The averaged generator: an exponential moving average of the weights, whose half-life is counted in images."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+def averaged(net: nn.Module) -> nn.Module:
+    """A copy of the network to hold the average: in eval mode, and never trained."""
+    return copy.deepcopy(net).eval().requires_grad_(False)
+
+
+def decay(*, images: int, halflife: float, images_seen: int, ramp: float) -> float:
+    """How much of the old average stays after a step of `images` images.
+
+    The half-life grows with the run, up to ramp * images_seen, so that a short run does not average its start
+    (Karras et al. 2020b, where ramp = 0.05).
+    """
+    halflife = min(halflife, ramp * images_seen) if ramp else halflife
+    return 0.5 ** (images / max(halflife, 1e-8))
+
+
+@torch.no_grad()
+def update(average: nn.Module, net: nn.Module, *, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * net; buffers (running statistics) are copied."""
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(net.parameters()), None)
+    for held, current in zip(average.buffers(), net.buffers(), strict=True):
+        held.copy_(current)

@@ -1,0 +1,109 @@
+"""Weights & Biases, on by default and never in the way: no prompt, and no server is no reason to stop."""
+
+import netrc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from torch import Tensor
+
+from resgan.images import to_array
+
+SECONDS_TO_CONNECT = 20
+
+
+class Tracker:
+    """One W&B run; with mode "disabled", nothing at all. Every line goes by `images_seen`, never by a step of W&B."""
+
+    def __init__(
+        self,
+        *,
+        mode: Any,  # "auto", "online", "offline" or "disabled"
+        directory: Path,  # the run directory; W&B keeps its own folder in it
+        run_id: str | None,  # of the W&B run to continue
+        config: dict[str, Any],
+        project: str,
+        entity: str | None,
+        name: str | None,
+        group: str | None,
+        tags: list[str],
+    ) -> None:
+        self.run: Any = None
+        mode = resolve_mode(mode)
+        if mode == "disabled":
+            return
+        arguments = {"dir": str(directory), "config": config, "name": name, "group": group, "tags": tags}
+        if "WANDB_SWEEP_ID" not in os.environ:  # an agent of a sweep has set all of these itself
+            arguments |= {"project": project, "entity": entity}
+            if run_id is not None and mode == "online":
+                arguments |= {"id": run_id, "resume": "allow"}
+        self.run = start(mode, arguments)
+        self.run.define_metric("images_seen", hidden=True)
+        self.run.define_metric("*", step_metric="images_seen")
+
+    @property
+    def run_id(self) -> str | None:
+        return self.run.id if self.run else None
+
+    def log(self, values: dict[str, Any], *, images_seen: int) -> None:
+        if self.run:
+            self.run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
+
+    def log_picture(self, name: str, picture: Tensor, *, images_seen: int) -> None:
+        if self.run:
+            import wandb
+
+            image = wandb.Image(to_array(picture), caption=f"{images_seen} images seen")
+            self.run.log({name: image, "images_seen": images_seen})
+
+    def summarise(self, values: dict[str, Any]) -> None:
+        if self.run:
+            self.run.summary.update(values)
+
+    def finish(self, exit_code: int) -> None:
+        if self.run:
+            self.run.finish(exit_code=exit_code)
+            self.run = None
+
+
+def resolve_mode(mode: str) -> str:
+    """ "auto" is what WANDB_MODE says; else online where there is a key, and offline where there is none."""
+    if mode != "auto":
+        return mode
+    said = os.environ.get("WANDB_MODE")
+    if said:
+        return {"dryrun": "offline", "run": "online"}.get(said, said)
+    return "online" if has_key() else "offline"
+
+
+def has_key() -> bool:
+    """Is there a key where W&B would look for one? W&B itself would ask the user."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def start(mode: Any, arguments: dict[str, Any]) -> Any:
+    """Begin a W&B run; what cannot be reached becomes an offline run, with one line to say so."""
+    import wandb
+    from wandb.errors import Error, UsageError
+
+    settings = wandb.Settings(
+        init_timeout=SECONDS_TO_CONNECT, login_timeout=1, silent=True, console="off", x_disable_stats=True
+    )
+    try:
+        if mode == "online" and not has_key():
+            raise UsageError("no API key is configured")
+        return wandb.init(mode=mode, settings=settings, **arguments)
+    except (Error, OSError) as error:
+        if mode == "offline":
+            raise
+        print(f"resgan: W&B is not reachable ({str(error).splitlines()[0]}); logging offline", file=sys.stderr)
+        arguments = {key: value for key, value in arguments.items() if key not in ("id", "resume")}
+        return wandb.init(mode="offline", settings=settings, **arguments)

@@ -1,0 +1,70 @@
+"""Small things that many tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; more threads only wait for each other
+os.environ["WANDB_MODE"] = "disabled"
+
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+# A run of a second: tiny networks on points in the plane, only exact scores.
+TINY = [
+    "data=gaussians",
+    "data.size=500",
+    "generator.width=16",
+    "disc.width=16",
+    "generator.blocks=1",
+    "disc.blocks=1",
+    "generator.latent_dim=4",
+    "metrics=exact",
+    "metrics.samples=500",
+    "batch_size=50",
+    "score_kimg=1",
+    "sample_kimg=0",
+    "save_kimg=1",
+    "total_kimg=3",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "loss.r1_interval=2",
+]
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    return list(TINY)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `python -m resgan.<command> arguments...` in an empty directory, as a user would."""
+
+    def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", f"resgan.{name}", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def options_of(*overrides: str, config: str = "train") -> dict:
+    """What Hydra composes from conf/ and overrides, as plain data."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    conf = Path(__file__).resolve().parent.parent / "conf"
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return OmegaConf.to_container(compose(config, list(overrides)), resolve=True)

@@ -1,0 +1,135 @@
+"""Layers and whole networks: shapes, mirrors, scales."""
+
+import math
+
+import pytest
+import torch
+
+from resgan.nets import layers
+from resgan.nets.blocks import Block
+from resgan.nets.discriminator import LabDiscriminator
+from resgan.nets.generator import LabGenerator
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
+from resgan.nets.stages import sizes, widths_of
+
+OPTIONS = {"residual": True, "block": "preact", "blocks": 1, "norm": "none", "spectral": False, "join": "sum",
+           "init": "he", "seed": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(16, [4, 8, 16]), (32, [4, 8, 16, 32]), (28, [7, 14, 28]), (48, [6, 12, 24, 48]), (5, [5])]
+)
+def test_resolutions(size, expected):
+    assert sizes(size) == expected
+
+
+@pytest.mark.parametrize("size", [5, 16, 28, 48])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shapes(size, channels):
+    shape = (channels, size, size)
+    generator = LabGenerator(shape=shape, latent_dim=7, width=8, **OPTIONS)
+    disc = LabDiscriminator(shape=shape, width=8, **OPTIONS)
+    images = generator(torch.randn(2, 7))
+    assert images.shape == (2, *shape)
+    assert disc(images).shape == (2,)
+
+
+def test_the_networks_mirror_each_other():
+    """One width per stage: each network has the same blocks at the same resolutions, in opposite order."""
+    widths = [24, 16, 8]
+    generator = LabGenerator(shape=(3, 16, 16), latent_dim=7, width=widths, **OPTIONS)
+    disc = LabDiscriminator(shape=(3, 16, 16), width=widths, **OPTIONS)
+    of = [[b.layer1.weight.shape for b in net.modules() if isinstance(b, Block)] for net in (generator, disc)]
+    assert of[0] == of[1][::-1]
+    assert [shape[0] for shape in of[0]] == widths
+    assert disc(generator(torch.randn(2, 7))).shape == (2,)
+
+
+def test_one_width_needs_no_transition():
+    generator = LabGenerator(shape=(3, 16, 16), latent_dim=7, width=8, **OPTIONS)
+    assert not any("to_width" in name for name, _ in generator.named_parameters())
+
+
+def test_a_wrong_number_of_widths():
+    with pytest.raises(ValueError, match=r"width=\[8, 8\].*3 stages"):
+        widths_of([8, 8], 3)
+
+
+def test_parameter_counts_by_hand():
+    """width 8, 1 block a stage, 16 x 16 RGB, latent 7; a 3 x 3 convolution has 9 ab + b parameters."""
+    conv, stages = 9 * 8 * 8 + 8, 3
+    generator = LabGenerator(shape=(3, 16, 16), latent_dim=7, width=8, **OPTIONS)
+    disc = LabDiscriminator(shape=(3, 16, 16), width=8, **OPTIONS)
+    counts = [sum(p.numel() for p in net.parameters()) for net in (generator, disc)]
+    assert counts[0] == (7 + 1) * 128 + stages * 2 * conv + (9 * 8 * 3 + 3)
+    assert counts[1] == (9 * 3 * 8 + 8) + stages * 2 * conv + (128 + 1)
+
+
+def test_up_and_down_sampling():
+    x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    up = layers.upsample(x)
+    assert torch.equal(up[0, 0, :2], torch.tensor([[1.0, 1.0, 2.0, 2.0]] * 2))
+    assert torch.equal(layers.downsample(up), x)
+    assert layers.downsample(x).item() == 2.5
+
+
+def test_pixel_norm_by_hand():
+    x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+    expected = x / math.sqrt((9 + 16) / 2)
+    torch.testing.assert_close(layers.PixelNorm()(x), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "layer"])
+@pytest.mark.parametrize("shape", [(64, 16, 5, 5), (256, 16)])
+def test_norms_give_zero_mean_and_unit_variance_over_what_they_pool(norm, shape):
+    x = 3 + 2 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    y = layers.NORMS[norm](16)(x)
+    pooled = {"batch": y.transpose(0, 1).flatten(1), "group": y.reshape(shape[0] * 8, -1), "layer": y.flatten(1)}[norm]
+    # eps = 1e-5 beside a variance of about 4 moves the result by 1e-6; groups of two features can be close together.
+    torch.testing.assert_close(pooled.mean(1), torch.zeros(len(pooled)), atol=1e-4, rtol=0)
+    if not (norm == "group" and len(shape) == 2):
+        torch.testing.assert_close(pooled.var(1, unbiased=False), torch.ones(len(pooled)), atol=1e-3, rtol=0)
+
+
+def test_he_initialisation_keeps_the_scale():
+    """A plain stack of 20 layers: He's variance keeps the mean square of the signal, within the noise of its width."""
+    x = torch.randn(256, 512, generator=torch.Generator().manual_seed(1))
+    start = x.square().mean()
+    for k in range(20):
+        weight = torch.empty(512, 512)
+        layers.draw(weight, torch.Generator().manual_seed(k), scheme="he")
+        x = layers.activation(x) @ weight.T
+    # Each layer multiplies by 1 +- sqrt(2 / 512) or so; 20 of them: 1 +- 0.3.
+    assert 0.4 < x.square().mean() / start < 2.5
+
+
+def test_initialisations_have_the_variance_they_name():
+    shape, fan_in, fan_out = (64, 32, 3, 3), 32 * 9, 64 * 9
+    gain = 2 / (1 + 0.2**2)
+    for scheme, variance in (("he", gain / fan_in), ("glorot", 2 / (fan_in + fan_out))):
+        weight = torch.empty(shape)
+        layers.draw(weight, torch.Generator().manual_seed(0), scheme=scheme)
+        # 18,432 numbers: the variance is known to sqrt(2 / 18432) = 1 %; four of these.
+        assert abs(weight.var() / variance - 1) < 0.042
+    rows = torch.empty(64, 288)
+    layers.draw(rows, torch.Generator().manual_seed(0), scheme="orthogonal")
+    torch.testing.assert_close(rows @ rows.T, gain * torch.eye(64), atol=1e-5, rtol=0)
+
+
+def test_spectral_norm_bounds_every_layer():
+    disc = LabDiscriminator(shape=(3, 16, 16), width=8, **(OPTIONS | {"spectral": True}))
+    for _ in range(30):
+        disc(torch.randn(2, 3, 16, 16))  # each pass is a step of the power iteration
+    weights = [m.weight for m in disc.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(weights) == 8
+    for weight in weights:
+        assert abs(torch.linalg.matrix_norm(weight.detach().flatten(1), ord=2) - 1) < 0.01
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+def test_mlp_networks(shape):
+    generator = MlpGenerator(shape=shape, latent_dim=3, width=8, **OPTIONS)
+    disc = MlpDiscriminator(shape=shape, width=8, **OPTIONS)
+    samples = generator(torch.randn(5, 3))
+    assert samples.shape == (5, *shape)
+    assert disc(samples).shape == (5,)
