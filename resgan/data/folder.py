@@ -1,0 +1,383 @@
+"""Pictures of one's own: a folder, a zip or a tar of them, decoded once into one uint8 tensor."""
+
+import lzma
+import os
+import posixpath
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from tqdm import tqdm
+
+from resgan.data.dataset import DataError, Dataset
+from resgan.keys import keyed_generator
+
+Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and what reads the encoded picture
+Size = tuple[int, int]  # width, height
+
+SOURCES = "a folder of pictures, a .zip, or a .tar of any compression"
+# Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
+NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+CHUNK = 8  # pictures a thread takes at a time: enough to hide its bookkeeping, few to hold encoded in memory
+
+
+def load_folder(
+    path: str | Path,
+    *,
+    size: int | None,  # pixels; None: the pictures are square and of one size already
+    channels: int,  # 1 (grey) or 3 (RGB)
+    holdout: float,  # share of the pictures kept out of training, in [0, 1)
+    seed: int,  # of the draw of those pictures
+    progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
+    memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of what is free
+) -> Dataset:
+    """The pictures under `path`, whose subfolders have no meaning, as uint8 (N, channels, H, W).
+
+    Hidden files, links inside archives, and names without the ending of a picture format are passed over.
+    Pictures stand in the order of their names, the held-out ones apart; which ones those are depends on
+    the seed and the list of names alone.
+
+    - Orientation: as the EXIF tag says. Animations: the first frame.
+    - Size: the shorter side resized by Pillow's LANCZOS, in one step from the full picture, and the middle of
+      the longer side kept. Never enlarged.
+    - Transparency: laid on white. Palettes: looked up. Grey of 16 bits and more: the high byte of 16.
+    - CMYK and the like: Pillow's own conversion, without colour profiles. RGB to grey: ITU-R 601 luma.
+
+    DataError: nothing usable at `path`, a picture that cannot be decoded or is too small, sizes that differ
+    where `size` is None, options out of range.
+    """
+    path = Path(path).expanduser()
+    check_options(size=size, channels=channels, holdout=holdout)
+    names, files = open_source(path)
+    held = count_held_out(len(names), path=path, holdout=holdout)
+    order = shuffle_out(names, held=held, seed=seed)
+    side = size or first_side(files())
+    shape = (len(names), channels, side, side)
+    images = allocate(shape, limit=free_memory() // 2 if memory_limit is None else memory_limit)
+    rows = {name: row for row, name in enumerate(order)}
+    off = None if progress else True  # tqdm's None: off unless stderr is a terminal
+    bar = tqdm(total=len(names), desc=path.name, unit=" pictures", delay=1, disable=off)
+    sizes, broken = decode_all(files(), images, rows=rows, resize=size is not None, bar=bar)
+    check_decoded(broken, path=path)
+    check_sizes(sizes, size=size)
+    train, kept = images[: len(names) - held], images[len(names) - held :]
+    return Dataset(name=source_name(path), train=train, holdout=kept, reference=train, split="train")
+
+
+def check_options(*, size: int | None, channels: int, holdout: float) -> None:
+    if size is not None and size < 1:
+        raise DataError(f"data.size={size}: valid are 1 and more pixels, or null for pictures as they are")
+    if channels not in (1, 3):
+        raise DataError(f"data.channels={channels}: valid are 1 (grey) and 3 (RGB)")
+    if not 0 <= holdout < 1:
+        raise DataError(f"data.holdout={holdout}: valid are shares from 0 up to, not including, 1")
+
+
+def source_name(path: Path) -> str:
+    """The folder's name, or the archive's without .zip, .tar.xz and the like."""
+    path = Path(os.path.abspath(path))  # so that "." has a name
+    return path.name if path.is_dir() else path.stem.removesuffix(".tar")
+
+
+# Where pictures come from. Each source is a sorted list of names, and a function that starts one pass over
+# (name, reader) in whatever order is cheap.
+
+
+def open_source(path: Path) -> tuple[list[str], Callable[[], Files]]:
+    if not path.exists():
+        raise DataError(f"data.path={path}: not there; valid is {SOURCES}")
+    try:
+        source = open_folder if path.is_dir() else open_tar if is_tar(path) else open_zip
+        names, files = source(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        reason = one_line(error)
+        raise DataError(f"data.path={path}: cannot be read ({reason}); valid is {SOURCES}") from error
+    if not names:
+        raise DataError(f"data.path={path}: no pictures inside; valid are names such as *.png, *.jpg, *.webp")
+    if len(names) < 2:
+        raise DataError(f"data.path={path}: only one picture inside ({names[0]}); at least 2 are needed")
+    return names, files
+
+
+def open_folder(path: Path) -> tuple[list[str], Callable[[], Files]]:
+    readers = {}
+    for folder, folders, files in os.walk(path, followlinks=True, onerror=raise_error):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(folder).relative_to(path).as_posix()
+        for name in filter(is_picture, files):
+            readers[picture_name(f"{below}/{name}")] = partial(read_file, os.path.join(folder, name))
+    return sorted(readers), readers.items
+
+
+def open_zip(path: Path) -> tuple[list[str], Callable[[], Files]]:
+    if not zipfile.is_zipfile(path):
+        raise zipfile.BadZipFile("neither a folder nor an archive, or an archive that was cut short")
+    archive = zipfile.ZipFile(path)  # stays open as long as its readers; threads may share it
+    infos = (info for info in archive.infolist() if is_picture(info.filename))
+    readers = {picture_name(info.filename): partial(archive.read, info) for info in infos}
+    return sorted(readers), readers.items
+
+
+def open_tar(path: Path) -> tuple[list[str], Callable[[], Files]]:
+    """Two passes from front to back, for the names and for the pictures: a compressed tar cannot seek."""
+    members = (member for _, member in walk_tar(path) if member.isfile() and is_picture(member.name))
+    offsets = {picture_name(member.name): member.offset for member in members}  # the last of a name counts
+    return sorted(offsets), partial(read_tar, path, offsets)
+
+
+def read_tar(path: Path, offsets: dict[str, int]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    for tar, member in walk_tar(path):
+        name = picture_name(member.name)
+        if offsets.get(name) == member.offset and (file := tar.extractfile(member)):
+            yield name, partial(bytes, file.read())  # read now: there is no way back
+
+
+def walk_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                yield tar, member
+            check_end(tar)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        reason = one_line(error)
+        raise DataError(f"data.path={path}: damaged or cut short ({reason}); copy it again") from error
+
+
+def check_end(tar: tarfile.TarFile) -> None:
+    """A tar ends with blocks of zeros. Python also stops, in silence, at half a header or a damaged one."""
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end mark")
+
+
+def is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error):  # cut short before the first header was complete
+        return False
+
+
+@cache
+def picture_endings() -> dict[str, str]:
+    """Of every format Pillow can decode: {".png": "PNG", ...}."""
+    endings = Image.registered_extensions()
+    return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_PICTURES}
+
+
+def is_picture(name: str) -> bool:
+    hidden = "/." in "/" + picture_name(name)
+    return not hidden and posixpath.splitext(name)[1].lower() in picture_endings()
+
+
+def picture_name(name: str) -> str:
+    """Without a leading ./, which some archives have."""
+    return posixpath.normpath(name)
+
+
+def read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def raise_error(error: OSError) -> None:
+    raise error
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# Who is held out.
+
+
+def count_held_out(count: int, *, path: Path, holdout: float) -> int:
+    held = max(1, round(holdout * count)) if holdout else 0
+    if held >= count:
+        raise DataError(
+            f"data.holdout={holdout}: leaves none of the {count} pictures in {path} for training; "
+            f"valid are shares below {(count - 0.5) / count:.6g}"
+        )
+    return held
+
+
+def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
+    """The same names with `held` of them, drawn from `seed`, moved to the end; both parts stay sorted."""
+    order = torch.randperm(len(names), generator=keyed_generator(seed, "folder"))
+    drawn = set(order[:held].tolist())
+    return [names[k] for k in sorted(range(len(names)), key=lambda k: (k in drawn, k))]
+
+
+# From files to the tensor.
+
+
+def free_memory() -> int:
+    """In bytes; all there is where the system does not say what is free."""
+    known = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in known:
+        return 2**63  # Windows: leave it to its own swapping
+    pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in known else "SC_PHYS_PAGES"
+    return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def allocate(shape: tuple[int, ...], *, limit: int) -> Tensor:
+    """uint8, in memory up to `limit` bytes, else in a mapped temporary file whose name is gone at once."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if count <= limit:
+        return torch.empty(shape, dtype=torch.uint8)
+    with tempfile.NamedTemporaryFile(prefix="resgan-") as file:
+        try:
+            reserve(file.fileno(), count)
+        except OSError as error:
+            raise DataError(
+                f"data.size={shape[-1]}: the pictures take {count / 2**30:.1f} GiB, more than memory and "
+                f"{tempfile.gettempdir()} hold ({error.strerror}); choose a smaller size, or set TMPDIR"
+            ) from error
+        return torch.from_file(file.name, shared=True, size=count, dtype=torch.uint8).view(shape)
+
+
+def reserve(file: int, count: int) -> None:
+    """Room on the disk, now: writing to a mapped file on a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, count)
+    else:
+        os.truncate(file, count)
+
+
+def first_side(files: Files) -> int:
+    """Of the first picture that opens; where none does, decoding is going to say so."""
+    for name, read in files:
+        try:
+            with open_picture(read()) as picture:
+                size = picture.size
+        except Exception:
+            continue
+        check_sizes({name: size}, size=None)
+        return size[0]
+    return 1
+
+
+def decode_all(
+    files: Files, images: Tensor, *, rows: dict[str, int], resize: bool, bar: tqdm
+) -> tuple[dict[str, Size], dict[str, str]]:
+    """Fill `images`. Returns the size of every picture, and why those that cannot be decoded cannot."""
+    sizes: dict[str, Size] = {}
+    broken: dict[str, str] = {}
+    pixels = images.numpy()
+
+    def work(chunk: list[tuple[str, Callable[[], bytes]]]) -> int:
+        for name, read in chunk:
+            try:
+                sizes[name] = decode(read(), pixels[rows[name]], resize=resize)
+            except Exception as error:  # decoders of damaged files raise nearly everything
+                broken[name] = one_line(error)
+        return len(chunk)
+
+    workers = (os.cpu_count() or 1) + 4  # some wait for the disk
+    with bar, ThreadPoolExecutor(workers) as pool:
+        for done in run_ahead(pool, work, files, ahead=workers + 2):
+            bar.update(done)
+    return sizes, broken
+
+
+def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahead: int) -> Iterator[int]:
+    """work(chunk) for all chunks, at most `ahead` of them under way: an archive need not fit in memory."""
+    items, pending = iter(items), deque[Future]()
+    while chunk := list(islice(items, CHUNK)):
+        pending.append(pool.submit(work, chunk))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def decode(data: bytes, out: np.ndarray, *, resize: bool) -> Size:
+    """Into uint8 (C, H, W), unless the size forbids it. Returns the size found."""
+    channels, side, _ = out.shape
+    with open_picture(data) as picture:
+        size = picture.size
+        if (min(size) >= side) if resize else (size == (side, side)):
+            ImageOps.exif_transpose(picture, in_place=True)
+            picture = convert(picture, channels=channels)
+            if picture.size != (side, side):
+                picture = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+            out[:] = np.asarray(picture).reshape(side, side, channels).transpose(2, 0, 1)
+        return size
+
+
+@cache
+def picture_formats() -> list[str]:
+    """In the order they are tried: the usual ones first."""
+    return sorted(set(picture_endings().values()), key=lambda form: (form not in ("JPEG", "PNG"), form))
+
+
+def open_picture(data: bytes) -> Image.Image:
+    return Image.open(BytesIO(data), formats=picture_formats())
+
+
+def convert(picture: Image.Image, *, channels: int) -> Image.Image:
+    """To grey or RGB of 8 bits, by the rules in `load_folder`."""
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels, whose black and white are not stated")
+    if picture.mode.startswith("I"):
+        deep = np.asarray(picture).clip(0, 65535).astype(np.uint16)
+        picture = Image.fromarray((deep >> 8).astype(np.uint8))
+    elif picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+# What was wrong with them, once all have been seen.
+
+
+def check_decoded(broken: dict[str, str], *, path: Path) -> None:
+    if broken:
+        first = min(broken)
+        others = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise DataError(
+            f"data.path={path}: {first}{others} cannot be decoded ({broken[first]}); "
+            f"remove or replace {'them' if others else 'it'}"
+        )
+
+
+def check_sizes(sizes: dict[str, Size], *, size: int | None) -> None:
+    least = min(min(found) for found in sizes.values())
+    if size is None:
+        check_all_equal(sizes, least=least)
+    elif least < size:
+        small = sorted(name for name, found in sizes.items() if min(found) < size)
+        others = f" (and {len(small) - 1} more)" if len(small) > 1 else ""
+        raise DataError(
+            f"data.size={size}: image smaller than needed: {in_words(small[0], sizes)}{others}, but its "
+            f"shorter side must have {size}; set data.size={least} or less, or remove such files"
+        )
+
+
+def check_all_equal(sizes: dict[str, Size], *, least: int) -> None:
+    first = min(sizes)
+    width, height = sizes[first]
+    others = sorted(name for name, found in sizes.items() if found != (width, height))
+    if others or width != height:
+        found = " and ".join(in_words(name, sizes) for name in (first, *others[:1]))
+        raise DataError(
+            f"data.size=null: pictures must be square and of one size, but {found}; "
+            f"set data.size={least} or less to crop and resize them"
+        )
+
+
+def in_words(name: str, sizes: dict[str, Size]) -> str:
+    return f"{name} is {sizes[name][0]}x{sizes[name][1]}"

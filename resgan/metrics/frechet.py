@@ -1,0 +1,89 @@
+"""The Frechet distance between two sets of features, as if both were Gaussian.
+
+    d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))
+
+Dowson and Landau 1982, "The Frechet distance between multivariate normal distributions", equation 4;
+used on features of images by Heusel et al. 2017, "GANs trained by a two time-scale update rule", equation 6.
+Everything here is float64: a covariance or an eigenvalue in float32 moves the distance by percents.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+def symmetric_root(matrix: Tensor) -> Tensor:
+    """R with R R = matrix and R = R^T, for a symmetric positive semi-definite matrix (d, d)."""
+    values, vectors = torch.linalg.eigh(matrix)
+    # A covariance of fewer samples than dimensions has zero eigenvalues, which rounding makes negative.
+    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Moments:
+    """Mean and covariance of a set of features: all that a Frechet distance knows about it."""
+
+    count: int  # samples
+    mean: Tensor  # (d,) float64
+    cov: Tensor  # (d, d) float64, unbiased: divided by count - 1
+
+    @cached_property
+    def root(self) -> Tensor:
+        """Symmetric root of the covariance (d, d); a reference computes it once, however often it is used."""
+        return symmetric_root(self.cov)
+
+
+def _zero() -> Tensor:
+    return torch.zeros((), dtype=torch.float64)  # has no width or device yet: takes those of the first batch
+
+
+@dataclass(eq=False)
+class MomentSums:
+    """Running sums over batches of any size; sums over shards add up to the sums over the whole."""
+
+    count: int = 0
+    total: Tensor = field(default_factory=_zero)  # sum of x, (d,) float64
+    products: Tensor = field(default_factory=_zero)  # sum of x x^T, (d, d) float64
+
+    def add(self, features: Tensor) -> None:
+        """Count the rows of `features` (N, d), of any float type."""
+        if features.ndim != 2:
+            raise ValueError(f"features must have the shape (N, d), got {tuple(features.shape)}")
+        x = features.detach()
+        x = x.cpu().double() if x.device.type == "mps" else x.double()  # MPS has no float64
+        self.count += len(x)
+        self.total = self.total + x.sum(0)
+        self.products = self.products + x.T @ x
+
+    def merge(self, other: "MomentSums") -> None:
+        """Add the sums of another shard, such as another process's."""
+        self.count += other.count
+        self.total = self.total + other.total
+        self.products = self.products + other.products
+
+    def moments(self) -> Moments:
+        """Mean and unbiased covariance; ValueError for fewer than 2 samples or non-finite features."""
+        if self.count < 2:
+            raise ValueError(f"a covariance needs at least 2 samples, got {self.count}")
+        if not (self.total.isfinite().all() and self.products.isfinite().all()):
+            raise ValueError("the features are not finite: at least one sample holds NaN or infinity")
+        mean = self.total / self.count
+        cov = (self.products - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        return Moments(count=self.count, mean=mean, cov=cov)
+
+
+def frechet_distance(fake: Moments, real: Moments) -> float:
+    """Squared Frechet distance (the module's equation), 0 or more, in squared units of the features.
+
+    (S1 S2)^(1/2) has the eigenvalues of (R S1 R)^(1/2) with R R = S2, which is symmetric: no complex
+    numbers, and R is the reference's, computed once. ValueError where the widths differ.
+    """
+    if fake.mean.shape != real.mean.shape:
+        raise ValueError(f"features of different widths: fake {len(fake.mean)}, real {len(real.mean)}")
+    mean, cov = fake.mean.to(real.mean.device), fake.cov.to(real.mean.device)
+    eigenvalues = torch.linalg.eigvalsh(real.root @ cov @ real.root)
+    trace_root = eigenvalues.clamp(min=0).sqrt().sum()
+    distance = (mean - real.mean).square().sum() + cov.trace() + real.cov.trace() - 2 * trace_root
+    return max(distance.item(), 0.0)  # equal moments may come out at -1e-14 times the trace

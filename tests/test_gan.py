@@ -1,0 +1,156 @@
+"""One step of the game: who moves, by what, and what decides it."""
+
+import copy
+
+import pytest
+import torch
+
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
+from resgan.training.gan import GAN, Adam, Penalty
+
+OFF = Penalty(weight=0.0, interval=1)
+
+
+def make_gan(**changes) -> GAN:
+    network = {"shape": (2,), "residual": True, "block": "preact", "blocks": 1, "width": 8, "norm": "batch",
+               "spectral": False, "join": "sum", "init": "he", "seed": 0}  # fmt: skip
+    adam = Adam(lr=0.01, betas=(0.0, 0.9), decay="none")
+    options = {
+        "generator": MlpGenerator(latent_dim=3, **network),
+        "disc": MlpDiscriminator(**network),
+        "latent_dim": 3,
+        "loss": "relativistic",
+        "r1": OFF,
+        "r2": OFF,
+        "gp": OFF,
+        "generator_adam": adam,
+        "disc_adam": adam,
+        "disc_steps": 1,
+        "ema_kimg": 1.0,
+        "ema_ramp": 0.0,
+        "batch_size": 10,
+        "total_images": 1000,
+        "seed": 5,
+    } | changes
+    gan = GAN(**options)
+    # Outside a Trainer the optimisers are plain, and so is backward.
+    gan.optimizers = lambda: list(gan._adams)  # type: ignore[method-assign]
+    gan.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
+    return gan
+
+
+def weights(net: torch.nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in net.parameters()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+REAL = torch.randn(10, 2, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("step", "moves", "stays"), [
+    ("discriminator_step", "disc", "generator"), ("generator_step", "generator", "disc")
+])  # fmt: skip
+def test_a_step_moves_one_network(step, moves, stays):
+    gan = make_gan(r1=Penalty(weight=1.0, interval=1))
+    before = weights(getattr(gan, moves)), weights(getattr(gan, stays))
+    getattr(gan, step)(REAL)
+    assert not same(before[0], weights(getattr(gan, moves)))
+    assert same(before[1], weights(getattr(gan, stays)))
+    assert all(p.grad is None for p in getattr(gan, stays).parameters())
+    assert all(p.requires_grad for p in gan.disc.parameters())
+    assert not REAL.requires_grad
+
+
+def test_the_first_step_of_adam_by_hand():
+    """With beta1 = 0 and no history Adam's first step is lr * g / |g|: each weight moves by lr against its gradient."""
+    gan = make_gan(loss="wasserstein")
+    disc = copy.deepcopy(gan.disc)
+    with torch.no_grad():
+        fake = copy.deepcopy(gan.generator)(gan.latents("disc", 10))
+    loss = disc(fake).mean() - disc(REAL).mean()
+    # D saw the real samples first: only the running statistics, which training does not use, know the order.
+    loss.backward()
+    before = weights(gan.disc)
+    gan.discriminator_step(REAL)
+    for old, new, reference in zip(before, gan.disc.parameters(), disc.parameters(), strict=True):
+        large = reference.grad.abs() > 1e-4  # beside eps = 1e-8
+        torch.testing.assert_close((new - old)[large], -0.01 * reference.grad.sign()[large], rtol=1e-3, atol=1e-7)
+
+
+def test_d_steps_per_g_step_and_the_clock():
+    gan = make_gan(disc_steps=3)
+    moved = []
+    for k in range(7):
+        before = weights(gan.generator)
+        gan.training_step(REAL, k)
+        moved.append(not same(before, weights(gan.generator)))
+    assert moved == [False, False, True, False, False, True, False]
+    assert gan.images_seen == 70
+
+
+def test_penalties_are_applied_at_their_interval():
+    gan = make_gan(r1=Penalty(weight=1.0, interval=2), r2=Penalty(weight=1.0, interval=3), gp=Penalty(weight=1.0, interval=1))
+    seen = []
+    for k in range(6):
+        gan.losses.clear()
+        gan.training_step(REAL, k)
+        seen.append({"r1", "r2", "gp"} & set(gan.losses))
+    assert seen == [{"r1", "r2", "gp"}, {"gp"}, {"r1", "gp"}, {"r2", "gp"}, {"r1", "gp"}, {"gp"}]
+
+
+def test_a_penalty_weight_of_gamma_is_gamma_over_two():
+    """The step of gamma = 2 is the step of the loss plus E |grad D|^2."""
+    gan = make_gan(r1=Penalty(weight=2.0, interval=1))
+    disc = copy.deepcopy(gan.disc)
+    with torch.no_grad():
+        fake = copy.deepcopy(gan.generator)(gan.latents("disc", 10))
+    real = REAL.clone().requires_grad_()
+    real_logits, fake_logits = disc(real), disc(fake)
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+    total = torch.nn.functional.softplus(fake_logits - real_logits).mean() + gradient.square().sum(1).mean()
+    expected = torch.autograd.grad(total, list(disc.parameters()))
+    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
+    gan.discriminator_step(REAL)
+    for parameter, wanted in zip(gan.disc.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_latents_are_derived():
+    gan = make_gan()
+    first = gan.latents("disc", 10)
+    torch.manual_seed(123)
+    torch.rand(5)
+    assert torch.equal(first, gan.latents("disc", 10))
+    assert not torch.equal(first, gan.latents("generator", 10))
+    gan.images_seen = 10
+    assert not torch.equal(first, gan.latents("disc", 10))
+    assert not torch.equal(first, make_gan(seed=6).latents("disc", 10))
+    assert abs(torch.cat([gan.latents(str(k), 1000) for k in range(10)]).std() - 1) < 0.02  # 30,000: sd 0.004
+
+
+def test_learning_rate_falls_with_the_clock():
+    gan = make_gan(disc_adam=Adam(lr=0.01, betas=(0.0, 0.9), decay="linear"))
+    gan.images_seen = 250
+    gan.discriminator_step(REAL)
+    assert gan._adams[1].param_groups[0]["lr"] == pytest.approx(0.0075)
+
+
+def test_a_state_continues_bit_for_bit():
+    options = {"r1": Penalty(weight=1.0, interval=2), "gp": Penalty(weight=1.0, interval=3), "disc_steps": 2}
+    whole = make_gan(**options)
+    for k in range(4):
+        whole.training_step(REAL, k)
+    state = copy.deepcopy(whole.training_state())
+    for k in range(4, 9):
+        whole.training_step(REAL, k)
+    torch.manual_seed(99)
+    continued = make_gan(**options)
+    continued.load_training_state(state)
+    for k in range(5):
+        continued.training_step(REAL, k)
+    assert continued.images_seen == whole.images_seen
+    for a, b in zip(whole.state_dict().values(), continued.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
