@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# All four arms on real pictures and on the default testbed, and the page that shows them.
+#
+#   scripts/first_light.sh PICTURES [RUNS]
+#
+# PICTURES: a folder, zip or tar of pictures (resized to 32 x 32). RUNS: where the runs go, runs/ by default; called again,
+# it continues what is there. Two arms run side by side, with one thread each.
+set -euo pipefail
+pictures=$1
+runs=${2:-runs}
+
+four_arms() { # name, overrides...
+  local name=$1 pids=()
+  shift
+  for residual in true false; do
+    python -m resgan.train -m "$@" generator.residual=$residual disc.residual=true,false \
+      run_dir="$runs/$name" trainer.threads=1 >"$runs/$name-$residual.log" 2>&1 &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+}
+
+mkdir -p "$runs"
+four_arms first_light experiment=first_light data.path="$pictures"
+four_arms first_light_shapes
+python scripts/first_light_page.py "$runs/first_light" "$runs/first_light_shapes"

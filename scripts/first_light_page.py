@@ -1,0 +1,155 @@
+"""Write docs/first-light.md and its pictures from the runs that scripts/first_light.sh made.
+
+    python scripts/first_light_page.py RUNS_ON_PICTURES RUNS_ON_SHAPES
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from PIL import Image
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+NAMES = {(True, True): "both residual", (True, False): "residual G", (False, True): "residual D", (False, False): "plain"}
+
+
+@dataclass
+class Arm:
+    """What a page shows of one run."""
+
+    name: str
+    result: dict[str, Any]
+    sessions: list[dict[str, Any]]
+    curve: list[tuple[int, dict[str, Any]]]  # images seen, scores
+    grid: Path
+
+
+def read(runs: Path) -> list[Arm]:
+    """The four arms, in the order of NAMES."""
+    found = {}
+    for file in runs.rglob("result.json"):
+        folder = file.parent
+        result = json.loads(file.read_text())
+        residual = tuple(f"{net}.residual-true" in result["arm"] for net in ("generator", "disc"))
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        found[residual] = Arm(
+            name=NAMES[residual],
+            result=result,
+            sessions=json.loads((folder / "provenance.json").read_text())["sessions"],
+            curve=[(line["images_seen"], line["scores"]) for line in lines if line["kind"] == "scores"],
+            grid=sorted((folder / "samples").glob("*.png"))[-1],
+        )
+    missing = [name for key, name in NAMES.items() if key not in found]
+    if missing:
+        sys.exit(f"{runs}: no result of {', '.join(missing)}")
+    return [found[key] for key in NAMES]
+
+
+def draw_curves(arms: list[Arm], score: str, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    for arm in arms:
+        x, y = zip(*[(n / 1000, scores[score]) for n, scores in arm.curve if scores[score] is not None], strict=True)
+        axes.plot(x, y, label=arm.name, marker=".")
+    axes.set(xlabel="thousand images seen", ylabel=score, yscale="log" if score.startswith("fd") else "linear")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def draw_grids(arms: list[Arm], path: Path) -> None:
+    """The four grids side by side, each titled."""
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3.3), layout="constrained")
+    for axis, arm in zip(axes, arms, strict=True):
+        with Image.open(arm.grid) as grid:
+            axis.imshow(grid.convert("RGB"), interpolation="nearest")
+        axis.set_title(arm.name, fontsize=10)
+        axis.axis("off")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def shown(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def table(arms: list[Arm]) -> str:
+    rows = [["", *[arm.name for arm in arms]], ["---", *["---:"] * len(arms)]]
+    rows += [[f"`{name}`", *[shown(arm.result["scores"][name]) for arm in arms]] for name in arms[0].result["scores"]]
+    for score in (arms[0].result["primary"],):
+        rows.append([f"`{score}` at the start", *[shown(arm.curve[0][1][score]) for arm in arms]])
+    rows += [[f"parameters of {n}", *[shown(arm.result["parameters"][n]) for arm in arms]] for n in ("generator", "disc")]
+    rows += [[f"MFLOP a sample, {n}", *[shown(arm.result["flops"][n] / 1e6) for arm in arms]] for n in ("generator", "disc")]
+    rows += [
+        [f"at the start: {what}", *[shown(arm.result["start"][key]) for arm in arms]]
+        for what, key in (("spread of D's logits", "logit_spread"), ("D's input gradient", "input_gradient"))
+    ]
+    rows += [
+        ["images seen", *[shown(arm.result["images_seen"]) for arm in arms]],
+        ["seconds, one thread", *[shown(round(arm.result["seconds"])) for arm in arms]],
+        ["status", *[arm.result["status"] for arm in arms]],
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def origin(arms: list[Arm]) -> str:
+    """Commands, commit, versions, machine: what a figure must name."""
+    sessions = [session for arm in arms for session in arm.sessions]
+    commits = sorted({f"`{s['git']['commit'][:10]}`" + (" with changes" if s["git"]["dirty"] else "") for s in sessions if s["git"]})
+    machine = sorted({f"{s['device']}, {s['threads']} thread, torch {s['torch']}, Python {s['python']}" for s in sessions})
+    return f"Commit {', '.join(commits)}; {'; '.join(machine)}; seed {arms[0].result['seed']}, one run an arm."
+
+
+def section(title: str, about: str, arms: list[Arm], stem: str, score: str) -> str:
+    images = DOCS / "images"
+    images.mkdir(exist_ok=True)
+    draw_grids(arms, images / f"{stem}-samples.png")
+    draw_curves(arms, score, images / f"{stem}-curves.svg")
+    return f"""## {title}
+
+{about}
+
+![64 samples of each arm, the same latents](images/{stem}-samples.png)
+
+![{score} against images seen](images/{stem}-curves.svg)
+
+{table(arms)}
+
+{origin(arms)}
+"""
+
+
+def main() -> None:
+    pictures, shapes = (read(Path(argument)) for argument in sys.argv[1:3])
+    frechet = pictures[0].result["primary"]
+    card = pictures[0].result["cards"][frechet]
+    text = f"""# First light
+
+All four arms, trained by `scripts/first_light.sh PICTURES`, which also wrote this page. **One seed an arm: this shows that
+every arm trains, not which arm is better.** Grids show the averaged generators on the same 64 latents.
+
+{section(
+        f"Real pictures: {card['data']}",
+        f"CIFAR-10 (A. Krizhevsky, 2009) as JPEG files, {card['n_real']:,} training pictures at 32 x 32; "
+        f"`python -m resgan.train experiment=first_light data.path=PICTURES`. `{frechet}`: {card['n_fake']:,} samples "
+        "against all training pictures. It is no FID, and cannot be compared with one.",
+        pictures, "first-light-pictures", frechet,
+    )}
+{section(
+        "The default testbed: shapes",
+        "`python -m resgan.train`, all values at their defaults. `tv` is the primary endpoint: 0 is perfect, 1 is all invalid.",
+        shapes, "first-light-shapes", "validity",
+    )}"""
+    (DOCS / "first-light.md").write_text(text.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
