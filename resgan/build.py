@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from resgan.data.torchvision_sets import load_torchvision
 from resgan.images import to_float, to_uint8
 from resgan.metrics.features import Extractor, load_extractor, score_name
 from resgan.metrics.frechet import Moments, MomentSums, frechet_distance
-from resgan.metrics.scorer import Scorer
+from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import gaussian_scores, shape_scores
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
@@ -125,49 +126,62 @@ def as_floats(samples: Tensor) -> Tensor:
 
 
 def build_scorer(options: TrainOptions, dataset: Dataset) -> Scorer:
-    """The exact scores where the truth is known, and a Frechet distance; the first is the primary endpoint."""
-    measures, cards = [], {}
-    samples = options.metrics.samples
+    """The exact scores where the truth is known, then a Frechet distance."""
     card = {
-        "n_fake": samples, "n_real": len(dataset.reference), "data": dataset.name, "split": dataset.split,
-        "averaged": options.generator.ema_kimg > 0, "norm_mode": "running statistics",
-    }  # fmt: skip
-    match options.data:
-        case Gaussians():
-            modes = options.data.modes
-            centres, sd = gaussians.centres(modes), gaussians.standard_deviation(modes)
-            measures.append(lambda points: gaussian_scores(points, centres=centres, sd=sd))
-            cards |= dict.fromkeys(("tv", "validity", "modes", "kl"), card | {"valid": "within 3 SD of a mode"})
-        case Shapes():
-            templates, trained = shapes.templates(options.data.size), shapes.trained_half(options.seed)
-            tau = shapes.tau(options.data.size)
-            measures.append(
-                lambda pictures: shape_scores(
-                    pictures, templates=templates, classes=shapes.classes(), trained=trained, tau=tau
-                )
-            )
-            valid = {"valid": f"closer than {tau:g} to a template in L2 on [-1, 1], as uint8"}
-            cards |= dict.fromkeys(("tv", "validity", "modes", "kl", "novelty"), card | valid)
-    if options.data.name != "gaussians" and options.metrics.extractor != "none":
-        extractor = build_extractor(options.metrics)
-        name = score_name(extractor, count=samples, split=dataset.split)
-        real = moments(extractor, dataset.reference)
-        measures.append(lambda fakes: {name: frechet_distance(moments(extractor, to_uint8(fakes)), real)})
-        cards[name] = card | extractor.card
-    if not cards:
+        "n_fake": options.metrics.samples,
+        "n_real": len(dataset.reference),
+        "data": dataset.name,
+        "split": dataset.split,
+        "averaged": True,
+        "norm_mode": "running statistics",
+    }
+    measures = exact_measures(options, card)
+    if len(dataset.shape) == 3 and options.metrics.extractor != "none":
+        measures.append(frechet_measure(options.metrics, dataset, card))
+    if not measures:
         raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
-    primary = next(iter(cards))
-    return Scorer(
-        samples=samples,
-        measure=lambda fakes: {name: value for measure in measures for name, value in measure(fakes).items()},
-        cards=cards,
-        primary=primary,
-        worst=1.0 if primary == "tv" else float("inf"),
+    return Scorer(samples=options.metrics.samples, measures=measures)
+
+
+def exact_measures(options: TrainOptions, card: dict[str, Any]) -> list[Measure]:
+    """Of a testbed; none for other data."""
+    match options.data:
+        case Gaussians(modes=modes):
+            centres, sd = gaussians.centres(modes), gaussians.standard_deviation(modes)
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl"),
+                    of=partial(gaussian_scores, centres=centres, sd=sd),
+                    card=card | {"valid": "within 3 SD of a mode"},
+                )
+            ]
+        case Shapes(size=size):
+            truth = {
+                "templates": shapes.templates(size),
+                "classes": shapes.classes(),
+                "trained": shapes.trained_half(options.seed),
+                "tau": shapes.tau(size),
+            }
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl", "novelty"),
+                    of=partial(shape_scores, **truth),
+                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
+                )
+            ]
+    return []
+
+
+def frechet_measure(options: Metrics, dataset: Dataset, card: dict[str, Any]) -> Measure:
+    """Against the reference of the data set, whose moments are taken once."""
+    extractor = load_extractor(options.extractor, weights=Path(options.weights) if options.weights else None)
+    name = score_name(extractor, count=options.samples, split=dataset.split)
+    real = moments(extractor, dataset.reference)
+    return Measure(
+        names=(name,),
+        of=lambda fakes: {name: frechet_distance(moments(extractor, to_uint8(fakes)), real)},
+        card=card | extractor.card,
     )
-
-
-def build_extractor(options: Metrics) -> Extractor:
-    return load_extractor(options.extractor, weights=Path(options.weights) if options.weights else None)
 
 
 def moments(extractor: Extractor, pictures: Tensor) -> Moments:

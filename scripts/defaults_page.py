@@ -1,6 +1,6 @@
 """Write docs/defaults.md from the runs that scripts/choose_defaults.sh made.
 
-    python scripts/defaults_page.py RUNS
+python scripts/defaults_page.py RUNS
 """
 
 import json
@@ -8,8 +8,15 @@ import statistics
 import sys
 from pathlib import Path
 
+import yaml
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-ARMS = {"both residual": (True, True), "residual G": (True, False), "residual D": (False, True), "plain": (False, False)}
+ARMS = {
+    "both residual": (True, True),
+    "residual G": (True, False),
+    "residual D": (False, True),
+    "plain": (False, False),
+}
 SCORE = "fd_cifarnet_10k_full"
 
 
@@ -18,7 +25,8 @@ def read(candidate: Path) -> dict[str, float]:
     found = {}
     for file in candidate.rglob("result.json"):
         result = json.loads(file.read_text())
-        residual = tuple(f"{net}.residual-true" in result["arm"] for net in ("generator", "disc"))
+        config = yaml.safe_load((file.parent / "config.yaml").read_text())
+        residual = (config["generator"]["residual"], config["disc"]["residual"])
         name = next(name for name, key in ARMS.items() if key == residual)
         value = result["scores"].get(SCORE)
         found[name] = float("inf") if value is None else value
@@ -57,12 +65,12 @@ def main() -> None:
 
 PAGE = """# How the default values were chosen
 
-A default that suits one arm decides the experiment before it begins. So candidates are compared in all four arms at equal
-budget, ranked within each arm, and chosen by the mean of the four ranks.
+A default that suits one arm decides the experiment before it begins. So candidates are compared in all four arms at
+equal budget, ranked within each arm, and chosen by the mean of the four ranks.
 
-Each cell: `{score}` on `data=shapes` after 16 thousand images (batch 16, one block a stage, width 32, relativistic
-loss, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower is better. The budget is too short for any
-valid picture, so the primary endpoint is 1 everywhere and does not rank. One seed: differences between neighbours in the table mean little.
+Each cell: `{score}` on `data=shapes` after 10 thousand images (one block a stage, width 32, relativistic loss,
+learning rates 1e-3, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower is better. The budget is too
+short for valid pictures, so the primary endpoint does not rank. One seed: neighbours in the table differ by little.
 
 {table}
 
@@ -70,13 +78,13 @@ Made by `scripts/choose_defaults.sh`; commit `{commit}`; {device}, one thread a 
 
 What the comparison does not decide:
 
-- **One block a stage, width 32, batch 16**: what trains in five minutes on two cores. Studies of the switch should take two or
+- **One block a stage, width 32**: what trains in five minutes on two cores. Studies of the switch should take two or
   more blocks (`generator.blocks=2 disc.blocks=2`): with one there is hardly a path to speak of.
-- **Nothing closes the generator.** With a tanh at its end all pictures turned black within 8 thousand images and stayed so: most pixels
-  of the data are black, and the gradient of a saturated tanh dies.
+- **Nothing closes the generator.** With a tanh at its end all pictures turned black within 8 thousand images and stayed
+  so: most pixels of the data are black, and the gradient of a saturated tanh dies.
 - **He initialisation with the gain of the leaky ReLU**, R1 *and* R2, the same normalisation in G and in D: see
   [design.md](design.md), section 2.
-- **Cosine decay of both learning rates** to 0 over the run: a short run ends with the average of a game that has come to rest.
+- **Cosine decay of both learning rates** to 0 over the run: a short run ends with the average of a game come to rest.
 """
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write docs/first-light.md and its pictures from the runs that scripts/first_light.sh made.
 
-    python scripts/first_light_page.py RUNS_ON_PICTURES RUNS_ON_SHAPES
+python scripts/first_light_page.py RUNS_ON_PICTURES RUNS_ON_SHAPES
 """
 
 import json
@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import yaml
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-NAMES = {(True, True): "both residual", (True, False): "residual G", (False, True): "residual D", (False, False): "plain"}
+NAMES = {
+    (True, True): "both residual",
+    (True, False): "residual G",
+    (False, True): "residual D",
+    (False, False): "plain",
+}
 
 
 @dataclass
@@ -36,7 +42,8 @@ def read(runs: Path) -> list[Arm]:
     for file in runs.rglob("result.json"):
         folder = file.parent
         result = json.loads(file.read_text())
-        residual = tuple(f"{net}.residual-true" in result["arm"] for net in ("generator", "disc"))
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        residual = (config["generator"]["residual"], config["disc"]["residual"])
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         found[residual] = Arm(
             name=NAMES[residual],
@@ -86,8 +93,12 @@ def table(arms: list[Arm]) -> str:
     rows += [[f"`{name}`", *[shown(arm.result["scores"][name]) for arm in arms]] for name in arms[0].result["scores"]]
     for score in (arms[0].result["primary"],):
         rows.append([f"`{score}` at the start", *[shown(arm.curve[0][1][score]) for arm in arms]])
-    rows += [[f"parameters of {n}", *[shown(arm.result["parameters"][n]) for arm in arms]] for n in ("generator", "disc")]
-    rows += [[f"MFLOP a sample, {n}", *[shown(arm.result["flops"][n] / 1e6) for arm in arms]] for n in ("generator", "disc")]
+    rows += [
+        [f"parameters of {n}", *[shown(arm.result["parameters"][n]) for arm in arms]] for n in ("generator", "disc")
+    ]
+    rows += [
+        [f"MFLOP a sample, {n}", *[shown(arm.result["flops"][n] / 1e6) for arm in arms]] for n in ("generator", "disc")
+    ]
     rows += [
         [f"at the start: {what}", *[shown(arm.result["start"][key]) for arm in arms]]
         for what, key in (("spread of D's logits", "logit_spread"), ("D's input gradient", "input_gradient"))
@@ -101,10 +112,13 @@ def table(arms: list[Arm]) -> str:
 
 
 def origin(arms: list[Arm]) -> str:
-    """Commands, commit, versions, machine: what a figure must name."""
+    """Commit, versions, machine: what a figure must name."""
     sessions = [session for arm in arms for session in arm.sessions]
-    commits = sorted({f"`{s['git']['commit'][:10]}`" + (" with changes" if s["git"]["dirty"] else "") for s in sessions if s["git"]})
-    machine = sorted({f"{s['device']}, {s['threads']} thread, torch {s['torch']}, Python {s['python']}" for s in sessions})
+    states = [session["git"] for session in sessions if session["git"]]
+    commits = sorted({f"`{s['commit'][:10]}`" + (" with changes" if s["dirty"] else "") for s in states})
+    machine = sorted(
+        {f"{s['device']}, {s['threads']} thread, torch {s['torch']}, Python {s['python']}" for s in sessions}
+    )
     return f"Commit {', '.join(commits)}; {'; '.join(machine)}; seed {arms[0].result['seed']}, one run an arm."
 
 
@@ -131,25 +145,28 @@ def main() -> None:
     pictures, shapes = (read(Path(argument)) for argument in sys.argv[1:3])
     frechet = pictures[0].result["primary"]
     card = pictures[0].result["cards"][frechet]
-    text = f"""# First light
-
-All four arms, trained by `scripts/first_light.sh PICTURES`, which also wrote this page. **One seed an arm: this shows that
-every arm trains, not which arm is better.** Grids show the averaged generators on the same 64 latents.
-
-{section(
-        f"Real pictures: {card['data']}",
+    about_pictures = (
         f"CIFAR-10 (A. Krizhevsky, 2009) as JPEG files, {card['n_real']:,} training pictures at 32 x 32; "
         f"`python -m resgan.train experiment=first_light data.path=PICTURES`. `{frechet}`: {card['n_fake']:,} samples "
-        "against all training pictures. It is no FID, and cannot be compared with one.",
-        pictures, "first-light-pictures", frechet,
-    )}
-{section(
-        "The default testbed: shapes",
-        "`python -m resgan.train`, all values at their defaults. `tv` is the primary endpoint: 0 is perfect, 1 is all invalid.",
-        shapes, "first-light-shapes", "validity",
-    )}"""
-    (DOCS / "first-light.md").write_text(text.rstrip() + "\n")
+        "against all training pictures. It is no FID, and cannot be compared with one."
+    )
+    about_shapes = (
+        "`python -m resgan.train`, all values at their defaults. `tv` is the primary endpoint: 0 is perfect, 1 is all "
+        "invalid."
+    )
+    parts = [
+        HEAD,
+        section("Real pictures: cifar10-jpeg", about_pictures, pictures, "first-light-pictures", frechet),
+        section("The default testbed: shapes", about_shapes, shapes, "first-light-shapes", "validity"),
+    ]
+    (DOCS / "first-light.md").write_text("\n".join(parts))
 
+
+HEAD = """# First light
+
+All four arms, trained by `scripts/first_light.sh PICTURES`, which also wrote this page. **One seed an arm: this shows
+that every arm trains, not which arm is better.** Grids show the averaged generators on the same 64 latents.
+"""
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; more threads only wait for each other
 os.environ["WANDB_MODE"] = "disabled"
 
-import torch  # noqa: E402
+import torch
 
 torch.set_num_threads(1)
 

@@ -39,7 +39,9 @@ def test_a_spec_is_plain_data_and_enough(overrides):
 @pytest.mark.parametrize("norm", ["batch", "pixel"])
 @pytest.mark.parametrize("spectral", ["true", "false"])
 def test_load_gan_needs_the_file_alone(tmp_path, norm, spectral):
-    given, _, spec = built(*(f"{net}.{o}" for net in ("generator", "disc") for o in (f"norm={norm}", f"spectral={spectral}")))
+    given, _, spec = built(
+        *(f"{net}.{o}" for net in ("generator", "disc") for o in (f"norm={norm}", f"spectral={spectral}"))
+    )
     gan = build.build_gan(given, spec)
     with torch.no_grad():
         for parameter in gan.generator_ema.parameters():

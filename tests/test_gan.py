@@ -92,7 +92,9 @@ def test_d_steps_per_g_step_and_the_clock():
 
 
 def test_penalties_are_applied_at_their_interval():
-    gan = make_gan(r1=Penalty(weight=1.0, interval=2), r2=Penalty(weight=1.0, interval=3), gp=Penalty(weight=1.0, interval=1))
+    gan = make_gan(
+        r1=Penalty(weight=1.0, interval=2), r2=Penalty(weight=1.0, interval=3), gp=Penalty(weight=1.0, interval=1)
+    )
     seen = []
     for k in range(6):
         gan.losses.clear()

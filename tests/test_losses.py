@@ -19,7 +19,10 @@ def softplus(x):
 
 
 BY_HAND = {
-    "nonsaturating": ((softplus(-2) + softplus(-0.5) + softplus(-1) + softplus(3)) / 2, (softplus(1) + softplus(-3)) / 2),
+    "nonsaturating": (
+        (softplus(-2) + softplus(-0.5) + softplus(-1) + softplus(3)) / 2,
+        (softplus(1) + softplus(-3)) / 2,
+    ),
     "hinge": ((0 + 0.5 + 0 + 4) / 2, -(-1 + 3) / 2),
     "wasserstein": ((-1 + 3) / 2 - (2 + 0.5) / 2, -(-1 + 3) / 2),
     "least_squares": (((1 + 0.25) / 2 + (1 + 9) / 2) / 2, (4 + 4) / 2 / 2),
@@ -85,7 +88,9 @@ def test_lazy_penalties_have_the_same_mean():
 
 
 def test_learning_rate_decay():
-    rates = {d: [Adam(lr=2.0, betas=(0.0, 0.9), decay=d).lr_at(p) for p in (0, 0.5, 1)] for d in ("none", "linear", "cosine")}
+    rates = {
+        d: [Adam(lr=2.0, betas=(0.0, 0.9), decay=d).lr_at(p) for p in (0, 0.5, 1)] for d in ("none", "linear", "cosine")
+    }
     assert rates["none"] == [2, 2, 2]
     assert rates["linear"] == [2, 1, 0]
     assert rates["cosine"] == pytest.approx([2, 1, 0])

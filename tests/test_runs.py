@@ -72,4 +72,7 @@ def test_arms():
 
 
 def test_finite():
-    assert finite({"a": [1.0, float("inf")], "b": (float("nan"), None, "x")}) == {"a": [1.0, None], "b": [None, None, "x"]}
+    assert finite({"a": [1.0, float("inf")], "b": (float("nan"), None, "x")}) == {
+        "a": [1.0, None],
+        "b": [None, None, "x"],
+    }

@@ -1,5 +1,6 @@
-"""What a run is scored by."""
+"""What a run is scored by: measures, and the cards that say what their numbers mean."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,34 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Scores that are found together."""
+
+    names: tuple[str, ...]
+    of: Callable[[Tensor], dict[str, Any]]  # samples -> scores by name
+    card: dict[str, Any]  # plain data: two scores may be compared where their cards are equal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """How samples are scored: pure functions, and the cards that say what their numbers mean."""
+    """All that is measured on one set of samples. The first score of the first measure is the primary endpoint."""
 
     samples: int  # how many are drawn
-    measure: Callable[[Tensor], dict[str, Any]]  # samples -> scores by name
-    cards: dict[str, dict[str, Any]]  # score -> its card
-    primary: str  # the score that ranks runs and finds the best checkpoint; lower is better
-    worst: float  # what it is for a run that diverged
+    measures: list[Measure]
+
+    def measure(self, samples: Tensor) -> dict[str, Any]:
+        return {name: value for measure in self.measures for name, value in measure.of(samples).items()}
+
+    @property
+    def cards(self) -> dict[str, dict[str, Any]]:
+        return {name: measure.card for measure in self.measures for name in measure.names}
+
+    @property
+    def primary(self) -> str:
+        """The score that ranks runs and finds the best checkpoint; lower is better."""
+        return self.measures[0].names[0]
+
+    @property
+    def worst(self) -> float:
+        """The primary endpoint of a run that diverged."""
+        return 1.0 if self.primary == "tv" else math.inf

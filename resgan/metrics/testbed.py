@@ -24,10 +24,11 @@ def total_variation(counts: Tensor) -> float:
 def kl_to_uniform(counts: Tensor) -> float | None:
     """KL(p, uniform) in nats over the modes (K,), less (K - 1) / 2n, its bias at n samples (Miller 1955).
 
-    So a perfect sampler scores 0 on average at any n, and may score a little below. None without samples.
+    So a perfect sampler scores 0 on average, and may score a little below. None for n < K: the correction, the first
+    term of a series in K / n, means nothing there.
     """
     n, modes = int(counts.sum()), len(counts)
-    if n == 0:
+    if n < modes:
         return None
     share = counts.double() / n
     plain = float(torch.special.xlogy(share, share * modes).sum())
