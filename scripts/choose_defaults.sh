@@ -9,21 +9,20 @@ runs=${1:-runs}/defaults
 mkdir -p "$runs"
 
 candidates=(
-  "norm=pixel join=sum    penalty=5.0 batch=16"
-  "norm=pixel join=sum    penalty=5.0 batch=8"
-  "norm=pixel join=sum    penalty=1.0 batch=16"
-  "norm=group join=sum    penalty=5.0 batch=16"
-  "norm=none  join=scaled penalty=5.0 batch=16"
+  "norm=pixel join=sum    penalty=5.0"
+  "norm=pixel join=sum    penalty=0.5"
+  "norm=group join=sum    penalty=0.5"
+  "norm=none  join=scaled penalty=5.0"
 )
 
 try() { # one candidate in four arms
-  local norm join penalty batch
+  local norm join penalty
   eval "$1"
   python -m resgan.train -m generator.residual=true,false disc.residual=true,false \
     generator.norm=$norm disc.norm=$norm generator.join=$join disc.join=$join \
-    loss.r1=$penalty loss.r2=$penalty batch_size=$batch generator.decay=none disc.decay=none \
-    total_kimg=10 score_kimg=0 sample_kimg=0 save_kimg=5 \
-    run_dir="$runs/${norm}_${join}_penalty-${penalty}_batch-${batch}" trainer.threads=1 wandb=disabled
+    loss.r1=$penalty loss.r2=$penalty generator.decay=none disc.decay=none \
+    total_kimg=6 score_kimg=0 sample_kimg=0 save_kimg=2 \
+    run_dir="$runs/${norm}_${join}_penalty-${penalty}" trainer.threads=1 wandb=disabled
 }
 
 half() { # every second candidate, from the one given

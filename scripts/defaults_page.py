@@ -68,8 +68,8 @@ PAGE = """# How the default values were chosen
 A default that suits one arm decides the experiment before it begins. So candidates are compared in all four arms at
 equal budget, ranked within each arm, and chosen by the mean of the four ranks.
 
-Each cell: `{score}` on `data=shapes` after 10 thousand images (one block a stage, width 32, relativistic loss,
-learning rates 1e-3, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower is better. The budget is too
+Each cell: `{score}` on `data=shapes` after 6 thousand images (one block a stage, width 32, batch 16, relativistic
+loss, learning rates 1e-3, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower is better. The budget is too
 short for valid pictures, so the primary endpoint does not rank. One seed: neighbours in the table differ by little.
 
 {table}
