@@ -11,6 +11,7 @@ mkdir -p "$runs"
 candidates=(
   "norm=pixel join=sum    penalty=5.0"
   "norm=pixel join=sum    penalty=0.5"
+  "norm=pixel join=sum    penalty=1.5"
   "norm=group join=sum    penalty=0.5"
   "norm=none  join=scaled penalty=5.0"
 )
