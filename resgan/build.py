@@ -147,11 +147,10 @@ def exact_measures(options: TrainOptions, card: dict[str, Any]) -> list[Measure]
     """Of a testbed; none for other data."""
     match options.data:
         case Gaussians(modes=modes):
-            centres, sd = gaussians.centres(modes), gaussians.standard_deviation(modes)
             return [
                 Measure(
                     names=("tv", "validity", "modes", "kl"),
-                    of=partial(gaussian_scores, centres=centres, sd=sd),
+                    of=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
                     card=card | {"valid": "within 3 SD of a mode"},
                 )
             ]

@@ -31,7 +31,7 @@ def grid(images: Tensor, *, columns: int | None = None, gap: int = 1) -> Tensor:
     return sheet
 
 
-def scatter(points: Tensor, *, size: int = 256, limit: float = 1.25) -> Tensor:
+def scatter(points: Tensor, *, size: int = 256, limit: float = 5.0) -> Tensor:
     """Points in the plane (N, 2) as a uint8 picture (1, size, size) of the square [-limit, limit]^2."""
     pixels = ((points / limit + 1) / 2 * (size - 1)).round().long()
     inside = ((pixels >= 0) & (pixels < size)).all(dim=1)

@@ -28,7 +28,7 @@ def test_enlarging_repeats_pixels():
 
 
 def test_scatter_puts_points_where_they_are():
-    sheet = scatter(torch.tensor([[1.25, 1.25], [-1.25, 0.0], [99.0, 0.0]]), size=11)
+    sheet = scatter(torch.tensor([[5.0, 5.0], [-5.0, 0.0], [99.0, 0.0]]), size=11)
     black = (sheet[0] == 0).nonzero().tolist()
     assert black == [[0, 10], [5, 0]]  # up is up; what lies outside is not drawn
 

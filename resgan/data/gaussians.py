@@ -1,4 +1,4 @@
-"""A grid of Gaussians in the plane, with known modes: the testbed of Lin et al. 2018 (PacGAN), scaled to [-1, 1]."""
+"""A grid of Gaussians in the plane, with known modes: the testbed of Lin et al. 2018 (PacGAN)."""
 
 import math
 
@@ -8,26 +8,22 @@ from torch import Tensor
 from resgan.data.dataset import DataError, Dataset
 from resgan.keys import keyed_generator
 
-SD_TO_SPACING = 0.025  # PacGAN: centres 2 apart, standard deviation 0.05
+SPACING, SD = 2.0, 0.05
 
 
 def centres(modes: int) -> Tensor:
-    """The modes (modes, 2), on a square grid over [-1, 1]^2."""
+    """The modes (modes, 2), on a square grid round the origin: for 25, at -4, -2, 0, 2, 4 in each direction."""
     side = math.isqrt(modes)
     if side < 2 or side * side != modes:
         raise DataError(f"data.modes={modes}: the grid is square; valid are 4, 9, 16, 25, ...")
-    line = torch.linspace(-1, 1, side)
+    line = SPACING * (torch.arange(side) - (side - 1) / 2)
     return torch.cartesian_prod(line, line)
-
-
-def standard_deviation(modes: int) -> float:
-    return SD_TO_SPACING * 2 / (math.isqrt(modes) - 1)
 
 
 def draw(count: int, *, modes: int, generator: torch.Generator) -> Tensor:
     """`count` points (count, 2) of the mixture."""
     means = centres(modes)[torch.randint(modes, (count,), generator=generator)]
-    return means + standard_deviation(modes) * torch.randn(count, 2, generator=generator)
+    return means + SD * torch.randn(count, 2, generator=generator)
 
 
 def load_gaussians(
