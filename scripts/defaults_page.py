@@ -71,8 +71,9 @@ A default that suits one arm decides the experiment before it begins. So candida
 equal budget, ranked within each arm, and chosen by the mean of the four ranks.
 
 Each cell: `{score}` on `data=shapes` after 6 thousand images (one block a stage, width 32, batch 16,
-relativistic loss, learning rates 1e-3, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower
-is better. The budget is too short for valid pictures, so the primary endpoint does not rank. One seed: neighbours in the table differ by little.
+relativistic loss, learning rates 1e-3, seed 0, R1 and R2 of the weight `penalty` every eighth step); lower is better.
+The budget is too short for valid pictures, so the primary endpoint does not rank. One seed: neighbours in the table
+differ by little.
 
 {table}
 
@@ -83,7 +84,7 @@ What the comparison does not decide:
 - **One block a stage, width 32**: what trains in five minutes on two cores. Studies of the switch should take two or
   more blocks (`generator.blocks=2 disc.blocks=2`): with one there is hardly a path to speak of.
 - **Nothing closes the generator.** In a trial with a tanh at its end (two blocks, no norm, penalty 0.5, both residual)
-  all samples were black after 16 thousand images: most pixels of the data are, and the gradient of a saturated tanh dies.
+  all samples were black after 16 thousand images: most pixels of the data are, and a saturated tanh has no gradient.
 - **He initialisation with the gain of the leaky ReLU**, R1 *and* R2, the same normalisation in G and in D: see
   [design.md](design.md), section 2.
 - **Cosine decay of both learning rates** to 0 over the run: a short run ends with the average of a game come to rest.
