@@ -1,16 +1,20 @@
 """How a command meets Hydra: find conf/, compose, check, one line for what is wrong, and help at once."""
 
+import contextlib
+import datetime
 import os
 import re
+import signal
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resgan.options import Options, OptionsError, check, names, nearest
-from resgan.runs import plain
+from resgan.options import Options, OptionsError, check, did_you_mean, names
+from resgan.runs import flat, plain, stop_signals
 
 HERE = Path(__file__).resolve().parent
 # In a wheel conf/ lies inside the package, in a checkout beside it.
@@ -18,7 +22,9 @@ CONF = next((d for d in (HERE / "conf", HERE.parent / "conf") if (d / "train.yam
 
 # Values that are paths or lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|fake|real|outdir|run_dir|seeds|data\.path|data\.root|metrics\.weights)=(?!['\"\[])(.+)", re.DOTALL
+    r"(ckpt|fake|real|outdir|run_dir|seeds|data\.path|data\.root|metrics\.weights|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"=(?!['\"\[])(.+)",
+    re.DOTALL,
 )
 
 EXPECTED_ERRORS = ("OptionsError", "DataError", "RunError", "CheckpointError", "ExtractorError")
@@ -32,7 +38,8 @@ class JobFailed(Exception):
 class Job:
     """What a command is told beside its options."""
 
-    overrides: list[str]  # as typed for this job
+    overrides: list[str]  # of this job
+    arguments: list[str]  # of the command, as typed; a sweep's jobs share them
     sweep_dir: Path | None  # where a sweep keeps its runs; None outside a sweep
 
 
@@ -46,12 +53,35 @@ class Command:
 
 def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
     """Compose, check and run; the process ends with 2 for input that is not valid, without a traceback."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
         print(help_text(command))
         return
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    task = task_of(command, run, arguments)
+    place = sweep_place(arguments)
+    sys.argv[1:] = [*map(quoted, arguments), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
+    try:
+        with ending_on_signals(), tidied(place):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.name)(task)()
+    except JobFailed:
+        where = f" with run_dir={place}" if place else ""
+        stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
+    except (HydraException, OmegaConfBaseException) as error:
+        stop(describe(error, command))
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        stop(f"{one_line(error)}; see --help")
+
+
+def task_of(command: Command, run: Callable[[Any, Job], Any], arguments: list[str]) -> Callable[[Any], Any]:
+    """What Hydra calls for each job, perhaps in another process."""
+    from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -60,35 +90,74 @@ def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
         hydra_config = HydraConfig.get()
         overrides = list(hydra_config.overrides.task)
         sweep = hydra_config.mode == RunMode.MULTIRUN
-        job = Job(overrides, Path(hydra_config.sweep.dir) if sweep else None)
+        job = Job(overrides, arguments, Path(hydra_config.sweep.dir) if sweep else None)
         try:
-            values = OmegaConf.to_container(config, resolve=True)
+            values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             return run(check(command.options, values), job)  # type: ignore[arg-type]
         except Exception as error:
-            if not sweep:
-                raise
-            say(f"job failed: {' '.join(overrides) or '(defaults)'}: {one_line(error)}")
+            line = describe(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
+            if sweep:
+                say(f"job failed: {' '.join(overrides) or '(defaults)'}: {line}")
             if not is_expected(error):
+                if not sweep:
+                    raise
                 traceback.print_exc()
-            raise JobFailed from error
+            if not sweep:
+                stop(line)  # here and not further up, because Hydra would print a line of its own
+            raise JobFailed from None
 
-    sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
+    return task
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """A signal ends the command with its status and no traceback. While a run trains, it listens itself."""
+
+    def end(number: int, frame: Any) -> None:
+        stop(f"stopped by {signal.Signals(number).name}", status=128 + number)
+
+    before = {number: signal.signal(number, end) for number in stop_signals()}
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.name)(task)()
-    except JobFailed:
-        stop("at least one job of the sweep failed; the same command runs what is missing", status=1)
-    except (HydraException, OmegaConfBaseException) as error:
-        stop(describe(error, command))
-    except Exception as error:
-        if not is_expected(error):
-            raise
-        stop(one_line(error))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_sweep(arguments: list[str]) -> bool:
+    return bool({"-m", "--multirun"} & set(arguments))
+
+
+def sweep_place(arguments: list[str]) -> Path | None:
+    """Where a sweep keeps its runs, in words for Hydra: run_dir, or a new directory with date and time."""
+    if not is_sweep(arguments) or any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
+        return None
+    given = [argument.split("=", 1)[1] for argument in arguments if re.match(r"\+*run_dir=.", argument)]
+    if given and given[-1] != "null":
+        return Path(given[-1].strip("'\"")).expanduser()
+    return Path("runs") / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+@contextlib.contextmanager
+def tidied(sweep_place: Path | None) -> Iterator[None]:
+    """Remove the note that Hydra leaves of a sweep: every run says itself what it is."""
+    if sweep_place is None:
+        yield
+        return
+    new = [path for path in (sweep_place, sweep_place.parent) if not path.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not there, or holds runs
+            (sweep_place / "multirun.yaml").unlink(missing_ok=True)
+            for path in new:
+                path.rmdir()
 
 
 def is_expected(error: BaseException) -> bool:
-    """An error of ours that is the user's to mend (by name: importing their modules would import torch)."""
-    return type(error).__name__ in EXPECTED_ERRORS and type(error).__module__.startswith("resgan.")
+    """An error that is the user's to mend (ours by name: importing their modules would import torch)."""
+    ours = type(error).__name__ in EXPECTED_ERRORS and type(error).__module__.startswith("resgan.")
+    return ours or type(error).__module__.startswith("omegaconf.")
 
 
 def one_line(error: BaseException) -> str:
@@ -116,58 +185,86 @@ def describe(error: Exception, command: Command) -> str:
     """Hydra's errors in one line that names the option and what is valid."""
     text = str(error)
     if match := re.search(r"Could not override '([^']*)'", text):
-        known = list(names(command.options))
-        close = nearest(match[1], known)
-        hint = f"did you mean {close}?" if close else "see --help"
-        return f"{match[1]}: there is no such option; {hint}"
+        return f"{match[1]}: there is no such option{did_you_mean(match[1], command.options)}"
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
-        folder = CONF / match[1]
-        valid = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        valid = ", ".join(sorted(path.stem for path in (CONF / match[1]).glob("*.yaml")))
         return f"{match[1]}={match[2]}: valid are {valid or 'none'}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
         return f"+{match[1]}: is there already; leave out the +"
-    if missing := getattr(error, "full_key", None):
-        return f"{missing}: is missing; give it as {missing}=..."
+    if type(error).__name__ == "MissingMandatoryValue":
+        name = getattr(error, "full_key", None) or text.split()[-1]
+        return f"{name}: is missing; give it as {name}=..."
+    if "override_grammar" in text:
+        line = one_line(error).split(" See https")[0]
+        return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"
     return one_line(error)
+
+
+# Help.
 
 
 def help_text(command: Command) -> str:
     """Groups, options with their defaults and meanings, and examples; from the typed options and conf/."""
-    defaults, groups = composed_defaults(command)
-    lines = [command.about, "", f"usage: python -m resgan.{command.name} [option=value ...]", ""]
-    if groups:
-        lines += ["groups (choose a file of conf/):"]
-        lines += [f"  {group + '=' + chosen:<26} {', '.join(valid)}" for group, (chosen, valid) in groups.items()]
-        lines += [""]
-    lines += ["options (with their defaults):"]
-    for name, meaning in names(command.options).items():
-        if name in ("generator.name", "disc.name", "loss.name", "data.name"):
-            continue  # chosen by the group
-        shown = f"{name}={plain(defaults[name])}" if name in defaults else name
-        lines.append(f"  {shown:<34} {meaning}")
+    usage = ["", f"usage: python -m resgan.{command.name} [option=value ...]", ""]
+    known = names(command.options)
+    primary, groups = read_primary(command)
+    lines = [command.about, *usage, "options, with their defaults:"]
+    lines += option_lines(primary, known)
+    for group, chosen in groups.items():
+        lines += ["", *group_lines(group, chosen, command)]
     return "\n".join([*lines, "", "examples:", command.examples.rstrip(), "", "Hydra's own flags: --hydra-help"])
 
 
-def composed_defaults(command: Command) -> tuple[dict[str, Any], dict[str, tuple[str, list[str]]]]:
-    """The defaults of conf/, dotted, and its groups: which file is chosen and which could be."""
+def option_lines(defaults: dict[str, Any], meanings: dict[str, str]) -> list[str]:
+    return [f"  {assignment(name, value):<32} {meanings[name]}" for name, value in defaults.items()]
+
+
+def assignment(name: str, value: Any) -> str:
+    return f"{name}={'...' if value == '???' else plain(value)}"
+
+
+def read_primary(command: Command) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """The options that stand in no group, dotted, and the groups: which of their files is chosen."""
     import yaml
 
-    from resgan.runs import flat
-
     primary = yaml.safe_load((CONF / f"{command.name}.yaml").read_text())
-    found, groups = {}, {}
-    for entry in primary.pop("defaults", []):
-        if not isinstance(entry, dict) or str(next(iter(entry))).startswith("override"):
-            continue
-        ((group, chosen),) = entry.items()
-        valid = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-        groups[group] = (plain(chosen), valid)
-        if chosen is not None:
-            values = yaml.safe_load((CONF / group / f"{chosen}.yaml").read_text())
-            values = {k: v for k, v in values.items() if k != "defaults"}
-            found |= flat(values, f"{group}.")
+    entries = [entry for entry in primary.pop("defaults", []) if isinstance(entry, dict)]
     primary.pop("hydra", None)
-    return found | flat(primary), groups
+    groups = {key: chosen for entry in entries for key, chosen in entry.items() if not key.startswith("override")}
+    return flat(primary), groups
+
+
+def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
+    """The file of a group that is chosen, option by option, and what the others do differently."""
+    files = sorted((path.stem for path in (CONF / group).glob("*.yaml")), key=lambda name: (name != chosen, name))
+    usual = read_group(group, chosen)[0] if chosen else {}
+    sections: dict[tuple[str, ...], list[str]] = {}  # lines -> the files they hold for
+    for name in files:
+        own, elsewhere = read_group(group, name)
+        if name != chosen and own.keys() == usual.keys():
+            elsewhere = [*elsewhere, *(assignment(key, own[key]) for key in own if own[key] != usual[key])]
+            own = {}
+        lines = ["  sets " + line for line in textwrap.wrap(" ".join(elsewhere), 110, break_long_words=False)]
+        lines += option_lines(own, names(command.options, variant=name))
+        title = f"{group}={name}" + (" (the default)" if name == chosen else "")
+        sections.setdefault(tuple(lines or ["  the same options"]), []).append(title)
+    return [line for lines, titles in sections.items() for line in (", ".join(titles) + ":", *lines)]
+
+
+def read_group(group: str, name: str) -> tuple[dict[str, Any], list[str]]:
+    """The options of one file of a group, dotted, and what it sets elsewhere, as one would type it."""
+    import yaml
+
+    text = (CONF / group / f"{name}.yaml").read_text()
+    values = yaml.safe_load(text) or {}
+    entries = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
+    selects = [f"{key.split('/')[-1]}={choice}" for entry in entries for key, choice in entry.items()]
+    values.pop("hydra", None)
+    found = flat(values, "" if "@package _global_" in text else f"{group}.")
+    if found.get(f"{group}.name") == name:
+        del found[f"{group}.name"]  # said by the title
+    own = {key: value for key, value in found.items() if key.startswith(f"{group}.")}
+    return own, [*selects, *(assignment(key, value) for key, value in found.items() if key not in own)]
 
 
 def find_accelerator(option: str, name: str) -> str:

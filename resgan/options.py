@@ -115,14 +115,14 @@ class Gaussians(Options):
 class Shapes(Options):
     name: Literal["shapes"] = option("1,200 coloured shapes of which half are trained on, with exact scores")
     size: int = option("pixels: a multiple of 16", ge=16)
-    flip: Literal[False] = option("mirror pictures at random: not valid here, the scores know no mirror images")
+    flip: Literal[False] = option("not for this data: the scores know no mirror images")
 
 
 class Folder(Options):
     name: Literal["folder"] = option("pictures in a directory, zip or tar, with or without subfolders")
     path: str = option("the directory, zip or tar")
     size: Positive | None = option("resize and crop to this many pixels; null: as they are, all of one square size")
-    channels: Literal[1, 3] = option("1 grey, 3 colour")
+    channels: Literal[1, 3] = option("1 for grey, 3 for colour")
     holdout: float = option("share of the pictures kept out of training", ge=0, lt=1)
     flip: bool = option("mirror pictures at random")
 
@@ -148,7 +148,7 @@ class Metrics(Options):
 class Trainer(Options):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
     precision: Literal["32-true", "bf16-mixed"] = option("bf16-mixed pays where the hardware has bfloat16")
-    threads: Positive | None = option("CPU threads of torch; null: all, or one where jobs run side by side")
+    threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
     channels_last: bool = option("memory format of images; the same function, faster")
     data_on_device: bool = option("hold the data on the accelerator")
     deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
@@ -167,7 +167,9 @@ class TrainOptions(Options):
     """All options of `python -m resgan.train`."""
 
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
-    run_dir: str | None = option("the run directory; null: a new one with date and time under runs/")
+    run_dir: Annotated[str, Field(min_length=1)] | None = option(
+        "the run directory; null: a new one with date and time under runs/"
+    )
     total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
     batch_size: int = option("images in a batch", ge=1)
     score_kimg: NotNegative = option("score every so many thousand images; 0: only at the end")
@@ -218,29 +220,60 @@ def check(model: type[Model], values: dict[str, Any]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise OptionsError("; ".join(dict.fromkeys(map(describe, error.errors())))) from None
+        found: dict[str, list[str]] = {}  # an option of several types has a complaint of each
+        for option, expected in (describe(item, model) for item in error.errors()):
+            found.setdefault(option, []).append(expected)
+        lines = (
+            f"{name}: {' or '.join(dict.fromkeys(what)).replace('or expected', 'or')}" if name else what[0]
+            for name, what in found.items()
+        )
+        raise OptionsError("; ".join(lines)) from None
 
 
-def describe(error: Any) -> str:
-    """One of pydantic's errors as `option=value: what is valid`."""
+EXPECTED = {
+    "bool_type": "expected true or false",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
+    "string_type": "expected text",
+    "string_too_short": "expected a name",
+    "list_type": "expected a list, as in [8,16]",
+    "literal_error": "valid are {expected}",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than": "expected less than {lt:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "missing": "is missing",
+}
+
+
+def describe(error: Any, model: type[Options]) -> tuple[str, str]:
+    """One of pydantic's errors as (option=value, what is expected)."""
     # The location of a variant holds its tag, and of a union the name of its type: neither is typed by a user.
     steps = [step for step in error["loc"] if isinstance(step, str)]
     variants = {"lab", "mlp", "gaussians", "shapes", "folder", *SETS}
     name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in variants) and not _is_type(s))
+    context = error.get("ctx", {})
     if error["type"] == "value_error":
-        message = str(error["ctx"]["error"])
-        return f"{name}.{message}" if name else message
+        return "", f"{name}.{context['error']}" if name else str(context["error"])
     if error["type"] == "extra_forbidden":
-        return f"{name}: there is no such option here"
-    if error["type"] == "missing":
-        return f"{name}: is missing"
+        return name, f"there is no such option here{did_you_mean(name, model)}"
     if error["type"] == "union_tag_invalid":
-        return f"{name}={error['ctx']['tag']}: valid are {error['ctx']['expected_tags']}"
-    return f"{name}={plain(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{name}={context['tag']}", f"valid are {context['expected_tags']}"
+    if error["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
+        return name, "is a group of options; choose one of its files, see --help"
+    expected: str = EXPECTED.get(error["type"]) or (error["msg"][0].lower() + error["msg"][1:])
+    return (name if error["type"] == "missing" else f"{name}={plain(error['input'])}"), expected.format(**context)
+
+
+def did_you_mean(name: str, model: type[Options]) -> str:
+    close = nearest(name, [known for known in names(model) if known != name])
+    return f"; did you mean {close}?" if close else "; see --help"
 
 
 def _is_type(step: str) -> bool:
-    return "[" in step or step in ("int", "float", "str", "constrained-int", "list")
+    return "[" in step or step in ("int", "float", "str", "constrained-int", "constrained-float", "list")
 
 
 SETS = typing.get_args(Torchvision.model_fields["name"].annotation)
@@ -252,16 +285,27 @@ def nearest(name: str, known: list[str]) -> str | None:
     return found[0] if found else None
 
 
-def names(model: type[Options], prefix: str = "") -> dict[str, str]:
-    """Every option of a model, dotted, with its meaning: for --help and for the nearest right name."""
+def names(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, str]:
+    """Every option of a model, dotted, with its meaning: for --help and for the nearest right name.
+
+    variant: of the kinds of a group, the one of this name only.
+    """
     found: dict[str, str] = {}
     for name, field in model.model_fields.items():
-        variants = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
-        for variant in variants:
-            found |= {k: v for k, v in names(variant, f"{prefix}{name}.").items() if k not in found}
-        if not variants:
-            found[prefix + name] = field.description or ""
+        models = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
+        chosen = [part for part in models if variant in choices(part.model_fields.get("name"))]
+        for part in chosen or models:
+            found |= {k: v for k, v in names(part, f"{prefix}{name}.").items() if k not in found}
+        if not models:
+            valid = choices(field)
+            found[prefix + name] = f"{field.description}" + (f" ({', '.join(map(plain, valid))})" if valid else "")
     return found
+
+
+def choices(field: Any) -> tuple[Any, ...]:
+    """The values of an option that has a fixed set of them."""
+    annotation = getattr(field, "annotation", None)
+    return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ import datetime
 import platform
 import shlex
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from typing import Any
 from resgan import __version__
 
 
-def provenance(accelerator: str) -> dict[str, Any]:
+def provenance(*, accelerator: str, arguments: list[str]) -> dict[str, Any]:
     """What made this run: one entry for each time it was started or continued."""
     import torch
 
     device = torch.cuda.get_device_name() if accelerator == "cuda" else platform.processor() or platform.machine()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "-m", "resgan.train", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "resgan.train", *arguments]),
         "resgan": __version__,
         "git": git_state(),
         "python": platform.python_version(),

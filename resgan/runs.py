@@ -6,11 +6,15 @@ checkpoints/     last, best, final           result.json      written last: stat
 """
 
 import contextlib
+import datetime
 import hashlib
+import itertools
 import json
 import math
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,13 @@ class Stopped(Exception):
     """A signal asked the run to stop; its state is saved. Carries the number of the signal."""
 
 
+def stop_signals() -> list[int]:
+    """SIGTERM, Ctrl-C, and what SLURM sends before it takes a job's machine away; Python gives them to one thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
+
 class Run:
     """One run directory. Nothing is created before `claim`."""
 
@@ -48,19 +59,44 @@ class Run:
 
     def claim(self, config: dict[str, Any]) -> None:
         """Make the directory this run's, or see that it is already. Refuses one that belongs to other options."""
+        self.check(config)
+        if not self.config.exists():
+            try:
+                write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+            except OSError as error:
+                raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
+
+    def check(self, config: dict[str, Any]) -> None:
+        """Refuse a directory that belongs to other options, holds other things, or is none. Creates nothing."""
+        try:
+            self._check(config)
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+
+    def _check(self, config: dict[str, Any]) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"run_dir={self.path}: is a file; give a directory, new or of the same run")
         if self.config.exists():
-            found = differences(yaml.safe_load(self.config.read_text()) or {}, config)
-            if found:
+            if found := differences(self._read_config(), config):
                 raise RunError(
                     f"run_dir={self.path}: belongs to another configuration: {'; '.join(found)}. "
                     "Give another run_dir, or the options it was made with"
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(".unfinished-" not in path.name for path in self.path.iterdir()):
             raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
-        else:
-            write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+        check_writable("run_dir", self.path)
+
+    def _read_config(self) -> dict[str, Any]:
+        try:
+            config = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.config}: is damaged; give another run_dir") from error
+        return config if isinstance(config, dict) else {}
+
+    def clear_unfinished(self) -> None:
+        """Remove what a killed process had half written. For the one that holds the lock."""
+        for path in itertools.chain(self.path.glob("*.unfinished-*"), self.checkpoints.glob("*.unfinished-*")):
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -75,6 +111,7 @@ class Run:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"run_dir={self.path}: another process is running it now") from error
+            self.clear_unfinished()
             yield
 
     def append(self, line: dict[str, Any]) -> None:
@@ -113,6 +150,31 @@ class Run:
             return json.loads(self.result.read_text())
         except json.JSONDecodeError as error:
             raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
+
+
+def claim_new(parent: Path, config: dict[str, Any]) -> Run:
+    """A new directory named by date and time, which nobody else gets, even one who asks in the same second."""
+    now = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+    for count in itertools.count(1):
+        run = Run(parent / (now if count == 1 else f"{now}_{count}"))
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"{run.path}: cannot be made ({error.strerror}); give a run_dir") from error
+        run.claim(config)
+        return run
+    raise AssertionError("unreachable")
+
+
+def check_writable(option: str, directory: Path) -> None:
+    """Could a directory be made, or written to? Asked before the work whose product it is to hold."""
+    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise RunError(f"{option}={directory}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"{option}={directory}: {there} cannot be written to")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -161,7 +223,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def plain(value: Any) -> str:
     """As one would type it on the command line."""
-    return json.dumps(value) if isinstance(value, bool | list | type(None)) else str(value)
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, bool | list | type(None)) else str(value)
+
+
+SAID = {"True": "true", "False": "false", "None": "null"}
 
 
 def arm_name(overrides: list[str]) -> str:
@@ -170,12 +235,17 @@ def arm_name(overrides: list[str]) -> str:
     ["seed=3", "generator.residual=true", "disc.residual=false"] -> "disc.residual-false_generator.residual-true".
     Names that lose something in this, or grow too long, end with a hash of the whole.
     """
-    kept = sorted(o.lstrip("+~") for o in overrides if not _is_bookkeeping_override(o))
+    kept = sorted(_as_typed(o) for o in overrides if not _is_bookkeeping_override(o))
     whole = "_".join(override.replace("=", "-") for override in kept) or "default"
     name = re.sub(r"[^A-Za-z0-9._-]", "", whole)
     if name == whole and len(name) <= 120:
         return name
     return f"{name[:100]}_{hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()}"
+
+
+def _as_typed(override: str) -> str:
+    """A sweeper writes True where a user writes true: it is the same arm."""
+    return re.sub(r"=(True|False|None)$", lambda match: f"={SAID[match[1]]}", override.lstrip("+~"))
 
 
 def _is_bookkeeping_override(override: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from resgan.command import Command, Job, find_accelerator, run_command
 from resgan.options import OptionsError, SampleOptions
+from resgan.runs import check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,20 +34,22 @@ def main() -> None:
 
 def sample(options: SampleOptions, job: Job) -> None:
     seeds = parse_seeds(options.seeds)
-    outdir = Path(options.outdir)
-    if outdir.exists() and not outdir.is_dir():
-        raise OptionsError(f"outdir={outdir}: is a file; give a directory")
+    outdir = Path(options.outdir).expanduser()
+    check_writable("outdir", outdir)
 
     from resgan.build import load_gan
 
-    gan = load_gan(options.ckpt, device=find_accelerator("device", options.device))
+    gan = load_gan(Path(options.ckpt).expanduser(), device=find_accelerator("device", options.device))
     z = gan.latents(seeds, truncation=options.truncation)
     names = [f"seed{seed:04d}" for seed in seeds]
     if options.interpolate:
         z, names = walk(z, names, steps=options.interpolate)
     samples = gan.generate(z, averaged=options.averaged)
     columns = options.columns or (options.interpolate if options.interpolate else None)
-    print(save(samples, names, outdir, form=options.format, columns=columns))
+    try:
+        print(save(samples, names, outdir, form=options.format, columns=columns))
+    except OSError as error:
+        raise OptionsError(f"outdir={outdir}: cannot be written ({error.strerror})") from error
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -1,15 +1,16 @@
 """Train a GAN: `python -m resgan.train generator.residual=true disc.residual=false`."""
 
-import datetime
+import math
 import shlex
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resgan.command import Command, Job, find_accelerator, run_command, say
 from resgan.options import TrainOptions
 from resgan.provenance import provenance
-from resgan.runs import Run, Stopped, arm_name
+from resgan.runs import Run, Stopped, arm_name, claim_new
 
 COMMAND = Command(
     name="train",
@@ -34,81 +35,91 @@ def main() -> None:
 
 def train(options: TrainOptions, job: Job) -> float:
     """Train one run, or continue it, or find it finished. Returns the primary endpoint: lower is better."""
-    run = Run(run_path(options, job))
+    run = named_run(options, job)
     config = options.model_dump()
-    run.claim(config)
-    with run.locked():
-        result = run.read_result()
-        if result is not None:
-            say(f"{run.path} is finished; remove its result.json, or give another run_dir, to run it again")
+    if run is not None:
+        run.check(config)
+    result = run.read_result() if run is not None else None
+    if run is not None and result is not None:
+        again = "remove its result.json, or give another run_dir, to run it again"
+        say(f"{run.path} is finished already ({result['status']}); {again}")
+    else:
+        parts = prepare(options)  # what can be refused is refused before a directory is made
+        if run is None:
+            run = claim_new(Path("runs"), config)
         else:
-            result = fit(options, job, run)
-        print(closing_table(run, result, job))
-        if result["status"] == "diverged" and job.sweep_dir is None:
-            raise SystemExit(EXIT_DIVERGED)
-        return result["objective"]
+            run.claim(config)
+        with run.locked():
+            result = fit(options, job, run, parts)
+    print(closing_table(run, result, job))
+    if result["status"] == "diverged" and job.sweep_dir is None:
+        raise SystemExit(EXIT_DIVERGED)
+    return math.inf if result["objective"] is None else result["objective"]  # JSON knows no infinity
 
 
-def run_path(options: TrainOptions, job: Job) -> Path:
-    """Outside a sweep run_dir, or a new directory with date and time; in a sweep <sweep>/<arm>/<seed>."""
+def named_run(options: TrainOptions, job: Job) -> Run | None:
+    """In a sweep <sweep>/<arm>/<seed>; else run_dir, or None: a new directory with date and time."""
+    given = Path(options.run_dir).expanduser() if options.run_dir else None
     if job.sweep_dir is not None:
-        base = Path(options.run_dir) if options.run_dir else job.sweep_dir
-        return base / arm_name(job.overrides) / str(options.seed)
-    if options.run_dir:
-        return Path(options.run_dir)
-    return Path("runs") / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+        return Run((given or job.sweep_dir) / arm_name(job.overrides) / str(options.seed))
+    return Run(given) if given else None
 
 
-def fit(options: TrainOptions, job: Job, run: Run) -> dict[str, Any]:
-    """From options to result.json."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a run is made of."""
+
+    accelerator: str
+    dataset: Any
+    spec: dict[str, Any]
+    gan: Any
+    counts: dict[str, Any]  # of parameters and floating point operations
+    scorer: Any
+
+
+def prepare(options: TrainOptions) -> Parts:
+    """Read the data, build networks and scores."""
     from resgan import build
-    from resgan.training.callbacks import ProgressBar, Recorder, Schedule
-    from resgan.training.fit import play
 
     set_threads(options.trainer.threads)
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
-
-    # Data, networks, scores: what can be refused is refused before anything is trained.
     dataset = build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
     spec = build.spec_of(options, dataset)
     gan = build.build_gan(options, spec)
-    counts = build.count(gan, spec)
-    scorer = build.build_scorer(options, dataset)
-
-    # Where the run stands.
-    state = continue_from(run, gan)
-    tracker = open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=counts)
-    recorder = Recorder(
-        run=run,
-        gan=gan,
-        scorer=scorer,
-        schedule=Schedule(
-            score=round(1000 * options.score_kimg),
-            sample=round(1000 * options.sample_kimg),
-            save=round(1000 * options.save_kimg),
-            total=gan.total_images,
-        ),
-        tracker=tracker,
+    return Parts(
+        accelerator=accelerator,
+        dataset=dataset,
         spec=spec,
-        reference=build.as_floats(dataset.train[:START_SAMPLES]),
-        seconds=state.get("seconds", 0.0),
+        gan=gan,
+        counts=build.count(gan, spec),
+        scorer=build.build_scorer(options, dataset),
     )
-    run.record_session(provenance(accelerator))
 
-    # Train, and write down how it ended.
-    exit_code = 1
+
+def fit(options: TrainOptions, job: Job, run: Run, parts: Parts) -> dict[str, Any]:
+    """Train from where the run stands to its end, and write down how it ended."""
+    from resgan.training.callbacks import ProgressBar
+    from resgan.training.fit import play
+
+    gan = parts.gan
+    state = continue_from(run, gan)
+    tracker = open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=parts.counts)
+    exit_code: Any = 1
     try:
-        status = play(
-            gan,
-            batches_of(options, gan, dataset),
-            callbacks=[recorder, ProgressBar(show=options.trainer.progress)],
-            accelerator=accelerator,
-            precision=options.trainer.precision,
-            deterministic=options.trainer.deterministic,
-        )
+        recorder = build_recorder(options, run, parts, tracker, seconds=state.get("seconds", 0.0))
+        run.record_session(provenance(accelerator=parts.accelerator, arguments=job.arguments))
+        with recorder.listening():
+            status = play(
+                gan,
+                batches_of(options, gan, parts.dataset),
+                callbacks=[recorder, ProgressBar(show=options.trainer.progress)],
+                accelerator=parts.accelerator,
+                precision=options.trainer.precision,
+                deterministic=options.trainer.deterministic,
+            )
         if status == "diverged":
             say(f"diverged at {gan.images_seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such")
-        result = result_of(options, job, recorder, counts, status)
+        result = result_of(options, job, recorder, parts.counts, status)
         tracker.summarise({"status": status, **result["scores"]})
         run.write_result(result)
         exit_code = 0 if status == "finished" else EXIT_DIVERGED
@@ -118,9 +129,33 @@ def fit(options: TrainOptions, job: Job, run: Run) -> dict[str, Any]:
         say(f"stopped by {name} at {gan.images_seen / 1000:.1f} kimg; continue with:")
         say(f"  {continue_command(run, job)}")
         raise SystemExit(exit_code) from None
+    except SystemExit as error:
+        exit_code = error.code
+        raise
     finally:
         tracker.finish(exit_code)
     return result
+
+
+def build_recorder(options: TrainOptions, run: Run, parts: Parts, tracker: Any, *, seconds: float) -> Any:
+    from resgan import build
+    from resgan.training.callbacks import Recorder, Schedule
+
+    return Recorder(
+        run=run,
+        gan=parts.gan,
+        scorer=parts.scorer,
+        schedule=Schedule(
+            score=round(1000 * options.score_kimg),
+            sample=round(1000 * options.sample_kimg),
+            save=round(1000 * options.save_kimg),
+            total=parts.gan.total_images,
+        ),
+        tracker=tracker,
+        spec=parts.spec,
+        reference=build.as_floats(parts.dataset.train[:START_SAMPLES]),
+        seconds=seconds,
+    )
 
 
 def batches_of(options: TrainOptions, gan: Any, dataset: Any) -> Any:
@@ -144,6 +179,7 @@ def continue_from(run: Run, gan: Any) -> dict[str, Any]:
     state = checkpoints.newest_valid(run.checkpoints) or {}
     if state:
         gan.load_training_state(state)
+        gan.losses = dict(state["losses"])
         say(f"continues {run.path} at {gan.images_seen / 1000:.1f} kimg")
     run.forget_after(gan.images_seen)
     return state
@@ -191,33 +227,47 @@ def result_of(options: TrainOptions, job: Job, recorder: Any, counts: dict[str, 
 
 
 def continue_command(run: Run, job: Job) -> str:
-    kept = [override for override in job.overrides if not override.lstrip("+").startswith("run_dir=")]
-    return shlex.join(["python", "-m", "resgan.train", *kept, f"run_dir={run.path}"])
+    """The command as it was typed, in the directory it has. Of a sweep, the whole sweep."""
+    path = job.sweep_dir or run.path
+    return typed([*(a for a in job.arguments if not a.lstrip("+").startswith("run_dir=")), f"run_dir={path}"])
+
+
+def typed(arguments: list[str], command: str = "train") -> str:
+    return shlex.join(["python", "-m", f"resgan.{command}", *arguments])
 
 
 def closing_table(run: Run, result: dict[str, Any], job: Job) -> str:
     """What a run ends with on the screen."""
-    final = run.path / "checkpoints" / "final.ckpt"
     rows = [("status", result["status"])]
     rows += [(name, "-" if value is None else f"{value:.4g}") for name, value in result["scores"].items()]
     rows += [(f"parameters of {net}", f"{result['parameters'][net]:,}") for net in ("generator", "disc")]
     rows += [
-        ("seconds", f"{result['seconds']:.0f}"),
         ("images seen", f"{result['images_seen']:,}"),
+        ("seconds", f"{result['seconds']:.0f}"),
         ("everything lies in", str(run.path)),
-        ("continue with", continue_command(run, job)),
+        ("this run's command", continue_command(run, job)),
+        *next_commands(run, result, job),
     ]
-    if result["status"] == "finished":
-        ckpt = shlex.quote(f"ckpt={final}")
-        rows += [
-            ("look at samples", f"python -m resgan.sample {ckpt} seeds=0-63 outdir=samples format=grid"),
-            (
-                "all four arms",
-                "python -m resgan.train -m generator.residual=true,false disc.residual=true,false",
-            ),
-        ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def next_commands(run: Run, result: dict[str, Any], job: Job) -> list[tuple[str, str]]:
+    """What one may want to do now, ready to be copied."""
+    rows = []
+    if result["status"] == "finished":
+        ckpt, outdir = run.path / "checkpoints" / "final.ckpt", run.path / "more_samples"
+        sample = [f"ckpt={ckpt}", "seeds=0-63", f"outdir={outdir}", "format=grid"]
+        rows.append(("draw samples", typed(sample, "sample")))
+    offline = sorted(run.path.glob("wandb/offline-run-*"))
+    if offline:
+        rows.append(("send to W&B", shlex.join(["wandb", "sync", *map(str, offline)])))
+    if job.sweep_dir is None:
+        switches = ("run_dir=", "generator.residual=", "disc.residual=")
+        kept = [a for a in job.arguments if not a.lstrip("+").startswith(switches)]
+        arms = ["-m", *kept, "generator.residual=true,false", "disc.residual=true,false"]
+        rows.append(("all four arms", typed(arms)))
+    return rows
 
 
 def set_threads(threads: int | None) -> None:

@@ -62,6 +62,9 @@ def test_arms():
     assert arm_name([]) == arm_name(["seed=3", "wandb=offline", "run_dir=x", "trainer.threads=1"]) == "default"
     both = ["generator.residual=true", "disc.residual=false"]
     assert arm_name(both) == arm_name([*both[::-1], "seed=1"]) == "disc.residual-false_generator.residual-true"
+    # A sweeper writes True; a norm is called none.
+    assert arm_name(["generator.residual=True"]) == arm_name(["generator.residual=true"])
+    assert arm_name(["wandb=x", "run_dir=y", "generator.norm=none"]) == "generator.norm-none"
     # What loses letters, or is too long, keeps its identity in a hash.
     lists = {arm_name([f"generator.width={value}"]) for value in ("[8,16]", "[81,6]", "[8,1,6]")}
     assert len(lists) == 3

@@ -1,10 +1,12 @@
 """What is written down while a GAN trains, and when: scores, grids, checkpoints, losses, the progress bar."""
 
+import contextlib
 import copy
 import math
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from tqdm import tqdm
 from resgan import images, sampling
 from resgan.keys import keyed_generator
 from resgan.metrics.scorer import Scorer
-from resgan.runs import Run, Stopped
+from resgan.runs import Run, Stopped, stop_signals
 from resgan.training import checkpoints
 from resgan.training.gan import GAN
 from resgan.training.penalties import gradient
@@ -27,7 +29,7 @@ GRID = 64  # samples in a grid
 
 
 class Diverged(Exception):
-    """A loss is no longer a finite number. Carries images_seen."""
+    """A loss or a weight is no longer a finite number. Carries images_seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +54,19 @@ class Recorder(pl.Callback):
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
         self.reference = reference  # real samples as D sees them, for the figures at step 0
-        self.scored = {m["images_seen"]: m["scores"] for m in run.measurements() if m["kind"] == "scores"}
+        measured = run.measurements()
+        self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
+        self.has_start = any(m["kind"] == "start" for m in measured)
         self.seconds_before, self.started = seconds, time.monotonic()
         self.signal: int | None = None
+        self.begun = False
 
     # Lightning's hooks.
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.started = time.monotonic()
-        self._handlers = {n: signal.signal(n, self._on_signal) for n in stop_signals()}
-        if self.gan.images_seen == 0:
-            self.record_start()
-        # A run that was stopped while it wrote things down does now what it had left to do.
-        self.write_down(before=self.gan.images_seen - self.gan.batch_size)
+        self.listen()  # again: Lightning has put a handler of its own on top, which ends runs without saving
+        self.begin()
+        self.stop_if_asked()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -75,11 +77,18 @@ class Recorder(pl.Callback):
         self.write_down(before=before)
         self.stop_if_asked()
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for number, handler in getattr(self, "_handlers", {}).items():
-            signal.signal(number, handler)
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.begun:  # Lightning starts nothing where no step is left
+            self.begin()
 
     # What is due.
+
+    def begin(self) -> None:
+        """A run that was stopped while it wrote things down does now what it had left to do."""
+        self.begun, self.started = True, time.monotonic()
+        if not self.has_start and self.gan.images_seen == 0:
+            self.record_start()
+        self.write_down(before=self.gan.images_seen - self.gan.batch_size)
 
     def write_down(self, *, before: int) -> None:
         now, schedule = self.gan.images_seen, self.schedule
@@ -113,6 +122,12 @@ class Recorder(pl.Callback):
             raise Diverged(self.gan.images_seen)
         return losses
 
+    def refuse_nan(self) -> None:
+        """The losses are those before the last step; what that step left is in the weights alone."""
+        self.read_losses()
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.gan.state_dict().values()):
+            raise Diverged(self.gan.images_seen)
+
     def record_samples(self) -> None:
         z = sampling.latents(range(GRID), dim=self.gan.latent_dim)
         picture = images.picture(sampling.generate(self.gan.generator_ema, z))
@@ -121,7 +136,7 @@ class Recorder(pl.Callback):
 
     def record_scores(self) -> None:
         now = self.gan.images_seen
-        self.read_losses()  # a diverged state is not scored
+        self.refuse_nan()  # a diverged state is not scored
         generator = keyed_generator(self.gan.seed, "scores")  # the same latents at every measurement
         z = torch.randn(self.scorer.samples, self.gan.latent_dim, generator=generator)
         samples = sampling.generate(self.gan.generator_ema, z, between=self.stop_if_asked)
@@ -139,7 +154,7 @@ class Recorder(pl.Callback):
         return value is not None and value < min(earlier, default=math.inf)
 
     def save(self) -> None:
-        self.read_losses()  # a diverged state is not saved
+        self.refuse_nan()  # a diverged state is not saved
         try:
             checkpoints.save_last(self.run.checkpoints, self.state())
             if self.gan.images_seen >= self.schedule.total:
@@ -151,9 +166,24 @@ class Recorder(pl.Callback):
 
     # Stopping.
 
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Signals to stop are heeded where the state can be saved; afterwards they do what they did before."""
+        before = {number: signal.getsignal(number) for number in stop_signals()}
+        self.listen()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def listen(self) -> None:
+        for number in stop_signals():
+            signal.signal(number, self._on_signal)
+
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt  # Ctrl-C a second time: at once
+            raise SystemExit(128 + number)  # Ctrl-C a second time: at once
         self.signal = number  # only noted here: what a handler may do safely is little
 
     def stop_if_asked(self) -> None:
@@ -172,6 +202,7 @@ class Recorder(pl.Callback):
             "spec": self.spec,
             "seconds": self.seconds(),
             "wandb_id": self.tracker.run_id,
+            "losses": dict(self.gan.losses),  # the last of each: lazy penalties are not computed at every step
             **self.gan.training_state(),
         }
 
@@ -232,8 +263,3 @@ class ProgressBar(pl.Callback):
     def _gan(module: pl.LightningModule) -> GAN:
         assert isinstance(module, GAN)
         return module
-
-
-def stop_signals() -> list[int]:
-    """SIGTERM, Ctrl-C, and what SLURM sends before it takes a job's machine away."""
-    return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]

@@ -1,8 +1,10 @@
 """Weights & Biases, on by default and never in the way: no prompt, and no server is no reason to stop."""
 
+import contextlib
 import netrc
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from resgan.images import to_array
 
-SECONDS_TO_CONNECT = 20
+SECONDS_TO_CONNECT = 15
+SECONDS_TO_FINISH = 300  # of waiting for what is still to be sent; it stays on the disk for `wandb sync`
 
 
 class Tracker:
@@ -40,6 +43,8 @@ class Tracker:
             if run_id is not None and mode == "online":
                 arguments |= {"id": run_id, "resume": "allow"}
         self.run = start(mode, arguments)
+        if not self.run.offline:
+            say(f"W&B shows this run at {self.run.url}")
         self.run.define_metric("images_seen", hidden=True)
         self.run.define_metric("*", step_metric="images_seen")
 
@@ -48,23 +53,36 @@ class Tracker:
         return self.run.id if self.run else None
 
     def log(self, values: dict[str, Any], *, images_seen: int) -> None:
-        if self.run:
-            self.run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
+        self._tell(
+            lambda run: run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
+        )
 
     def log_picture(self, name: str, picture: Tensor, *, images_seen: int) -> None:
-        if self.run:
+        def show(run: Any) -> None:
             import wandb
 
             image = wandb.Image(to_array(picture), caption=f"{images_seen} images seen")
-            self.run.log({name: image, "images_seen": images_seen})
+            run.log({name: image, "images_seen": images_seen})
+
+        self._tell(show)
 
     def summarise(self, values: dict[str, Any]) -> None:
-        if self.run:
-            self.run.summary.update(values)
+        self._tell(lambda run: run.summary.update(values))
 
     def finish(self, exit_code: int) -> None:
-        if self.run:
-            self.run.finish(exit_code=exit_code)
+        self._tell(lambda run: run.finish(exit_code=exit_code))
+        self.run = None
+
+    def _tell(self, what: Callable[[Any], None]) -> None:
+        """Whatever fails in W&B ends W&B, not the run."""
+        if self.run is None:
+            return
+        try:
+            what(self.run)
+        except Exception as error:
+            say(f"W&B failed ({first_line(error)}); the run goes on without it")
+            with contextlib.suppress(Exception):
+                self.run.finish(exit_code=1)  # else the next run of this process would be logged into this one
             self.run = None
 
 
@@ -74,7 +92,11 @@ def resolve_mode(mode: str) -> str:
         return mode
     said = os.environ.get("WANDB_MODE")
     if said:
-        return {"dryrun": "offline", "run": "online"}.get(said, said)
+        said = {"dryrun": "offline", "run": "online"}.get(said, said)
+        if said in ("online", "offline", "disabled"):
+            return said
+        say(f"WANDB_MODE={said}: valid are online, offline, disabled; logging offline")
+        return "offline"
     return "online" if has_key() else "offline"
 
 
@@ -91,11 +113,17 @@ def has_key() -> bool:
 
 def start(mode: Any, arguments: dict[str, Any]) -> Any:
     """Begin a W&B run; what cannot be reached becomes an offline run, with one line to say so."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # the setting below comes too late for what is said at the login
     import wandb
     from wandb.errors import Error, UsageError
 
     settings = wandb.Settings(
-        init_timeout=SECONDS_TO_CONNECT, login_timeout=1, silent=True, console="off", x_disable_stats=True
+        init_timeout=SECONDS_TO_CONNECT,
+        finish_timeout=SECONDS_TO_FINISH,
+        login_timeout=1,
+        silent=True,
+        console="off",
+        x_disable_stats=True,
     )
     try:
         if mode == "online" and not has_key():
@@ -104,6 +132,14 @@ def start(mode: Any, arguments: dict[str, Any]) -> Any:
     except (Error, OSError) as error:
         if mode == "offline":
             raise
-        print(f"resgan: W&B is not reachable ({str(error).splitlines()[0]}); logging offline", file=sys.stderr)
+        say(f"W&B is not reachable ({first_line(error)}); logging offline")
         arguments = {key: value for key, value in arguments.items() if key not in ("id", "resume")}
         return wandb.init(mode="offline", settings=settings, **arguments)
+
+
+def say(line: str) -> None:
+    print(f"resgan: {line}", file=sys.stderr, flush=True)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,82 @@
+"""conf/ and the typed options say the same: every file composes, every option has a default, no key is unknown."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import options_of
+
+from resgan.command import CONF, quoted
+from resgan.options import SampleOptions, TrainOptions, check, names
+from resgan.runs import flat
+
+GROUPS = ("generator", "disc", "loss", "data", "metrics", "trainer", "wandb", "experiment")
+FILES = [(path.parent.name, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def filled(*overrides: str) -> dict:
+    """Composed, and with something for each value that the user has to give."""
+    values = options_of(*overrides)
+    missing = [key for key, value in flat(values).items() if value == "???"]
+    return options_of(*overrides, *(f"{key}=something" for key in missing))
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_composes_and_passes(group, name):
+    values = filled(f"{group}={name}")
+    values.pop("experiment", None)
+    options = check(TrainOptions, values)
+    if group in ("generator", "disc", "loss", "data"):
+        assert getattr(options, group).name == name  # the file is called as what it selects
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g != "experiment"])
+def test_every_option_has_a_default_in_its_file_and_every_key_is_an_option(group, name):
+    values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    values = values[group] if group in values else {k: v for k, v in values.items() if k != "defaults"}
+    known = {key for key in names(TrainOptions, variant=values.get("name")) if key.startswith(f"{group}.")}
+    assert set(flat(values, f"{group}.")) == known
+
+
+def test_the_primary_files():
+    train = options_of()
+    assert set(train) == set(TrainOptions.model_fields)
+    sample = yaml.safe_load((CONF / "sample.yaml").read_text())
+    assert set(sample) - {"defaults", "hydra"} == set(SampleOptions.model_fields)
+    check(SampleOptions, options_of("ckpt=x", config="sample"))
+    check(TrainOptions, train)
+
+
+def test_two_arms_differ_in_one_key():
+    one, other = (flat(options_of(f"disc.residual={value}")) for value in ("true", "false"))
+    assert {key for key in one if one[key] != other[key]} == {"disc.residual"}
+
+
+def test_a_wandb_sweep_works_through_the_command_that_users_type():
+    """The agent replaces ${args_no_hyphens} by key=value for each parameter, values as Python prints them."""
+    path = Path(__file__).resolve().parent.parent / "scripts" / "wandb_sweep.yaml"
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["metric"] == {"name": "tv", "goal": "minimize"}
+    assert sweep["command"] == ["${env}", "${interpreter}", "-m", "resgan.train", "${args_no_hyphens}"]
+    known = names(TrainOptions)
+    for wanted in (0, -1):  # the first and the last of every parameter
+        drawn = {key: (p["values"][wanted] if "values" in p else p["value"]) for key, p in sweep["parameters"].items()}
+        assert set(drawn) <= set(known)
+        options = check(TrainOptions, options_of(*(f"{key}={value}" for key, value in drawn.items())))
+        got = flat(options.model_dump())
+        assert {key: got[key] for key in drawn} == drawn
+    assert {True, False} <= set(sweep["parameters"]["generator.residual"]["values"])
+    assert "generator.residual=True" in [f"{k}={v}" for k, v in (drawn | {"generator.residual": True}).items()]
+
+
+def test_the_examples_of_help_are_valid():
+    from resgan import sample, train
+
+    for module, model in ((train, TrainOptions), (sample, SampleOptions)):
+        for line in module.COMMAND.examples.splitlines():
+            arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
+            if "-m" in arguments:
+                arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
+            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.name))
