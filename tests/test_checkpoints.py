@@ -70,11 +70,12 @@ def wrong_files(folder: Path) -> dict[str, str]:
     torch.save({"something": 1}, folder / "foreign")
     torch.save({"format": checkpoints.FORMAT, "x": Trap(folder / "sprung")}, folder / "code")
     (folder / "plain pickle").write_bytes(pickle.dumps(Trap(folder / "sprung")))
-    (folder / "text").write_text("not a checkpoint")
+    (folder / "text").write_text("root:x:0:0:root:/root:/bin/bash\n" * 20)
+    (folder / "flipped").write_bytes(whole[:200] + bytes(50) + whole[250:])
     (folder / "empty").write_bytes(b"")
     (folder / "directory").mkdir()
     return {"truncated": "damaged", "foreign": "not a checkpoint of resgan", "code": "could run code",
-            "plain pickle": "could run code", "text": "", "empty": "damaged", "directory": "is a directory",
+            "plain pickle": "no checkpoint", "text": "no checkpoint", "flipped": "damaged", "empty": "damaged", "directory": "is a directory",
             "missing": "does not exist"}  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,17 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"ckpt={path}: {what}; expected a .ckpt file, as in <run directory>/checkpoints/final.ckpt"
         )
+    damaged = CheckpointError(f"ckpt={path}: is damaged or cut short, or is no checkpoint")
+    if not zipfile.is_zipfile(path):  # torch would try the pickles of old, whose loader stumbles in many ways
+        raise damaged
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"ckpt={path}: holds more than tensors and plain data, which could run code; it was not opened"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"ckpt={path}: is damaged or cut short, or is no checkpoint") from error
+    except Exception as error:  # damaged files raise almost anything
+        raise damaged from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"ckpt={path}: is not a checkpoint of resgan (expected the format '{FORMAT}')")
     return state
