@@ -74,9 +74,17 @@ def wrong_files(folder: Path) -> dict[str, str]:
     (folder / "flipped").write_bytes(whole[:200] + bytes(50) + whole[250:])
     (folder / "empty").write_bytes(b"")
     (folder / "directory").mkdir()
-    return {"truncated": "damaged", "foreign": "not a checkpoint of resgan", "code": "could run code",
-            "plain pickle": "no checkpoint", "text": "no checkpoint", "flipped": "damaged", "empty": "damaged", "directory": "is a directory",
-            "missing": "does not exist"}  # fmt: skip
+    return {
+        "truncated": "damaged",
+        "foreign": "not a checkpoint of resgan",
+        "code": "could run code",
+        "plain pickle": "no checkpoint",
+        "text": "no checkpoint",
+        "flipped": "damaged",
+        "empty": "damaged",
+        "directory": "is a directory",
+        "missing": "does not exist",
+    }
 
 
 def test_wrong_files_are_refused_in_one_line_and_run_nothing(tmp_path):
