@@ -32,11 +32,7 @@ def make_gan(**changes) -> GAN:
         "total_images": 1000,
         "seed": 5,
     } | changes
-    gan = GAN(**options)
-    # Outside a Trainer the optimisers are plain, and so is backward.
-    gan.optimizers = lambda: list(gan._adams)  # type: ignore[method-assign]
-    gan.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
-    return gan
+    return GAN(**options)
 
 
 def weights(net: torch.nn.Module) -> list[torch.Tensor]:

@@ -90,6 +90,7 @@ class GAN(pl.LightningModule):
         self.seed = seed
         self.images_seen = 0
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
+        self._disc_parameters = list(disc.parameters())
         self._adams = (generator_adam.optimiser(generator), disc_adam.optimiser(disc))
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -107,7 +108,7 @@ class GAN(pl.LightningModule):
     def discriminator_step(self, real: Tensor) -> None:
         step = self.images_seen // self.batch_size
         r1, r2, gp = (penalty.weight_at(step) for penalty in (self.r1, self.r2, self.gp))
-        optimiser = self._optimiser(1, self.disc_adam)
+        optimiser = self._optimiser(1)
 
         with torch.no_grad():
             fake = self.generator(self.latents("disc", len(real)))
@@ -132,8 +133,8 @@ class GAN(pl.LightningModule):
         self.losses["loss_d"] = loss.detach()
 
     def generator_step(self, real: Tensor) -> None:
-        optimiser = self._optimiser(0, self.generator_adam)
-        self.disc.requires_grad_(False)  # its weights' gradients would be computed and thrown away
+        optimiser = self._optimiser(0)
+        self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
             fake_logits = self.disc(self.generator(self.latents("generator", len(real))))
             with torch.no_grad():
@@ -141,7 +142,7 @@ class GAN(pl.LightningModule):
             loss = self.generator_loss(real_logits, fake_logits)
             self._descend(optimiser, loss)
         finally:
-            self.disc.requires_grad_(True)
+            self._freeze_disc(False)
         self.losses["loss_g"] = loss.detach()
 
     def update_average(self) -> None:
@@ -166,17 +167,23 @@ class GAN(pl.LightningModule):
         generator = keyed_generator(self.seed, "mix", self.images_seen)
         return torch.rand(count, generator=generator).to(self.device, non_blocking=True)
 
-    def _optimiser(self, index: int, adam: Adam) -> Any:
-        optimiser = self.optimizers()[index]  # type: ignore[index]
+    def _optimiser(self, index: int) -> torch.optim.Adam:
+        """The generator's (0) or the discriminator's (1), at the learning rate of this moment."""
+        optimiser, adam = self._adams[index], (self.generator_adam, self.disc_adam)[index]
         if adam.decay != "none":
             for group in optimiser.param_groups:
                 group["lr"] = adam.lr_at(self.images_seen / self.total_images)
         return optimiser
 
-    def _descend(self, optimiser: Any, loss: Tensor) -> None:
+    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
+        # Not through Lightning's wrappers: on one device they add nothing but a count of steps that nobody reads.
         optimiser.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        loss.backward()
         optimiser.step()
+
+    def _freeze_disc(self, frozen: bool) -> None:
+        for parameter in self._disc_parameters:
+            parameter.requires_grad_(not frozen)
 
     def _full_precision(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, enabled=False)
