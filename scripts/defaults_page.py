@@ -79,7 +79,29 @@ differ by little.
 
 Made by `scripts/choose_defaults.sh`; commit {commit}; {device}, one thread a run, torch {torch}.
 
-What the comparison does not decide:
+## How far the default run comes
+
+Not far enough for its own primary endpoint: after the 48 thousand images that two slow cores see in five minutes no
+sample is valid in any arm, and `tv` is 1 ([first-light.md](first-light.md)); what moves is `{score}`,
+from 3.7 or 5.7 to between 0.4 and 0.6. Validity comes later. `python -m resgan.train total_kimg=180 score_kimg=20
+trainer.threads=1` (both residual, seed 0, commit 8fd43dff7b, the machine above), which decays its learning rates over
+180 thousand images:
+
+| thousand images | 40 | 60 | 80 | 100 |
+|---|---:|---:|---:|---:|
+| `validity` | 0 | 0.0018 | 0.0069 | 0.0149 |
+| `modes` of 600 | 0 | 10 | 32 | 51 |
+| `{score}` | 0.334 | 0.255 | 0.221 | 0.205 |
+
+So on such a machine take `total_kimg` as long as you can, or compare arms by the distance.
+
+## On pictures the penalty is not neutral either
+
+In first light's setting (32 x 32, penalty 0.3, seed 0) the distance came from 6.1 to 1.9 and 1.6 with a residual
+generator, and from 5.8 to 3.9 and 4.1 with a plain one, whose samples had all but collapsed. Above, the plain arm also
+fared worst at the lowest penalty. One seed each: a reason to tune every arm alike before comparing, not a result.
+
+## What the comparison does not decide
 
 - **One block a stage, width 32**: what trains in five minutes on two cores. Studies of the switch should take two or
   more blocks (`generator.blocks=2 disc.blocks=2`): with one there is hardly a path to speak of.
