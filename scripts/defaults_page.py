@@ -87,11 +87,12 @@ from 3.7 or 5.7 to between 0.4 and 0.6. Validity comes later. `python -m resgan.
 trainer.threads=1` (both residual, seed 0, commit 8fd43dff7b, the machine above), which decays its learning rates over
 180 thousand images:
 
-| thousand images | 40 | 60 | 80 | 100 |
-|---|---:|---:|---:|---:|
-| `validity` | 0 | 0.0018 | 0.0069 | 0.0149 |
-| `modes` of 600 | 0 | 10 | 32 | 51 |
-| `{score}` | 0.334 | 0.255 | 0.221 | 0.205 |
+| thousand images | 40 | 60 | 80 | 100 | 120 | 140 | 160 | 180 |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| `validity` | 0 | 0.0018 | 0.0069 | 0.0149 | 0.0276 | 0.0332 | 0.0385 | 0.0413 |
+| `modes` of 600 | 0 | 10 | 32 | 51 | 79 | 87 | 101 | 99 |
+| `novelty` | - | - | - | - | 0.46 | 0.44 | 0.43 | 0.44 |
+| `{score}` | 0.334 | 0.255 | 0.221 | 0.205 | 0.200 | 0.200 | 0.199 | 0.205 |
 
 So on such a machine take `total_kimg` as long as you can, or compare arms by the distance.
 
