@@ -14,6 +14,7 @@ from resgan.training import checkpoints
 from resgan.training.callbacks import Diverged, Recorder
 
 POINTS = [*TINY, "disc.steps=2", "generator.norm=batch"]
+LONG = [*POINTS, "total_kimg=15"]  # stopped where it has come to, not after some time: machines differ in speed
 # What has most state: running statistics, the vectors of spectral norm, penalties that are lazy, D alone in some steps.
 IMAGES = [
     "generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.norm=batch",
@@ -53,32 +54,35 @@ def assert_same_run(path, whole) -> None:
 def whole(tmp_path_factory):
     """The run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    assert run("train", *POINTS, "run_dir=run", cwd=folder).returncode == 0
+    assert run("train", *LONG, "run_dir=run", cwd=folder).returncode == 0
     return folder / "run"
 
 
-def lines_of(path) -> int:
-    return len(path.read_text().splitlines()) if path.exists() else 0
+def images_in(path) -> int:
+    """How far the measurements of a run have come."""
+    text = (path / "metrics.jsonl").read_text() if (path / "metrics.jsonl").exists() else ""
+    return max((json.loads(line)["images_seen"] for line in text.split("\n")[:-1]), default=0)
 
 
 @pytest.mark.parametrize(("number", "status", "times"), [(signal.SIGTERM, 143, 3), (signal.SIGINT, 130, 1)])
 def test_stopped_by_a_signal(tmp_path, whole, number, status, times):
     draw = random.Random(int(number))
-    seen = []
-    for attempt in range(times):
-        process = start("train", *POINTS, "run_dir=run", cwd=tmp_path)
-        before = lines_of(tmp_path / "run" / "metrics.jsonl")
-        process.wait_for(lambda n=before: lines_of(tmp_path / "run" / "metrics.jsonl") > n)
-        time.sleep(0.1 * draw.random())
+    path = tmp_path / "run"
+    seen = [0]
+    for _ in range(times):
+        process = start("train", *LONG, "run_dir=run", cwd=tmp_path)
+        target = seen[-1] + draw.randint(1, 2000)  # it measures every 1,000
+        process.wait_for(lambda n=target: images_in(path) >= n)
+        time.sleep(0.01 * draw.random())
         process.send(number).wait()
         assert process.returncode == status, process.stderr
         assert "Traceback" not in process.stderr
         assert "continue with" in process.stderr
-        seen.append(checkpoints.load(tmp_path / "run" / "checkpoints" / "last.ckpt")["images_seen"])
-        assert not (tmp_path / "run" / "result.json").exists()
-        assert attempt == 0 or seen[-1] > seen[-2]  # each time it came further
-    assert run("train", *POINTS, "run_dir=run", cwd=tmp_path).returncode == 0
-    assert_same_run(tmp_path / "run", whole)
+        seen.append(checkpoints.load(path / "checkpoints" / "last.ckpt")["images_seen"])
+        assert not (path / "result.json").exists()
+        assert seen[-1] > seen[-2]  # each time it came further
+    assert run("train", *LONG, "run_dir=run", cwd=tmp_path).returncode == 0
+    assert_same_run(path, whole)
 
 
 SLOW_SCORES = "metrics.samples=60000"  # a second of drawing and measuring
@@ -116,25 +120,26 @@ def picture_of(path, images):
 
 def test_killed(tmp_path, whole):
     draw = random.Random(5)
-    for kill in range(3):
-        process = start("train", *POINTS, "run_dir=run", cwd=tmp_path)
-        process.wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
-        time.sleep(draw.random() * 0.4 + 0.2 * kill)
+    path = tmp_path / "run"
+    for further in (0, 1000, 2000):  # while it starts, and later
+        process = start("train", *LONG, "run_dir=run", cwd=tmp_path)
+        process.wait_for(lambda n=images_in(path) + further: (path / "metrics.jsonl").exists() and images_in(path) >= n)
+        time.sleep(0.01 * draw.random())
         process.send(signal.SIGKILL).wait()
         assert process.returncode == -9
     # What such a process may leave half written, or measured after its last checkpoint, does not count nor stay.
-    (tmp_path / "run" / "checkpoints").mkdir(exist_ok=True)
-    (tmp_path / "run" / "checkpoints" / "last.ckpt.unfinished-1").write_bytes(b"half")
-    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
-        file.write('{"images_seen": 2999, "kind": "scores", "scores": {"tv": 0.0}}\n{"images_seen": 3000, "ki')
-    assert run("train", *POINTS, "run_dir=run", cwd=tmp_path).returncode == 0
-    assert_same_run(tmp_path / "run", whole)
-    assert not list((tmp_path / "run").rglob("*unfinished*"))
+    (path / "checkpoints").mkdir(exist_ok=True)
+    (path / "checkpoints" / "last.ckpt.unfinished-1").write_bytes(b"half")
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('{"images_seen": 14999, "kind": "scores", "scores": {"tv": 0.0}}\n{"images_seen": 15000, "ki')
+    assert run("train", *LONG, "run_dir=run", cwd=tmp_path).returncode == 0
+    assert_same_run(path, whole)
+    assert not list(path.rglob("*unfinished*"))
 
 
 def test_finished_is_finished(tmp_path, whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
-    again = run("train", *POINTS, f"run_dir={whole}", cwd=tmp_path)
+    again = run("train", *LONG, f"run_dir={whole}", cwd=tmp_path)
     assert again.returncode == 0
     assert "is finished already (finished)" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
