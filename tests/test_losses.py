@@ -112,7 +112,7 @@ def test_the_average_of_weights_and_the_copy_of_buffers():
     average = ema.averaged(net)
     nn.init.constant_(net[0].weight, 5.0)
     net[1].running_mean.fill_(7.0)
-    ema.update(average, net, decay=0.75)
+    ema.Average(average, net).update(decay=0.75)
     assert average[0].weight.item() == 2.0  # 0.75 * 1 + 0.25 * 5
     assert average[1].running_mean.item() == 7.0
     assert not average.training

@@ -123,7 +123,8 @@ def test_killed(tmp_path, whole):
     path = tmp_path / "run"
     for further in (0, 1000, 2000):  # while it starts, and later
         process = start("train", *LONG, "run_dir=run", cwd=tmp_path)
-        process.wait_for(lambda n=images_in(path) + further: (path / "metrics.jsonl").exists() and images_in(path) >= n)
+        target = images_in(path) + further
+        process.wait_for(lambda n=target: (path / "metrics.jsonl").exists() and images_in(path) >= n)
         time.sleep(0.01 * draw.random())
         process.send(signal.SIGKILL).wait()
         assert process.returncode == -9

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
@@ -22,9 +22,20 @@ def decay(*, images: int, halflife: float, images_seen: int, ramp: float) -> flo
     return 0.5 ** (images / max(halflife, 1e-8))
 
 
-@torch.no_grad()
-def update(average: nn.Module, net: nn.Module, *, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * net; buffers (running statistics) are copied."""
-    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(net.parameters()), None)
-    for held, current in zip(average.buffers(), net.buffers(), strict=True):
-        held.copy_(current)
+class Average:
+    """Keeps `average` the average of `net`. Their tensors are listed once: a small network's step is as short.
+
+    To be made when both are on their device: a move leaves parameters what they are, and replaces buffers.
+    """
+
+    def __init__(self, average: nn.Module, net: nn.Module) -> None:
+        self.held: list[Tensor] = list(average.parameters())
+        self.current: list[Tensor] = list(net.parameters())
+        self.buffers = list(zip(average.buffers(), net.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, *, decay: float) -> None:
+        """average <- decay * average + (1 - decay) * net; buffers (running statistics) are copied."""
+        get_ema_multi_avg_fn(decay)(self.held, self.current, None)
+        for held, current in self.buffers:
+            held.copy_(current)

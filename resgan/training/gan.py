@@ -1,5 +1,6 @@
 """The GAN as a LightningModule: what one step of the game is. It is given its networks and builds nothing."""
 
+import functools
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -153,9 +154,13 @@ class GAN(pl.LightningModule):
             images_seen=self.images_seen + self.batch_size,
             ramp=self.ema_ramp,
         )
-        ema.update(self.generator_ema, self.generator, decay=decay)
+        self._average.update(decay=decay)
 
     # What a step is made of.
+
+    @functools.cached_property
+    def _average(self) -> ema.Average:
+        return ema.Average(self.generator_ema, self.generator)
 
     def latents(self, purpose: str, count: int) -> Tensor:
         """Standard normal (count, latent_dim), decided by (seed, purpose, images_seen)."""

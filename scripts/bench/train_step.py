@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from resgan.build import build_gan, build_scorer, spec_of
 from resgan.command import CONF
@@ -24,7 +25,6 @@ from resgan.data.dataset import Dataset
 from resgan.data.module import Batches, DataModule
 from resgan.options import TrainOptions, check
 from resgan.runs import Run
-from resgan.training import ema
 from resgan.training.callbacks import ProgressBar, Recorder, Schedule
 from resgan.training.fit import play
 from resgan.training.gan import GAN
@@ -78,6 +78,7 @@ def by_hand(options: TrainOptions, dataset: Dataset, steps: int) -> float:
     generator_adam, disc_adam = gan._adams
     disc_loss, generator_loss = LOSSES[options.loss.name]
     batches = Batches(dataset.train, size=options.batch_size, start=0, stop=gan.total_images, seed=0, flip=False)
+    average_weights = get_ema_multi_avg_fn(0.99)
     start = 0.0
     for step, real in enumerate(batches):
         if step == 1:
@@ -106,7 +107,7 @@ def by_hand(options: TrainOptions, dataset: Dataset, steps: int) -> float:
         loss.backward()
         generator_adam.step()
         disc.requires_grad_(True)
-        ema.update(average, generator, decay=0.99)
+        average_weights(list(average.parameters()), list(generator.parameters()), None)
     return time.perf_counter() - start
 
 
