@@ -8,31 +8,25 @@ set -euo pipefail
 runs=${1:-runs}/defaults
 mkdir -p "$runs"
 
+# name|options; what is not said is as in conf/
 candidates=(
-  "norm=pixel join=sum    penalty=5.0"
-  "norm=pixel join=sum    penalty=0.5"
-  "norm=pixel join=sum    penalty=1.5"
-  "norm=group join=sum    penalty=0.5"
-  "norm=none  join=scaled penalty=5.0"
+  "batch 8, lr G 2e-3, penalty 0.1|batch_size=8 generator.lr=2e-3 loss.r1=0.1 loss.r2=0.1"
+  "batch 16, lr G 2e-3, penalty 0.1|batch_size=16 generator.lr=2e-3 loss.r1=0.1 loss.r2=0.1"
+  "batch 16, lr G 2e-3, penalty 0.3|batch_size=16 generator.lr=2e-3 loss.r1=0.3 loss.r2=0.3"
+  "batch 16, lr G 1e-3, penalty 0.1|batch_size=16 generator.lr=1e-3 loss.r1=0.1 loss.r2=0.1"
+  "batch 16, lr G 1e-3, penalty 1.5, latent 64|batch_size=16 generator.lr=1e-3 loss.r1=1.5 loss.r2=1.5 generator.latent_dim=64"
 )
 
-try() { # one candidate in four arms
-  local norm join penalty
-  eval "$1"
-  python -m resgan.train -m generator.residual=true,false disc.residual=true,false \
-    generator.norm=$norm disc.norm=$norm generator.join=$join disc.join=$join \
-    loss.r1=$penalty loss.r2=$penalty generator.decay=none disc.decay=none \
-    total_kimg=6 score_kimg=0 sample_kimg=0 save_kimg=2 \
-    run_dir="$runs/${norm}_${join}_penalty-${penalty}" trainer.threads=1 wandb=disabled
-}
-
-half() { # every second candidate, from the one given
-  for ((k = $1; k < ${#candidates[@]}; k += 2)); do
-    try "${candidates[$k]}" >>"$runs/log-$1" 2>&1
+two_arms() { # every candidate with a residual, or with a plain generator
+  for candidate in "${candidates[@]}"; do
+    # shellcheck disable=SC2086  # the options are several words
+    python -m resgan.train -m generator.residual="$1" disc.residual=true,false generator.latent_dim=16 disc.lr=1e-3 \
+      ${candidate#*|} total_kimg=12 score_kimg=0 sample_kimg=0 save_kimg=4 \
+      run_dir="$runs/${candidate%%|*}" trainer.threads=1 wandb=disabled >>"$runs/log-$1" 2>&1
   done
 }
 
-half 0 &
-half 1 &
+two_arms true &
+two_arms false &
 wait %1 && wait %2
 python scripts/defaults_page.py "$runs"
