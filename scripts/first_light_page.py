@@ -166,8 +166,8 @@ HEAD = """# First light
 
 All four arms, trained by `scripts/first_light.sh PICTURES`, which also wrote this page. **One seed an arm and a small
 budget: this shows how far each arm came, not which arm is better.** Learning rates and penalty weights decide much of
-it, and not alike in all arms ([defaults.md](defaults.md)). Grids show the averaged generators on the same latents; where
-all pictures of an arm are alike it has collapsed, and its distance then says how far that one picture is off.
+it, and not alike in all arms ([defaults.md](defaults.md)). Grids show the averaged generators on the same latents.
+Where all pictures of an arm are alike it has collapsed, and its distance then says how far that one picture is off.
 """
 
 if __name__ == "__main__":
