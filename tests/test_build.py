@@ -83,7 +83,7 @@ def test_counts():
     given, _, spec = built()
     counts = build.count(build.build_gan(given, spec), spec)
     convolutions = sum(2 * 18 * 8 * 8 * size**2 for size in (4, 8, 16))
-    assert counts["flops"]["generator"] == 2 * 64 * 128 + convolutions + 18 * 8 * 3 * 256
+    assert counts["flops"]["generator"] == 2 * 16 * 128 + convolutions + 18 * 8 * 3 * 256
     assert counts["flops"]["disc"] == 18 * 3 * 8 * 256 + convolutions + 2 * 128
 
 
