@@ -28,5 +28,6 @@ two_arms() { # every candidate with a residual, or with a plain generator
 
 two_arms true &
 two_arms false &
-wait %1 && wait %2
+wait %1
+wait %2
 python scripts/defaults_page.py "$runs"

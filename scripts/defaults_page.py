@@ -95,28 +95,24 @@ sharp edges later. With penalty 1.5 no sample of the default run was valid, and 
 
 ## How far the default run comes
 
-To about one valid sample in a hundred: validity 0.0144 (both residual), 0.0126 (residual G), 0.0098 (residual D) and
-0.0006 (plain) after the 40 thousand images that two slow cores see in five minutes, one seed each
-([first-light.md](first-light.md)). Forms and colours can be recognised, but most samples miss the exact test by some
-pixels, and the generators keep to some of the colours. The test is strict: within 3.4 of a template in L2, which is an
-error of 0.12 in every value on [-1, 1], or two of the 768 values wholly wrong. As long as `tv` stays near 1, compare
-arms by the distance too, and train as long as you can. Longer runs at these defaults have not been measured yet.
-
-In a trial (one seed, batch 16, a learning rate of 2e-3 in both networks, the weights of G's last layer divided by 10) a
-residual pair had 5 % valid samples after 70 thousand images of 90, and no more at the end.
+To about one valid sample in a hundred, fewer in the plain arm, after the images that two slow cores see in five minutes
+([first-light.md](first-light.md) has the figures of each arm). Forms and colours can be recognised, but most samples
+miss the exact test by some pixels, and the generators keep to some of the colours. The test is strict: within 3.4 of a
+template in L2, which is an error of 0.12 in every value on [-1, 1], or two of the 768 values wholly wrong. As long as
+`tv` stays near 1, compare arms by the distance too, and train as long as you can. Longer runs at these defaults have
+not been measured yet.
 
 ## What suits one arm and not another
 
-Seen while these values were looked for; one seed each, so a reason to tune every arm alike before comparing, and no
-result. `data=shapes`, penalty 0.1, latents of 16 numbers:
+One seed each, so a reason to tune every arm alike before comparing, and no result.
 
-- With a learning rate of 3e-3 in G and D, at batch 16, the residual pair had 1.25 % valid samples after 48 thousand
-  images; the plain pair stood still (D's loss at log 2, all its logits alike) for 24 thousand images and more. At 2e-3
-  it stood still for 18 thousand. With 1e-3 in D it does not.
-- On pictures (32 x 32) a plain generator learns only at a lower rate: a plain pair stood at a distance above 12 for ten
-  thousand images with 2e-3 in G and penalty 0.1, and came to 2.7 in as many with 5e-4 in both and penalty 0.3, where
-  [first light](first-light.md) trains. There too the plain generator collapses to one picture against the residual
-  discriminator, whose squared input gradients were a hundred times those of the plain one (0.2 against 0.002).
+- On pictures (32 x 32) a plain generator learns only at a low rate. `python -m resgan.train experiment=first_light
+  data.path=PICTURES generator.residual=false disc.residual=false generator.lr=2e-3 disc.lr=1e-3 loss.r1=0.1 loss.r2=0.1
+  total_kimg=10` stood at a distance above 12; with both rates at 5e-4 and the penalty at 0.3, where
+  [first light](first-light.md) trains, the same arm came to 2.7 in as many images (commit 7281810c76, seed 0, the
+  machine above).
+- There too the plain generator collapses to one picture against the residual discriminator, whose squared input
+  gradients were tens to hundreds of times those of the plain one over most of the run (`r1` in `metrics.jsonl`).
 
 ## What the comparison does not decide
 

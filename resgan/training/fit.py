@@ -23,7 +23,7 @@ def play(
     """Train from where the GAN stands to its end."""
     quieten()
     if accelerator != "cuda":
-        # Lightning sets it, and then every step of an optimiser looks for NVIDIA's library: 0.4 ms where there is none.
+        # Lightning sets it, and then every step of an optimiser looks for NVIDIA's library: 0.3 ms where there is none.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     trainer = pl.Trainer(
         accelerator=accelerator,
