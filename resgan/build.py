@@ -16,6 +16,7 @@ from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
 from resgan.data.torchvision_sets import load_torchvision
 from resgan.images import to_float, to_uint8
+from resgan.metrics.diversity import total_variance
 from resgan.metrics.features import Extractor, load_extractor, score_name
 from resgan.metrics.frechet import Moments, MomentSums, frechet_distance
 from resgan.metrics.scorer import Measure, Scorer
@@ -140,7 +141,7 @@ def build_scorer(options: TrainOptions, dataset: Dataset) -> Scorer:
         measures.append(frechet_measure(options.metrics, dataset, card))
     if not measures:
         raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
-    return Scorer(samples=options.metrics.samples, measures=measures)
+    return Scorer(samples=options.metrics.samples, measures=[*measures, variance_measure(dataset, card)])
 
 
 def exact_measures(options: TrainOptions, card: dict[str, Any]) -> list[Measure]:
@@ -181,6 +182,17 @@ def frechet_measure(options: Metrics, dataset: Dataset, card: dict[str, Any]) ->
         of=lambda fakes: {name: frechet_distance(moments(extractor, to_uint8(fakes)), real)},
         card=card | extractor.card,
     )
+
+
+def variance_measure(dataset: Dataset, card: dict[str, Any]) -> Measure:
+    """Total variance of the samples over that of the data: near 1 as it should be, near 0 after a collapse."""
+    real = total_variance(dataset.reference)
+
+    def of(fakes: Tensor) -> dict[str, float]:
+        same_kind = to_uint8(fakes) if dataset.reference.dtype == torch.uint8 else fakes
+        return {"variance_ratio": total_variance(same_kind) / real}
+
+    return Measure(names=("variance_ratio",), of=of, card=card)
 
 
 def moments(extractor: Extractor, pictures: Tensor) -> Moments:

@@ -137,8 +137,10 @@ class Run:
 
     def record_session(self, session: dict[str, Any]) -> None:
         """Add to provenance.json what ran here, this time."""
-        earlier = json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
-        write_atomically(self.provenance, json.dumps({"sessions": [*earlier, session]}, indent=2) + "\n")
+        write_atomically(self.provenance, json.dumps({"sessions": [*self.sessions(), session]}, indent=2) + "\n")
+
+    def sessions(self) -> list[dict[str, Any]]:
+        return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_atomically(self.result, json.dumps(finite(result), indent=2) + "\n")

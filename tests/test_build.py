@@ -63,7 +63,19 @@ def test_scores_and_their_cards_on_shapes():
     scorer = build.build_scorer(given, dataset)
     assert scorer.primary == "tv"
     scores = scorer.measure(to_float(dataset.reference))
-    assert list(scores) == list(scorer.cards) == ["tv", "validity", "modes", "kl", "novelty", "fd_cifarnet_50_full"]
+    assert (
+        list(scores)
+        == list(scorer.cards)
+        == [
+            "tv",
+            "validity",
+            "modes",
+            "kl",
+            "novelty",
+            "fd_cifarnet_50_full",
+            "variance_ratio",
+        ]
+    )
     assert scores["tv"] == pytest.approx(0, abs=1e-12)
     assert scores["fd_cifarnet_50_full"] == pytest.approx(0, abs=1e-6)  # a set against itself
     card = scorer.cards["fd_cifarnet_50_full"]
@@ -75,7 +87,7 @@ def test_scores_and_their_cards_on_shapes():
 
 def test_points_have_no_frechet_distance():
     given, dataset, _ = built("data=gaussians", "data.size=100")
-    assert list(build.build_scorer(given, dataset).cards) == ["tv", "validity", "modes", "kl"]
+    assert list(build.build_scorer(given, dataset).cards) == ["tv", "validity", "modes", "kl", "variance_ratio"]
 
 
 def test_counts():

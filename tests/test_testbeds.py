@@ -9,6 +9,7 @@ import torch
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import DataError
 from resgan.images import to_float, to_uint8
+from resgan.metrics.diversity import total_variance
 from resgan.metrics.testbed import (
     gaussian_scores,
     kl_to_uniform,
@@ -159,3 +160,11 @@ def test_wrong_modes(modes, wrong):
 def test_wrong_size():
     with pytest.raises(DataError, match=r"data\.size=20: .*16"):
         shapes.templates(20)
+
+
+def test_total_variance_is_the_trace_of_the_covariance():
+    x = torch.randn(5000, 2, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0, 3.0]) + 100
+    assert total_variance(x) == pytest.approx(float(x.flatten(1).double().T.cov().trace()), rel=1e-9)
+    assert total_variance(torch.full((50, 3, 4, 4), 7, dtype=torch.uint8)) == 0
+    black_and_white = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+    assert total_variance(black_and_white) == pytest.approx(2, rel=1e-6)  # of -1 and 1

@@ -1,0 +1,115 @@
+"""Run directories as a report reads them. Plain files only: no torch, no network, nothing is written."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from resgan.runs import Run, RunError, flat, is_bookkeeping
+
+COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
+SWITCHES = ("generator.residual", "disc.residual")
+ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
+
+Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run."""
+
+    path: Path
+    config: dict[str, Any]  # dotted: {"generator.residual": True, ...}
+    result: dict[str, Any] | None  # None: not finished
+    sessions: tuple[dict[str, Any], ...]  # what ran here: commits, versions, devices
+
+    @property
+    def arm(self) -> Arm:
+        generator, disc = (bool(self.config[switch]) for switch in SWITCHES)
+        return generator, disc
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def status(self) -> Literal["finished", "diverged", "unfinished"]:
+        return "unfinished" if self.result is None else self.result["status"]
+
+    @property
+    def collapsed(self) -> bool:
+        ratio = self.score("variance_ratio")
+        return ratio is not None and ratio < COLLAPSED
+
+    @property
+    def code(self) -> str:
+        """The commits that ran, "+" for one with changes; the version where there is no git."""
+        names = [
+            f"{git['commit'][:10]}{'+' if git['dirty'] else ''}" if (git := session["git"]) else session["resgan"]
+            for session in self.sessions
+        ]
+        return " then ".join(dict.fromkeys(names)) or "unknown"
+
+    def score(self, name: str) -> float | None:
+        """At the end of a finished run."""
+        return self.result["scores"].get(name) if self.result is not None else None
+
+    def best(self, name: str) -> float | None:
+        """Where the primary endpoint was best."""
+        best = self.result["best"] if self.result is not None else None
+        return best["scores"].get(name) if best else None
+
+    def curve(self, name: str) -> list[tuple[int, float]]:
+        """(images seen, score) at every measurement."""
+        return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
+
+    @cached_property
+    def _scored(self) -> list[tuple[int, dict[str, Any]]]:
+        return [(m["images_seen"], m["scores"]) for m in Run(self.path).measurements() if m["kind"] == "scores"]
+
+    def settings(self, *, without: Iterable[str] = ()) -> dict[str, Any]:
+        """What the run *is*, but for its seed, its arm and `without`."""
+        left_out = {"seed", *SWITCHES, *without}
+        return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
+
+
+def read_runs(paths: Iterable[Path]) -> list[Record]:
+    """All runs below the paths, sorted by path. Raises RunError."""
+    found: dict[Path, Record] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path}: {'is a file' if path.exists() else 'there is no such directory'}; give runs or a study")
+        runs = list(run_directories(path))
+        if not runs:
+            raise RunError(f"{path}: holds no run (no config.yaml in it or below)")
+        for run in runs:
+            if (whole := run.resolve()) not in found:
+                found[whole] = read_run(run)
+    return [found[path] for path in sorted(found)]
+
+
+def run_directories(path: Path) -> Iterable[Path]:
+    """Directories with the files of a run; what lies inside a run is its own affair."""
+    for directory, below, files in os.walk(path):
+        below.sort()
+        if "config.yaml" in files:
+            below.clear()
+            yield Path(directory)
+
+
+def read_run(path: Path) -> Record:
+    run = Run(path)
+    try:
+        config = flat(yaml.safe_load(run.config.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise RunError(f"{run.config}: is damaged; leave the run out, or remove the directory and run it again") from error
+    if missing := [key for key in ("seed", *SWITCHES) if key not in config]:
+        raise RunError(f"{run.config}: has no {missing[0]}; it is no configuration of a run")
+    result = run.read_result()
+    if result is not None and not {"status", "scores", "cards", "parameters", "best"} <= result.keys():
+        raise RunError(f"{run.result}: is damaged; remove it to continue the run from its checkpoint")
+    return Record(path, config, result, tuple(run.sessions()))
