@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import os
 import re
 import signal
@@ -41,6 +42,17 @@ class Job:
     overrides: list[str]  # of this job
     arguments: list[str]  # of the command, as typed; a sweep's jobs share them
     sweep_dir: Path | None  # where a sweep keeps its runs; None outside a sweep
+    side_by_side: bool = False  # do several jobs share this machine's cores?
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study is about to do: every job, before the first begins."""
+
+    name: str
+    place: Path
+    jobs: list[tuple[list[str], Any]]  # (overrides, checked options)
+    at_once: int  # jobs that run side by side; -1: one for each core
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,8 @@ class Command:
     options: type[Options]
     about: str  # what it does, for --help
     examples: str
+    before_study: Callable[[Study], None] | None = None
+    after_study: Callable[[Study], None] | None = None
 
 
 def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
@@ -66,7 +80,7 @@ def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
     sys.argv[1:] = [*map(quoted, arguments), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
     try:
-        with ending_on_signals(), tidied(place):
+        with ending_on_signals(), tidied(place), announced(command, arguments, place):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.name)(task)()
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
@@ -90,7 +104,8 @@ def task_of(command: Command, run: Callable[[Any, Job], Any], arguments: list[st
         hydra_config = HydraConfig.get()
         overrides = list(hydra_config.overrides.task)
         sweep = hydra_config.mode == RunMode.MULTIRUN
-        job = Job(overrides, arguments, Path(hydra_config.sweep.dir) if sweep else None)
+        sweep_dir = Path(hydra_config.sweep.dir) if sweep else None
+        job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(hydra_config) != 1)
         try:
             values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             return run(check(command.options, values), job)  # type: ignore[arg-type]
@@ -110,6 +125,62 @@ def task_of(command: Command, run: Callable[[Any, Job], Any], arguments: list[st
 
 
 @contextlib.contextmanager
+def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[None]:
+    """A study says before it begins what it will do, and at the end, however it ends, what is there."""
+    study = study_of(command, arguments, place) if command.before_study else None
+    if study is None:
+        yield
+        return
+    assert command.before_study is not None
+    command.before_study(study)
+    try:
+        yield
+    finally:
+        if command.after_study is not None:
+            command.after_study(study)
+
+
+def study_of(command: Command, arguments: list[str], place: Path | None) -> Study | None:
+    """Compose and check all jobs of a study; None where there is none, or a sweeper that finds its jobs as it goes."""
+    name = last_value("study", arguments)
+    if name is None or place is None:
+        return None
+    from hydra import compose, initialize_config_dir
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    typed = [quoted(argument) for argument in arguments if not argument.startswith("-")]
+    parse = OverridesParser.create().parse_overrides
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
+        settings = compose(command.name, single, return_hydra_config=True).hydra
+        if not settings.sweeper._target_.endswith("BasicSweeper"):
+            return None
+        swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
+        [jobs] = BasicSweeper.split_arguments(parse([*swept, *typed]), None)
+
+        @functools.cache
+        def options_of(*overrides: str) -> Any:
+            values = OmegaConf.to_container(compose(command.name, list(overrides)), resolve=True, throw_on_missing=True)
+            return check(command.options, values)  # type: ignore[arg-type]
+
+        try:
+            return Study(name, place, [(job, with_seed(job, options_of)) for job in jobs], jobs_at_once(settings))
+        except OptionsError as error:
+            stop(one_line(error))
+
+
+def with_seed(job: list[str], options_of: Callable[..., Any]) -> Any:
+    """The options of a job. Seeds share one composition, which takes a tenth of a second."""
+    seeds = [override.removeprefix("seed=") for override in job if override.startswith("seed=")]
+    if not (seeds and seeds[-1].isdecimal()):
+        return options_of(*job)
+    others = options_of(*(override for override in job if not override.startswith("seed=")))
+    return others.model_copy(update={"seed": int(seeds[-1])})
+
+
+@contextlib.contextmanager
 def ending_on_signals() -> Iterator[None]:
     """A signal ends the command with its status and no traceback. While a run trains, it listens itself."""
 
@@ -124,18 +195,28 @@ def ending_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def last_value(option: str, arguments: list[str]) -> str | None:
+    """What the command line says of an option; None where it says nothing, or null."""
+    given = [argument.split("=", 1)[1] for argument in arguments if re.match(rf"\+*{re.escape(option)}=.", argument)]
+    return given[-1].strip("'\"") if given and given[-1] != "null" else None
+
+
 def is_sweep(arguments: list[str]) -> bool:
-    return bool({"-m", "--multirun"} & set(arguments))
+    return bool({"-m", "--multirun"} & set(arguments)) or last_value("study", arguments) is not None
 
 
 def sweep_place(arguments: list[str]) -> Path | None:
-    """Where a sweep keeps its runs, in words for Hydra: run_dir, or a new directory with date and time."""
+    """Where a sweep keeps its runs, in words for Hydra: run_dir, runs/<study>, or a new directory with date, time."""
     if not is_sweep(arguments) or any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         return None
-    given = [argument.split("=", 1)[1] for argument in arguments if re.match(r"\+*run_dir=.", argument)]
-    if given and given[-1] != "null":
-        return Path(given[-1].strip("'\"")).expanduser()
-    return Path("runs") / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+    if given := last_value("run_dir", arguments):
+        return Path(given).expanduser()
+    return Path("runs") / (last_value("study", arguments) or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def jobs_at_once(hydra_config: Any) -> int:
+    """Of the launcher: 1 for Hydra's own; joblib's -1 is as many as there are cores."""
+    return int(hydra_config.launcher.get("n_jobs") or 1)
 
 
 @contextlib.contextmanager

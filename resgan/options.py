@@ -163,9 +163,23 @@ class Wandb(Options):
     tags: list[str] = option("words to find it by")
 
 
+class Tuning(Options):
+    best: Literal["none", "shared", "own"] = option(
+        "take learning rates and penalties from a tuning study: the best of all arms together, or of each arm"
+    )
+    runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
+
+    @model_validator(mode="after")
+    def _runs_are_named(self) -> "Tuning":
+        if (self.best == "none") != (self.runs is None):
+            raise ValueError(f"best={self.best} with runs={plain(self.runs)}: give both or none")
+        return self
+
+
 class TrainOptions(Options):
     """All options of `python -m resgan.train`."""
 
+    study: Annotated[str, Field(min_length=1)] | None = option("a designed experiment, arms x seeds: see below")
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one with date and time under runs/"
@@ -180,6 +194,7 @@ class TrainOptions(Options):
     loss: Loss
     data: Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
     metrics: Metrics
+    tuning: Tuning
     trainer: Trainer
     wandb: Wandb
 

@@ -23,6 +23,8 @@ import yaml
 
 BOOKKEEPING = (
     "run_dir",
+    "study",
+    "tuning.runs",
     "wandb",
     "trainer.threads",
     "trainer.progress",
@@ -179,12 +181,12 @@ def check_writable(option: str, directory: Path) -> None:
         raise RunError(f"{option}={directory}: {there} cannot be written to")
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """A reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
-    with open(unfinished, "w") as file:
-        file.write(text)
+    with open(unfinished, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
@@ -238,7 +240,7 @@ def arm_name(overrides: list[str]) -> str:
     Names that lose something in this, or grow too long, end with a hash of the whole.
     """
     kept = sorted(_as_typed(o) for o in overrides if not _is_bookkeeping_override(o))
-    whole = "_".join(override.replace("=", "-") for override in kept) or "default"
+    whole = "_".join(re.sub("[=/]", "-", override) for override in kept) or "default"
     name = re.sub(r"[^A-Za-z0-9._-]", "", whole)
     if name == whole and len(name) <= 120:
         return name
@@ -252,4 +254,4 @@ def _as_typed(override: str) -> str:
 
 def _is_bookkeeping_override(override: str) -> bool:
     key = override.lstrip("+~").split("=")[0]
-    return key in ("seed", "study") or is_bookkeeping(key)
+    return key == "seed" or is_bookkeeping(key)

@@ -3,14 +3,15 @@
 import math
 import shlex
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resgan.command import Command, Job, find_accelerator, run_command, say
-from resgan.options import TrainOptions
+from resgan import plan
+from resgan.command import Command, Job, run_command, say
+from resgan.options import OptionsError, TrainOptions, check
+from resgan.parts import Parts, prepare
 from resgan.provenance import provenance
-from resgan.runs import Run, Stopped, arm_name, claim_new
+from resgan.runs import Run, RunError, Stopped, arm_name, claim_new, flat
 
 COMMAND = Command(
     name="train",
@@ -22,7 +23,10 @@ The bare command trains the arm generator.residual=true disc.residual=true on da
   python -m resgan.train data=folder data.path=pictures.zip data.size=32 total_kimg=1000
   python -m resgan.train -m generator.residual=true,false disc.residual=true,false seed=0,1,2
   python -m resgan.train generator.width=[64,32,16] generator.blocks=4 generator.join=sum generator.norm=group
+  python -m resgan.train study=factorial seed=0,1,2,3,4 hydra/launcher=joblib
   python -m resgan.train run_dir=runs/mine      the same command again continues the run""",
+    before_study=plan.announce,
+    after_study=plan.report_end,
 )
 
 EXIT_DIVERGED = 3
@@ -35,6 +39,7 @@ def main() -> None:
 
 def train(options: TrainOptions, job: Job) -> float:
     """Train one run, or continue it, or find it finished. Returns the primary endpoint: lower is better."""
+    options = tuned(options, job)
     run = named_run(options, job)
     config = options.model_dump()
     if run is not None:
@@ -44,7 +49,9 @@ def train(options: TrainOptions, job: Job) -> float:
         again = "remove its result.json, or give another run_dir, to run it again"
         say(f"{run.path} is finished already ({result['status']}); {again}")
     else:
-        parts = prepare(options)  # what can be refused is refused before a directory is made
+        parts = prepare(
+            options, side_by_side=job.side_by_side
+        )  # what can be refused is refused before a directory is made
         if run is None:
             run = claim_new(Path("runs"), config)
         else:
@@ -65,35 +72,26 @@ def named_run(options: TrainOptions, job: Job) -> Run | None:
     return Run(given) if given else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a run is made of."""
+def tuned(options: TrainOptions, job: Job) -> TrainOptions:
+    """The options with what a tuning study found, where one is named. Raises OptionsError, RunError."""
+    if options.tuning.runs is None:
+        return options
+    from resgan.report.records import read_runs
+    from resgan.report.tuning import TUNABLE, tuning_for
 
-    accelerator: str
-    dataset: Any
-    spec: dict[str, Any]
-    gan: Any
-    counts: dict[str, Any]  # of parameters and floating point operations
-    scorer: Any
-
-
-def prepare(options: TrainOptions) -> Parts:
-    """Read the data, build networks and scores."""
-    from resgan import build
-
-    set_threads(options.trainer.threads)
-    accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
-    dataset = build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
-    spec = build.spec_of(options, dataset)
-    gan = build.build_gan(options, spec)
-    return Parts(
-        accelerator=accelerator,
-        dataset=dataset,
-        spec=spec,
-        gan=gan,
-        counts=build.count(gan, spec),
-        scorer=build.build_scorer(options, dataset),
-    )
+    for override in job.overrides:
+        if (name := override.split("=")[0]) in TUNABLE:
+            raise OptionsError(f"{override}: tuning.best={options.tuning.best} decides {name}; leave one of them out")
+    values = options.model_dump()
+    try:
+        tuning = tuning_for(flat(values), read_runs([Path(options.tuning.runs).expanduser()]))
+    except RunError as error:
+        raise RunError(f"tuning.runs={options.tuning.runs}: {error}") from error
+    arm = (options.generator.residual, options.disc.residual)
+    for name, value in tuning.best(arm if options.tuning.best == "own" else None):
+        group, key = name.split(".")
+        values[group][key] = value
+    return check(TrainOptions, values)
 
 
 def fit(options: TrainOptions, job: Job, run: Run, parts: Parts) -> dict[str, Any]:
@@ -197,7 +195,8 @@ def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | Non
         project=options.wandb.project,
         entity=options.wandb.entity,
         name=options.wandb.name or f"{arm} seed {options.seed}",
-        group=arm if job.sweep_dir else None,
+        group=options.study or (arm if job.sweep_dir else None),
+        job_type=arm if options.study else None,
         tags=options.wandb.tags,
     )
 
@@ -268,13 +267,6 @@ def next_commands(run: Run, result: dict[str, Any], job: Job) -> list[tuple[str,
         arms = ["-m", *kept, "generator.residual=true,false", "disc.residual=true,false"]
         rows.append(("all four arms", typed(arms)))
     return rows
-
-
-def set_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

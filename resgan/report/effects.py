@@ -101,7 +101,7 @@ def effects(y: Array, *, floor: float | None = None) -> dict[str, Effect]:
     """All contrasts of blocks (S, 2, 2), by name. `floor`: the transformed score of a run that diverged."""
     filled, by_rank = contrasts(with_worst(y, floor=floor)), contrasts(ranks(y))
     p = {name: sign_flip(x) for name, x in filled.items()}
-    corrected = dict(zip(FACTORIAL, holm([p[name] for name in FACTORIAL]), strict=True))
+    corrected: dict[str, float] = dict(zip(FACTORIAL, holm([p[name] for name in FACTORIAL]), strict=True))
     return {
         name: Effect(
             name=name,

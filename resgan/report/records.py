@@ -41,6 +41,11 @@ class Record:
         return "unfinished" if self.result is None else self.result["status"]
 
     @property
+    def is_tuning(self) -> bool:
+        """Made to choose settings: no result is drawn from it."""
+        return str(self.config.get("study") or "").endswith("tuning")
+
+    @property
     def collapsed(self) -> bool:
         ratio = self.score("variance_ratio")
         return ratio is not None and ratio < COLLAPSED
@@ -82,7 +87,8 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
     found: dict[Path, Record] = {}
     for path in paths:
         if not path.is_dir():
-            raise RunError(f"{path}: {'is a file' if path.exists() else 'there is no such directory'}; give runs or a study")
+            what = "is a file" if path.exists() else "there is no such directory"
+            raise RunError(f"{path}: {what}; give the directory of a study, or of several runs")
         runs = list(run_directories(path))
         if not runs:
             raise RunError(f"{path}: holds no run (no config.yaml in it or below)")
@@ -106,7 +112,7 @@ def read_run(path: Path) -> Record:
     try:
         config = flat(yaml.safe_load(run.config.read_text()))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise RunError(f"{run.config}: is damaged; leave the run out, or remove the directory and run it again") from error
+        raise RunError(f"{run.config}: is damaged; remove the directory and run it again") from error
     if missing := [key for key in ("seed", *SWITCHES) if key not in config]:
         raise RunError(f"{run.config}: has no {missing[0]}; it is no configuration of a run")
     result = run.read_result()

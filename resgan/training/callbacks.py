@@ -25,7 +25,7 @@ from resgan.training.penalties import gradient
 from resgan.training.tracking import Tracker
 
 LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
-GRID = 64  # samples in a grid
+GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
 class Diverged(Exception):
@@ -129,7 +129,8 @@ class Recorder(pl.Callback):
             raise Diverged(self.gan.images_seen)
 
     def record_samples(self) -> None:
-        z = sampling.latents(range(GRID), dim=self.gan.latent_dim)
+        count = GRID if self.reference.ndim == 4 else POINTS
+        z = sampling.latents(range(count), dim=self.gan.latent_dim)
         picture = images.picture(sampling.generate(self.gan.generator_ema, z))
         images.save_png(picture, self.run.samples / f"{self.gan.images_seen:09d}.png")
         self.tracker.log_picture("samples", picture, images_seen=self.gan.images_seen)

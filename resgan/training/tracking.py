@@ -31,6 +31,7 @@ class Tracker:
         entity: str | None,
         name: str | None,
         group: str | None,
+        job_type: str | None = None,  # the arm, within a study
         tags: list[str],
     ) -> None:
         self.run: Any = None
@@ -38,6 +39,7 @@ class Tracker:
         if mode == "disabled":
             return
         arguments = {"dir": str(directory), "config": config, "name": name, "group": group, "tags": tags}
+        arguments["job_type"] = job_type
         if "WANDB_SWEEP_ID" not in os.environ:  # an agent of a sweep has set all of these itself
             arguments |= {"project": project, "entity": entity}
             if run_id is not None and mode == "online":

@@ -1,0 +1,45 @@
+"""What a run is made of: data, networks, scores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from resgan.command import find_accelerator
+from resgan.options import TrainOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a run is made of."""
+
+    accelerator: str
+    dataset: Any
+    spec: dict[str, Any]
+    gan: Any
+    counts: dict[str, Any]  # of parameters and floating point operations
+    scorer: Any
+
+
+def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
+    """Read the data, build networks and scores."""
+    from resgan import build
+
+    set_threads(options.trainer.threads or (1 if side_by_side else None))
+    accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
+    dataset = build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
+    spec = build.spec_of(options, dataset)
+    gan = build.build_gan(options, spec)
+    return Parts(
+        accelerator=accelerator,
+        dataset=dataset,
+        spec=spec,
+        gan=gan,
+        counts=build.count(gan, spec),
+        scorer=build.build_scorer(options, dataset),
+    )
+
+
+def set_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -1,0 +1,205 @@
+"""The figures of a report. Every one is a function of panels; the same runs give the same bytes."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from PIL import Image, ImageDraw
+
+from resgan.report import effects
+from resgan.report.effects import FACTORIAL
+from resgan.report.panels import Panel, Score
+from resgan.report.records import ARM_NAMES, Arm
+
+# Okabe & Ito 2008: told apart by colour-blind readers too.
+COLOURS: dict[Arm, str] = {
+    (False, False): "#777777",
+    (False, True): "#E69F00",
+    (True, False): "#0072B2",
+    (True, True): "#009E73",
+}
+STYLE = {
+    "svg.hashsalt": "resgan",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as files: by name, without the ending."""
+
+    name: str
+    alt: str  # what it shows, in words
+    png: bytes
+    svg: bytes | None  # None for photographs
+
+    @property
+    def width(self) -> int:
+        return Image.open(io.BytesIO(self.png)).width
+
+
+@contextmanager
+def drawing(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canvas, Any]]:
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(canvas)
+        yield canvas, canvas.subplots(**subplots)
+
+
+def picture(name: str, alt: str, canvas: Canvas) -> Picture:
+    png, svg = io.BytesIO(), io.BytesIO()
+    with mpl.rc_context(STYLE):
+        canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return Picture(name, alt, png.getvalue(), svg.getvalue())
+
+
+def forest(panels: list[Panel]) -> Picture:
+    """The three effects of every panel with their intervals: the answer in one picture."""
+    colours = {"G": COLOURS[True, False], "D": COLOURS[False, True], "G x D": COLOURS[True, True]}
+    rows = [(panel, name, found[name]) for panel in panels if (found := main_effects(panel)) for name in FACTORIAL]
+    with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(panels)) as (canvas, axes):
+        y, ticks, labels = 0.0, [], []
+        for panel, name, effect in rows:
+            if name == FACTORIAL[0]:
+                y += 0.9
+                if panel.title:
+                    axes.text(
+                        0.0, y - 0.25, panel.title, transform=axes.get_yaxis_transform(), color="#555555", fontsize=9
+                    )
+                    y += 0.45
+            low, high = effect.interval or (effect.mean, effect.mean)
+            axes.plot([low, high], [y, y], color=colours[name], linewidth=2.5, solid_capstyle="round")
+            axes.plot([effect.mean], [y], "o", color=colours[name], markersize=7)
+            ticks.append(y)
+            labels.append({"G": "in the generator", "D": "in the discriminator", "G x D": "interaction"}[name])
+            y += 1
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_yticks(ticks, labels)
+        axes.set_ylim(y, 0)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("← residual blocks hurt      effect      residual blocks help →")
+        return picture("effects", "Effects of residual blocks with 95 % intervals", canvas)
+
+
+def main_effects(panel: Panel) -> dict[str, effects.Effect] | None:
+    return panel.effects(panel.primary) if panel.primary else None
+
+
+def interaction(panel: Panel, name: str) -> Picture:
+    """Mean of each arm and every seed; parallel lines mean that the switches do not depend on each other."""
+    assert panel.primary
+    raw = panel.raw(panel.primary)  # (S, 2, 2)
+    with drawing(4.2, 3.2) as (canvas, axes):
+        for g, label in ((0, "plain G"), (1, "residual G")):
+            colour = COLOURS[bool(g), False]
+            offsets = (g - 0.5) * 0.08
+            for d in (0, 1):
+                axes.plot(np.full(len(raw), d + offsets), raw[:, g, d], "o", color=colour, alpha=0.3, markersize=4)
+            axes.plot([offsets, 1 + offsets], np.nanmean(raw[:, g, :], 0), "o-", color=colour, label=label, linewidth=2)
+        axes.set_xticks([0, 1], ["plain D", "residual D"])
+        axes.set_xlim(-0.35, 1.35)
+        scale_axis(axes, panel.primary)
+        axes.legend(frameon=False)
+        return picture(name, f"{panel.primary} of the four arms, and of every seed", canvas)
+
+
+def curves(panel: Panel, name: str) -> Picture:
+    """Mean over seeds and its 95 % interval, at the points where all finished seeds were measured."""
+    assert panel.primary
+    with drawing(5.6, 3.2) as (canvas, axes):
+        for arm in panel.arms:
+            runs = [dict(r.curve(panel.primary)) for r in panel.arm(arm) if r.status == "finished"]
+            shared = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+            if not shared:
+                continue
+            y = np.array([[run[n] for n in shared] for run in runs])
+            x = np.array(shared) / 1000
+            axes.plot(x, y.mean(0), color=COLOURS[arm], label=ARM_NAMES[arm], linewidth=2)
+            bands = [effects.t_interval(column) for column in y.T]
+            if bands[0] is not None:
+                low, high = np.array(bands).T
+                axes.fill_between(x, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+        axes.set_xlabel("thousand real images seen")
+        scale_axis(axes, panel.primary)
+        axes.legend(frameon=False)
+        return picture(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
+
+
+def across(panels: list[Panel], option: str, name: str) -> Picture:
+    """The primary endpoint of every arm against an option that the panels vary."""
+    primary = panels[0].primary
+    assert primary
+    with drawing(5.6, 3.2) as (canvas, axes):
+        for arm in ARM_NAMES:
+            points = []
+            for panel in panels:
+                y = np.array([v for r in panel.arm(arm) if (v := r.score(primary)) is not None])
+                if len(y):
+                    x = float(panel.records[0].config[option])
+                    low, high = effects.t_interval(y) or (y.mean(), y.mean())
+                    points.append((x, y.mean(), y.mean() - low, high - y.mean()))
+            if points:
+                x, y, low, high = np.array(sorted(points)).T
+                axes.errorbar(x, y, [low, high], color=COLOURS[arm], label=ARM_NAMES[arm], marker="o", capsize=3)
+        axes.set_xscale("log", base=2)
+        values = sorted({float(panel.records[0].config[option]) for panel in panels})
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.minorticks_off()
+        axes.set_xlabel(option)
+        scale_axis(axes, primary)
+        axes.legend(frameon=False)
+        return picture(name, f"{primary} of the four arms against {option}", canvas)
+
+
+def scale_axis(axes: Any, name: str) -> None:
+    score = Score.of(name)
+    axes.set_ylabel(f"{name} ({'lower' if score.low_is_good else 'higher'} is better)")
+    if score.scale == "distance":
+        axes.set_yscale("log")
+
+
+def grids(panel: Panel, name: str) -> Picture | None:
+    """The last samples of the four arms, of the lowest seed they share, on the same latents. None without pictures."""
+    found = [(arm, path) for arm in panel.arms if (path := last_grid(panel, arm))]
+    if not found:
+        return None
+    sheets = [Image.open(path).convert("RGB") for _, path in found]
+    height = min(sheet.height for sheet in sheets)
+    sheets = [
+        sheet.resize((round(sheet.width * height / sheet.height), height), Image.Resampling.NEAREST) for sheet in sheets
+    ]
+    gap, heading = 12, 18
+    columns = 2 if len(sheets) > 2 else len(sheets)
+    rows = -(-len(sheets) // columns)
+    width = max(sheet.width for sheet in sheets)
+    page = Image.new("RGB", (columns * width + (columns - 1) * gap, rows * (height + heading + gap) - gap), "white")
+    draw = ImageDraw.Draw(page)
+    for k, ((arm, _), sheet) in enumerate(zip(found, sheets, strict=True)):
+        left, top = k % columns * (width + gap), k // columns * (height + heading + gap)
+        draw.text((left, top), ARM_NAMES[arm], fill="black", font_size=13)
+        page.paste(sheet, (left, top + heading))
+    png = io.BytesIO()
+    page.save(png, "png", optimize=True)
+    return Picture(name, "Samples of every arm on the same latents", png.getvalue(), None)
+
+
+def last_grid(panel: Panel, arm: Arm) -> Any:
+    seeds = panel.seeds or sorted({record.seed for record in panel.arm(arm)})
+    run = next((record for record in panel.arm(arm) if record.seed == seeds[0]), None)
+    files = sorted((run.path / "samples").glob("*.png")) if run else []
+    return files[-1] if files else None

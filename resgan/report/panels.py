@@ -1,0 +1,164 @@
+"""Which runs may stand in one table: equal in all but arm and seed, scored alike, made by the same code."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from resgan.report import effects
+from resgan.report.effects import Array, Effect, Scale
+from resgan.report.records import ARM_NAMES, Arm, Record
+from resgan.report.tuning import TUNABLE
+from resgan.runs import RunError, plain
+
+
+@dataclass(frozen=True)
+class Score:
+    """How the numbers of one name are read."""
+
+    name: str
+    scale: Scale
+    low_is_good: bool
+
+    @staticmethod
+    def of(name: str) -> "Score":
+        if name in ("tv", "validity", "novelty"):
+            return Score(name, "share", low_is_good=name == "tv")
+        distance = name.startswith(("fd_", "fid", "kid"))
+        return Score(name, "distance" if distance else "plain", low_is_good=distance or name == "kl")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Runs that may be compared: one table, one set of effects."""
+
+    records: tuple[Record, ...]
+    title: str  # what tells it from the other panels; "" where it is the only one
+
+    def arm(self, arm: Arm) -> list[Record]:
+        return [record for record in self.records if record.arm == arm]
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """Those that have a run, plain first."""
+        return [arm for arm in ARM_NAMES if self.arm(arm)]
+
+    @cached_property
+    def cards(self) -> dict[str, Any]:
+        return next((record.result["cards"] for record in self.records if record.result), {})
+
+    @cached_property
+    def primary(self) -> str | None:
+        return next((record.result["primary"] for record in self.records if record.result), None)
+
+    @cached_property
+    def score_names(self) -> list[str]:
+        return list(self.cards)
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """With an end in all four arms, finished or diverged: the blocks of the experiment."""
+        ended = [{r.seed for r in self.arm(arm) if r.status != "unfinished"} for arm in ARM_NAMES]
+        return sorted(set.intersection(*ended))
+
+    @cached_property
+    def incomplete_seeds(self) -> list[int]:
+        return sorted({record.seed for record in self.records} - set(self.seeds))
+
+    def raw(self, name: str) -> Array:
+        """Final scores of the blocks (S, 2, 2); NaN where a run diverged or the score has no value."""
+        table = {(record.seed, record.arm): record.score(name) for record in self.records}
+        values = [table.get((seed, arm)) for seed in self.seeds for arm in ARM_NAMES]
+        return np.array([np.nan if v is None else v for v in values], dtype=float).reshape(-1, 2, 2)
+
+    def blocks(self, name: str) -> Array:
+        """The same on the scale of the intervals, more is better."""
+        return self._transformed(self.raw(name), name)
+
+    def effects(self, name: str) -> dict[str, Effect] | None:
+        """None without a seed that has ended in all four arms."""
+        if not self.seeds:
+            return None
+        return effects.effects(self.blocks(name), floor=self.floor(name))
+
+    def floor(self, name: str) -> float | None:
+        """Where a diverged run stands: all wrong for a share; elsewhere the worst run seen decides."""
+        score = Score.of(name)
+        if score.scale != "share":
+            return None
+        return float(self._transformed(np.array([1.0 if score.low_is_good else 0.0]), name)[0])
+
+    def _transformed(self, values: Array, name: str) -> Array:
+        score = Score.of(name)
+        samples = self.cards[name]["n_fake"]
+        return effects.transformed(values, scale=score.scale, samples=samples, low_is_good=score.low_is_good)
+
+
+def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
+    """Split runs into panels, each titled by what it differs in from the others. Raises RunError.
+
+    mixed_code: let runs of different commits stand in one table.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(repr(identity(record, mixed_code=mixed_code)), []).append(record)
+    for group in groups.values():
+        refuse_doubles(group)
+        refuse_mixed_cards(group)
+    described = [identity(group[0], mixed_code=mixed_code) for group in groups.values()]
+    titles = [title(what, described) for what in described]
+    found = [Panel(tuple(group), name) for group, name in zip(groups.values(), titles, strict=True)]
+    return sorted(found, key=lambda panel: natural(panel.title))
+
+
+def identity(record: Record, *, mixed_code: bool) -> dict[str, Any]:
+    """What runs of one panel share: all but seed and arm and, where each arm was tuned, what that gave."""
+    own = record.config.get("tuning.best") == "own"
+    code = {} if mixed_code else {"code": record.code}
+    return dict(sorted(record.settings(without=TUNABLE if own else ()).items())) | code
+
+
+def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The settings that are not the same everywhere; one that both networks share is said once."""
+    keys = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
+    parts = {}
+    for key in keys:
+        network, _, short = key.partition(".")
+        twin = {"generator": "disc", "disc": "generator"}.get(network)
+        shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
+        parts[short if shared else key] = plain(what.get(key))
+    return ", ".join(f"{key}={value}" for key, value in parts.items())
+
+
+def natural(text: str) -> list[Any]:
+    """For sorting: blocks=10 after blocks=2."""
+    return [(0, float(part), "") if part.replace(".", "", 1).isdigit() else (1, 0.0, part)
+            for part in re.split(r"(\d+(?:\.\d+)?)", text)]  # fmt: skip
+
+
+def refuse_doubles(group: list[Record]) -> None:
+    seen: dict[tuple[int, Arm], Record] = {}
+    for record in group:
+        if (other := seen.setdefault((record.seed, record.arm), record)) is not record:
+            raise RunError(
+                f"{record.path}: is the same run as {other.path} ({ARM_NAMES[record.arm]}, seed {record.seed}); "
+                "a seed counts once, leave one of them out"
+            )
+
+
+def refuse_mixed_cards(group: list[Record]) -> None:
+    """Equal settings and code, and yet other scores: other weights of an extractor, or other pictures in a folder."""
+    scored = [(record, record.result["cards"]) for record in group if record.result]
+    for record, cards in scored[1:]:
+        first = scored[0]
+        for name in dict.fromkeys([*first[1], *cards]):
+            mine, theirs = cards.get(name) or {}, first[1].get(name) or {}
+            fields = [f for f in dict.fromkeys([*theirs, *mine]) if mine.get(f) != theirs.get(f)]
+            if fields:
+                raise RunError(
+                    f"{name}: {first[0].path} and {record.path} were not scored alike: "
+                    + "; ".join(f"{f} {plain(theirs.get(f))} and {plain(mine.get(f))}" for f in fields)
+                    + ". Report them apart, or score them again"
+                )

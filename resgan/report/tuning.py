@@ -1,0 +1,105 @@
+"""Equal tuning: what a tuning study says is best, for all arms together or for each."""
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from resgan.report.records import ARM_NAMES, Arm, Record
+from resgan.runs import RunError, differences, plain
+
+TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
+# A tuning run may be shorter and measured less often than the runs it is for.
+FREE = ("total_kimg", "score_kimg", "sample_kimg", "save_kimg", "metrics.samples", "tuning.best")
+
+Values = tuple[tuple[str, Any], ...]  # ((option, value), ...) of TUNABLE
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Runs that differ in arm, seed and candidate values only."""
+
+    records: tuple[Record, ...]
+
+    @cached_property
+    def candidates(self) -> list[Values]:
+        return sorted({values_of(record) for record in self.records}, key=repr)
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted({record.seed for record in self.records})
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        return [arm for arm in ARM_NAMES if any(record.arm == arm for record in self.records)]
+
+    @cached_property
+    def missing(self) -> list[tuple[Arm, int, Values]]:
+        """Runs that have not ended."""
+        ended = {(r.arm, r.seed, values_of(r)) for r in self.records if r.status != "unfinished"}
+        every = itertools.product(ARM_NAMES, self.seeds, self.candidates)
+        return [run for run in every if run not in ended]
+
+    @cached_property
+    def ranks(self) -> dict[Arm, list[float]]:
+        """Mean rank of each candidate in an arm, ranked seed by seed: 1 is best, what diverged shares the last rank."""
+        found = {(r.arm, r.seed, values_of(r)): r for r in self.records}
+        return {
+            arm: np.mean(
+                [
+                    stats.rankdata([objective(found[arm, seed, values]) for values in self.candidates])
+                    for seed in self.seeds
+                ],
+                axis=0,
+            ).tolist()
+            for arm in self.arms
+        }
+
+    @cached_property
+    def shared_ranks(self) -> list[float]:
+        """Mean over the arms."""
+        return np.mean([self.ranks[arm] for arm in self.arms], axis=0).tolist()
+
+    def best(self, arm: Arm | None = None) -> Values:
+        """Of one arm, or shared by all. Equal ranks: the first in the order of `candidates`."""
+        ranks = self.shared_ranks if arm is None else self.ranks[arm]
+        return self.candidates[ranks.index(min(ranks))]
+
+
+def objective(record: Record) -> float:
+    """Of a run that has ended; lower is better."""
+    assert record.result is not None
+    value = record.result["objective"] if record.status == "finished" else None
+    return float("inf") if value is None else float(value)
+
+
+def values_of(record: Record) -> Values:
+    return tuple((name, record.config[name]) for name in TUNABLE)
+
+
+def tuning_for(config: dict[str, Any], records: list[Record]) -> Tuning:
+    """The part of a tuning study that was made for runs of this configuration (dotted). Raises RunError."""
+    wanted = Record(path=records[0].path, config=config, result=None, sessions=()).settings(without=[*TUNABLE, *FREE])
+    fitting = [record for record in records if record.settings(without=[*TUNABLE, *FREE]) == wanted]
+    if not fitting:
+        found = differences(records[0].settings(without=[*TUNABLE, *FREE]), wanted)
+        raise RunError(f"holds no runs for this configuration: {'; '.join(found)}")
+    tuning = Tuning(tuple(fitting))
+    if config["seed"] in tuning.seeds:
+        raise RunError(f"was made with seed={config['seed']} too; a fair comparison needs fresh seeds")
+    if tuning.missing:
+        arm, seed, values = tuning.missing[0]
+        example = f"{ARM_NAMES[arm]}, seed {seed}, {', '.join(f'{k}={plain(v)}' for k, v in values)}"
+        raise RunError(f"has not ended: {len(tuning.missing)} runs are missing, first {example}")
+    return tuning
+
+
+def tunings(records: list[Record]) -> list[Tuning]:
+    """Tuning runs, apart where they differ in more than arm, seed and candidate."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(repr(sorted(record.settings(without=TUNABLE).items())), []).append(record)
+    return [Tuning(tuple(group)) for group in groups.values()]
