@@ -253,5 +253,5 @@ def _as_typed(override: str) -> str:
 
 
 def _is_bookkeeping_override(override: str) -> bool:
-    key = override.lstrip("+~").split("=")[0]
+    key = override.lstrip("+~").split("=")[0].replace("/", ".")
     return key == "seed" or is_bookkeeping(key)

@@ -48,6 +48,8 @@ def train(options: TrainOptions, job: Job) -> float:
     if run is not None and result is not None:
         again = "remove its result.json, or give another run_dir, to run it again"
         say(f"{run.path} is finished already ({result['status']}); {again}")
+        if job.sweep_dir is not None:
+            return objective(result)
     else:
         parts = prepare(
             options, side_by_side=job.side_by_side
@@ -61,6 +63,10 @@ def train(options: TrainOptions, job: Job) -> float:
     print(closing_table(run, result, job))
     if result["status"] == "diverged" and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
+    return objective(result)
+
+
+def objective(result: dict[str, Any]) -> float:
     return math.inf if result["objective"] is None else result["objective"]  # JSON knows no infinity
 
 
