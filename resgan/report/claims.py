@@ -21,13 +21,11 @@ class Claim:
     filled_by: str  # the study or probe that does
 
 
+FACTORIAL = "study=factorial, or study=gaussians"
+FACTORIAL = "study=factorial, or study=gaussians"
 CLAIMS = [
-    Claim(
-        1, "Residual blocks are a necessity in generators.", "main effect of the switch in G", "G", "study=factorial"
-    ),
-    Claim(
-        1, "Why not have them in the discriminator as well?", "main effect of the switch in D", "D", "study=factorial"
-    ),
+    Claim(1, "Residual blocks are a necessity in generators.", "main effect of the switch in G", "G", FACTORIAL),
+    Claim(1, "Why not have them in the discriminator as well?", "main effect of the switch in D", "D", FACTORIAL),
     Claim(
         2,
         "A residual discriminator would accept only exact replicas, and the generator could never fool it.",
@@ -40,7 +38,7 @@ CLAIMS = [
         "The generator needs to improve more than the discriminator: residual blocks belong in G rather than in D.",
         "residual blocks in G only, less residual blocks in D only",
         "G - D",
-        "study=factorial",
+        FACTORIAL,
     ),
     Claim(
         4,
@@ -80,7 +78,7 @@ CLAIMS = [
     Claim(
         9,
         "Degradation: past some depth the training error of plain networks rises.",
-        "supervised: D on real against frozen samples, G from factors to pictures, best of three learning rates by depth",
+        "supervised, by depth: D on real against frozen samples, G from factors to pictures, best of three rates",
         None,
         "a probe of depth",
     ),
@@ -108,9 +106,7 @@ def answer(claim: Claim, panels: list[Panel]) -> Answer:
     """By the protocol: on eight seeds or more, tuned both ways, and alike in all panels."""
     if claim.contrast is None:
         return Answer(claim, "not measured", f"Filled by {claim.filled_by}.", [])
-    measured = [
-        (panel, found[claim.contrast]) for panel in panels if panel.primary and (found := panel.effects(panel.primary))
-    ]
+    measured = [(panel, panel.main_effects[claim.contrast]) for panel in panels if panel.main_effects]
     shown = [(panel.title, effect) for panel, effect in measured]
     if not measured:
         return Answer(claim, "not measured", f"Filled by {claim.filled_by}: no seed has ended in all four arms.", [])

@@ -24,7 +24,7 @@ COLOURS: dict[Arm, str] = {
     (True, False): "#0072B2",
     (True, True): "#009E73",
 }
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "resgan",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -70,7 +70,7 @@ def picture(name: str, alt: str, canvas: Canvas) -> Picture:
 def forest(panels: list[Panel]) -> Picture:
     """The three effects of every panel with their intervals: the answer in one picture."""
     colours = {"G": COLOURS[True, False], "D": COLOURS[False, True], "G x D": COLOURS[True, True]}
-    rows = [(panel, name, found[name]) for panel in panels if (found := main_effects(panel)) for name in FACTORIAL]
+    rows = [(panel, name, found[name]) for panel in panels if (found := panel.main_effects) for name in FACTORIAL]
     with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(panels)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
         for panel, name, effect in rows:
@@ -96,10 +96,6 @@ def forest(panels: list[Panel]) -> Picture:
         return picture("effects", "Effects of residual blocks with 95 % intervals", canvas)
 
 
-def main_effects(panel: Panel) -> dict[str, effects.Effect] | None:
-    return panel.effects(panel.primary) if panel.primary else None
-
-
 def interaction(panel: Panel, name: str) -> Picture:
     """Mean of each arm and every seed; parallel lines mean that the switches do not depend on each other."""
     assert panel.primary
@@ -110,7 +106,8 @@ def interaction(panel: Panel, name: str) -> Picture:
             offsets = (g - 0.5) * 0.08
             for d in (0, 1):
                 axes.plot(np.full(len(raw), d + offsets), raw[:, g, d], "o", color=colour, alpha=0.3, markersize=4)
-            axes.plot([offsets, 1 + offsets], np.nanmean(raw[:, g, :], 0), "o-", color=colour, label=label, linewidth=2)
+            means = [np.nanmean(y) if np.isfinite(y).any() else np.nan for y in raw[:, g, :].T]
+            axes.plot([offsets, 1 + offsets], means, "o-", color=colour, label=label, linewidth=2)
         axes.set_xticks([0, 1], ["plain D", "residual D"])
         axes.set_xlim(-0.35, 1.35)
         scale_axis(axes, panel.primary)
@@ -132,7 +129,7 @@ def curves(panel: Panel, name: str) -> Picture:
             axes.plot(x, y.mean(0), color=COLOURS[arm], label=ARM_NAMES[arm], linewidth=2)
             bands = [effects.t_interval(column) for column in y.T]
             if bands[0] is not None:
-                low, high = np.array(bands).T
+                low, high = np.array([band for band in bands if band]).T
                 axes.fill_between(x, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
         axes.set_xlabel("thousand real images seen")
         scale_axis(axes, panel.primary)
@@ -146,13 +143,13 @@ def across(panels: list[Panel], option: str, name: str) -> Picture:
     assert primary
     with drawing(5.6, 3.2) as (canvas, axes):
         for arm in ARM_NAMES:
-            points = []
+            points: list[list[float]] = []
             for panel in panels:
-                y = np.array([v for r in panel.arm(arm) if (v := r.score(primary)) is not None])
+                y = np.array([v for r in panel.arm(arm) if (v := r.score(primary)) is not None], dtype=float)
                 if len(y):
                     x = float(panel.records[0].config[option])
                     low, high = effects.t_interval(y) or (y.mean(), y.mean())
-                    points.append((x, y.mean(), y.mean() - low, high - y.mean()))
+                    points.append([x, float(y.mean()), float(y.mean() - low), float(high - y.mean())])
             if points:
                 x, y, low, high = np.array(sorted(points)).T
                 axes.errorbar(x, y, [low, high], color=COLOURS[arm], label=ARM_NAMES[arm], marker="o", capsize=3)

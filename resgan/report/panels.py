@@ -9,7 +9,7 @@ import numpy as np
 
 from resgan.report import effects
 from resgan.report.effects import Array, Effect, Scale
-from resgan.report.records import ARM_NAMES, Arm, Record
+from resgan.report.records import ARM_NAMES, Arm, Record, title
 from resgan.report.tuning import TUNABLE
 from resgan.runs import RunError, plain
 
@@ -83,6 +83,11 @@ class Panel:
             return None
         return effects.effects(self.blocks(name), floor=self.floor(name))
 
+    @cached_property
+    def main_effects(self) -> dict[str, Effect] | None:
+        """Of the primary endpoint."""
+        return self.effects(self.primary) if self.primary else None
+
     def floor(self, name: str) -> float | None:
         """Where a diverged run stands: all wrong for a share; elsewhere the worst run seen decides."""
         score = Score.of(name)
@@ -118,18 +123,6 @@ def identity(record: Record, *, mixed_code: bool) -> dict[str, Any]:
     own = record.config.get("tuning.best") == "own"
     code = {} if mixed_code else {"code": record.code}
     return dict(sorted(record.settings(without=TUNABLE if own else ()).items())) | code
-
-
-def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """The settings that are not the same everywhere; one that both networks share is said once."""
-    keys = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
-    parts = {}
-    for key in keys:
-        network, _, short = key.partition(".")
-        twin = {"generator": "disc", "disc": "generator"}.get(network)
-        shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
-        parts[short if shared else key] = plain(what.get(key))
-    return ", ".join(f"{key}={value}" for key, value in parts.items())
 
 
 def natural(text: str) -> list[Any]:

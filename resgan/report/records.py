@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from resgan.runs import Run, RunError, flat, is_bookkeeping
+from resgan.runs import Run, RunError, flat, is_bookkeeping, plain
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
 SWITCHES = ("generator.residual", "disc.residual")
@@ -68,6 +68,11 @@ class Record:
         best = self.result["best"] if self.result is not None else None
         return best["scores"].get(name) if best else None
 
+    def start(self, name: str) -> float | None:
+        """A figure of the untrained networks."""
+        start = self.result["start"] if self.result is not None else None
+        return start.get(name) if start else None
+
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(images seen, score) at every measurement."""
         return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
@@ -116,6 +121,18 @@ def read_run(path: Path) -> Record:
     if missing := [key for key in ("seed", *SWITCHES) if key not in config]:
         raise RunError(f"{run.config}: has no {missing[0]}; it is no configuration of a run")
     result = run.read_result()
-    if result is not None and not {"status", "scores", "cards", "parameters", "best"} <= result.keys():
+    if result is not None and not {"status", "scores", "cards", "parameters", "best", "start"} <= result.keys():
         raise RunError(f"{run.result}: is damaged; remove it to continue the run from its checkpoint")
     return Record(path, config, result, tuple(run.sessions()))
+
+
+def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The settings that are not the same everywhere; one that both networks share is said once."""
+    keys = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
+    parts = {}
+    for key in keys:
+        network, _, short = key.partition(".")
+        twin = {"generator": "disc", "disc": "generator"}.get(network)
+        shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
+        parts[short if shared else key] = plain(what.get(key))
+    return ", ".join(f"{key}={value}" for key, value in parts.items())

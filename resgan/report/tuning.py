@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from resgan.report.records import ARM_NAMES, Arm, Record
+from resgan.report.records import ARM_NAMES, Arm, Record, title
 from resgan.runs import RunError, differences, plain
 
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
@@ -23,6 +23,11 @@ class Tuning:
     """Runs that differ in arm, seed and candidate values only."""
 
     records: tuple[Record, ...]
+
+    def title_among(self, others: list["Tuning"]) -> str:
+        """What tells it from the others; empty where it is the only one."""
+        described = [tuning.records[0].settings(without=TUNABLE) for tuning in others]
+        return title(self.records[0].settings(without=TUNABLE), described)
 
     @cached_property
     def candidates(self) -> list[Values]:

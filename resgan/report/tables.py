@@ -1,0 +1,191 @@
+"""The tables of a report, as text: rows of cells, the first row is the heading."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from resgan.report.effects import FACTORIAL, Effect, area_under, pair_correlation, wilson
+from resgan.report.panels import Panel, Score
+from resgan.report.records import ARM_NAMES, Arm, Record
+from resgan.report.tuning import TUNABLE, Tuning
+from resgan.runs import plain
+
+Table = list[list[str]]
+
+EFFECT_NAMES = {
+    "G": "residual blocks in G",
+    "D": "residual blocks in D",
+    "G x D": "interaction",
+    "G - D": "G only, less D only",
+}
+VERDICTS = {
+    "G": {"positive": "help", "negative": "hurt"},
+    "D": {"positive": "help", "negative": "hurt"},
+    "G x D": {"positive": "more than the sum", "negative": "less than the sum"},
+    "G - D": {"positive": "better in G", "negative": "better in D"},
+}
+
+
+# The four arms.
+
+
+def arms_table(panel: Panel) -> Table:
+    """Rows are figures, columns are arms; means and standard deviations over seeds."""
+    rows = [["", *(ARM_NAMES[arm] for arm in panel.arms)]]
+
+    def row(name: str, cell: Callable[[list[Record]], str]) -> None:
+        rows.append([name, *(cell(panel.arm(arm)) for arm in panel.arms)])
+
+    def mean_of(value: Callable[[Record], Any], *, digits: int = 3) -> Callable[[list[Record]], str]:
+        return lambda records: spread(map(value, records), digits=digits)
+
+    row("runs: ended, diverged, collapsed", counts)
+    for name in panel.score_names:
+        row(f"{name}, final", mean_of(lambda record, name=name: record.score(name)))
+    if primary := panel.primary:
+        row(f"{primary}, best", mean_of(lambda record: record.best(primary)))
+        row(f"{primary}, mean of the curve", mean_of(lambda record: curve_mean(record, primary)))
+    row("at the start: spread of D's logits", mean_of(lambda record: record.start("logit_spread")))
+    row("at the start: D's input gradient", mean_of(lambda record: record.start("input_gradient")))
+    row("parameters, G + D", lambda records: cost(records, "parameters"))
+    row("MFLOP of a sample, G + D", lambda records: cost(records, "flops"))
+    row("seconds a run", mean_of(lambda record: (record.result or {}).get("seconds"), digits=2))
+    return rows
+
+
+def counts(records: list[Record]) -> str:
+    ended = [record for record in records if record.status != "unfinished"]
+    diverged = sum(record.status == "diverged" for record in ended)
+    text = f"{len(ended)}, {diverged}, {sum(record.collapsed for record in ended)}"
+    if diverged:
+        low, high = wilson(diverged, len(ended))
+        text += f" (divergence {low:.0%} to {high:.0%})"
+    return text
+
+
+def spread(values: Iterable[float | None], *, digits: int = 3) -> str:
+    """Mean and standard deviation of those that are defined."""
+    x = np.array([value for value in values if value is not None], dtype=float)
+    if not len(x):
+        return "-"
+    return f"{x.mean():.{digits}g}" + (f" ± {x.std(ddof=1):.2g}" if len(x) > 1 else "")
+
+
+def curve_mean(record: Record, name: str) -> float | None:
+    """Area under the learning curve over its length, of a finished run."""
+    curve = record.curve(name)
+    if record.status != "finished" or not curve:
+        return None
+    images, scores = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
+    return area_under(images, scores)
+
+
+def cost(records: list[Record], what: str) -> str:
+    """Parameters, or millions of floating point operations, of G and of D."""
+    found = {tuple(record.result[what].values()) for record in records if record.result}
+    said = [" + ".join(f"{n / 1e6:.4g}" if what == "flops" else f"{n:,}" for n in pair) for pair in sorted(found)]
+    return " or ".join(said) or "-"
+
+
+def notes(panel: Panel) -> list[str]:
+    """What was matched and what was not, in words."""
+    lines = []
+    if missing := [name for arm, name in ARM_NAMES.items() if not panel.arm(arm)]:
+        lines.append(f"No run of {', '.join(missing)}: effects need all four arms.")
+    if panel.incomplete_seeds:
+        seeds = ", ".join(map(str, panel.incomplete_seeds))
+        lines.append(f"Seeds without an end in all four arms, not in the effects: {seeds}.")
+    costs = {cost([record], "parameters") for record in panel.records if record.result}
+    same = "parameters, " if len(costs) <= 1 else ""
+    lines.append(
+        f"Equal in all arms: {same}data, images seen, batch size, steps of D and of G; by seed, the initial weights, "
+        "the order of the data and the latents."
+    )
+    if not same:
+        lines.append(f"Not equal: parameters ({'; '.join(sorted(costs))}).")
+    lines += settings(panel)
+    if panel.primary and panel.seeds and (r := pair_correlation(panel.blocks(panel.primary))) is not None:
+        lines.append(f"Correlation of paired arms over seeds: {r:+.2f}. At 1 pairing is free precision, at 0 nothing.")
+    return lines
+
+
+def settings(panel: Panel) -> list[str]:
+    """Learning rates and penalties: of all arms, or of each."""
+
+    def of(arm: Arm) -> str:
+        config = panel.arm(arm)[0].config
+        return ", ".join(f"{key}={plain(config[key])}" for key in TUNABLE if config.get(key))
+
+    said = {arm: of(arm) for arm in panel.arms}
+    if len(set(said.values())) == 1:
+        return [f"Settings of all arms: {said[panel.arms[0]]}."]
+    return [f"Settings of {ARM_NAMES[arm]}, its own best: {values}." for arm, values in said.items()]
+
+
+# Effects.
+
+
+def effects_table(panel: Panel) -> Table:
+    """Of the primary endpoint; empty where there are none."""
+    found = panel.main_effects
+    if not found or not panel.primary:
+        return []
+    score = Score.of(panel.primary)
+    factor = {"share": f"odds of {score.name}, times", "distance": f"{score.name}, times", "plain": "difference"}
+    rows = [["", "effect", "95 % interval", factor[score.scale], "p (sign flip)", "p (Holm)", "p (ranks)", "verdict"]]
+    for name, effect in found.items():
+        corrected = f"{effect.p_holm:.2g}" if name in FACTORIAL else "-"
+        rows.append(
+            [
+                EFFECT_NAMES[name],
+                f"{effect.mean:+.3g}",
+                interval(effect),
+                natural(effect, score),
+                f"{effect.p:.2g}",
+                corrected,
+                f"{effect.p_ranks:.2g}",
+                VERDICTS[name].get(effect.verdict, "inconclusive"),
+            ]
+        )
+    return rows
+
+
+def natural(effect: Effect, score: Score) -> str:
+    """The effect as a factor on the score, or on its odds; as a difference where the scale is plain."""
+    sign = -1 if score.low_is_good else 1
+    if score.scale == "plain":
+        return f"{sign * effect.mean:+.3g}"
+    factor = f"{math.exp(sign * effect.mean):.3g}"
+    if effect.interval is None:
+        return factor
+    low, high = sorted(math.exp(np.clip(sign * end, -700, 700)) for end in effect.interval)
+    return f"{factor} ({low:.3g} to {high:.3g})"
+
+
+def interval(effect: Effect) -> str:
+    return f"{effect.interval[0]:+.3g} to {effect.interval[1]:+.3g}" if effect.interval else "none from one seed"
+
+
+def in_a_line(effect: Effect) -> str:
+    p = f"p {effect.p:.2g}" + (f", corrected {effect.p_holm:.2g}" if effect.name in FACTORIAL else "")
+    return f"{EFFECT_NAMES[effect.name]} {effect.mean:+.3g}, 95 % interval {interval(effect)}, {p}"
+
+
+# Tuning.
+
+
+def tuning_table(tuning: Tuning) -> Table:
+    """Mean ranks; the best of each column is marked."""
+    if tuning.missing:
+        return [["this tuning has not ended", "runs missing"], ["", str(len(tuning.missing))]]
+    columns = [*(tuning.ranks[arm] for arm in tuning.arms), tuning.shared_ranks]
+    varied = [k for k in range(len(TUNABLE)) if len({values[k] for values in tuning.candidates}) > 1]
+    rows = [["settings", *(ARM_NAMES[arm] for arm in tuning.arms), "all arms"]]
+    for i, values in enumerate(tuning.candidates):
+        name = ", ".join(f"{values[k][0]}={plain(values[k][1])}" for k in varied)
+        rows.append(
+            [name, *(f"{ranks[i]:.2f}{' (best)' if ranks.index(min(ranks)) == i else ''}" for ranks in columns)]
+        )
+    return rows
