@@ -268,8 +268,9 @@ def describe(error: Exception, command: Command) -> str:
     if match := re.search(r"Could not override '([^']*)'", text):
         return f"{match[1]}: there is no such option{did_you_mean(match[1], command.options)}"
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
-        valid = ", ".join(sorted(path.stem for path in (CONF / match[1]).glob("*.yaml")))
-        return f"{match[1]}={match[2]}: valid are {valid or 'none'}"
+        group, *inner = match[1].split("/")
+        name = "/".join([*inner, match[2]])
+        return f"{group}={name}: valid are {', '.join(files_of(group)) or 'none'}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
         return f"+{match[1]}: is there already; leave out the +"
     if type(error).__name__ == "MissingMandatoryValue":
@@ -315,9 +316,14 @@ def read_primary(command: Command) -> tuple[dict[str, Any], dict[str, str | None
     return flat(primary), groups
 
 
+def files_of(group: str) -> list[str]:
+    """The names of a group's files; those in a folder are named with it."""
+    return sorted(str(path.relative_to(CONF / group).with_suffix("")) for path in (CONF / group).rglob("*.yaml"))
+
+
 def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
     """The file of a group that is chosen, option by option, and what the others do differently."""
-    files = sorted((path.stem for path in (CONF / group).glob("*.yaml")), key=lambda name: (name != chosen, name))
+    files = sorted(files_of(group), key=lambda name: (name != chosen, name))
     usual = read_group(group, chosen)[0] if chosen else {}
     sections: dict[tuple[str, ...], list[str]] = {}  # lines -> the files they hold for
     for name in files:
@@ -340,10 +346,12 @@ def read_group(group: str, name: str) -> tuple[dict[str, Any], list[str]]:
     values = yaml.safe_load(text) or {}
     entries = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
     selects = [f"{key.split('/')[-1]}={choice}" for entry in entries for key, choice in entry.items()]
-    values.pop("hydra", None)
+    swept = values.pop("hydra", {}).get("sweeper", {}).get("params", {})
+    selects += [f"{key}={choices}" for key, choices in swept.items()]
     found = flat(values, "" if "@package _global_" in text else f"{group}.")
-    if found.get(f"{group}.name") == name:
-        del found[f"{group}.name"]  # said by the title
+    for said in (f"{group}.name", group):
+        if found.get(said) == name:
+            del found[said]  # by the title
     own = {key: value for key, value in found.items() if key.startswith(f"{group}.")}
     return own, [*selects, *(assignment(key, value) for key, value in found.items() if key not in own)]
 

@@ -27,12 +27,13 @@ def make_run(
     card: dict | None = None,
     git: dict | None = None,
     picture: bool = False,
+    study: str | None = None,
     overrides: tuple[str, ...] = (),
 ) -> Path:
     config = base_config(overrides)
     config["generator"] |= {"residual": g}
     config["disc"] |= {"residual": d}
-    config["seed"] = seed
+    config |= {"seed": seed, "study": study}
     path.mkdir(parents=True)
     (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     session = {"time": f"2020-01-01T00:00:{seed:02d}", "command": "python -m resgan.train", "resgan": "0.1.0",
