@@ -117,7 +117,8 @@ def origin(arms: list[Arm]) -> str:
     machine = sorted(
         {f"{s['device']}, {s['threads']} thread, torch {s['torch']}, Python {s['python']}" for s in sessions}
     )
-    return f"Commit {', '.join(commits)}; {'; '.join(machine)}; seed {arms[0].result['seed']}, one run an arm."
+    said = f"Commit {', '.join(commits)}; {'; '.join(machine)}; seed {arms[0].result['seed']}, one run an arm."
+    return f"{said} Two runs went side by side, so seconds depend on what else the machine did."
 
 
 def section(title: str, about: str, arms: list[Arm], stem: str, score: str) -> str:
