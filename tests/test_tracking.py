@@ -66,7 +66,12 @@ def read(path: Path) -> dict:
                 found["history"].append(items(record.history.item))
             case "run":
                 found["config"] |= items(record.run.config.update)
-                found |= {"group": record.run.run_group, "name": record.run.display_name, "id": record.run.run_id}
+                found |= {
+                    "group": record.run.run_group,
+                    "job_type": record.run.job_type,
+                    "name": record.run.display_name,
+                    "id": record.run.run_id,
+                }
             case "config":
                 found["config"] |= items(record.config.update)
             case "summary":
@@ -104,6 +109,23 @@ def test_one_wandb_run_for_each_job_of_a_sweep(tmp_path, no_key):
     assert {run["config"]["disc"]["residual"] for run in found} == {True, False}
     assert len({run["group"] for run in found}) == 2  # seeds of one arm stand together
     assert all(run["exit_code"] == 0 and run["config"]["arm"] == run["group"] for run in found)
+
+
+def test_a_study_is_a_group_and_its_report_belongs_to_it(tmp_path, no_key):
+    arguments = ["study=smoke", *QUICK[1:], "seed=0", "generator.residual=true,false", "disc.residual=true"]
+    process = run("train", *arguments, "run_dir=mine", cwd=tmp_path, **no_key)
+    assert process.returncode == 0, process.stderr
+    found = [read(log) for folder in sorted((tmp_path / "mine").glob("*/0")) for log in logs(folder)]
+    assert [run["group"] for run in found] == ["smoke"] * 2
+    assert [run["job_type"] for run in found] == [run["config"]["arm"] for run in found]
+    assert len({run["job_type"] for run in found}) == 2
+    report = run("report", "mine", "--wandb", "resgan", cwd=tmp_path, **no_key)
+    assert report.returncode == 0, report.stderr
+    (log,) = logs(tmp_path / "mine" / "report")
+    attached = read(log)
+    assert (attached["group"], attached["job_type"], attached["exit_code"]) == ("smoke", "report", 0)
+    page = next(line["report.path"] for line in attached["history"] if "report.path" in line)
+    assert "<h1>" in (log.parent / "files" / page).read_text()
 
 
 def test_a_stopped_run_says_so_and_goes_on_as_another(tmp_path, no_key):

@@ -4,9 +4,12 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from resgan.runs import RunError, write_atomically
+
+if TYPE_CHECKING:
+    from resgan.report.records import Record
 
 ABOUT = """Turn the runs of a study into an answer with its uncertainty: report.html (one file, no network), report.md,
 runs.csv, effects.csv and the figures. A pure function of the run directories: nothing else is read, nothing in them
@@ -61,7 +64,13 @@ def report(arguments: argparse.Namespace) -> None:
         write_atomically(out / name, content)
     say(f"{len(records)} runs; {out / 'report.html'}")
     if arguments.wandb:
-        attach(out, files["report.html"].decode(), project=arguments.wandb, study=arguments.runs[0].resolve().name)
+        attach(out, files["report.html"].decode(), project=arguments.wandb, study=group_of(records, arguments.runs[0]))
+
+
+def group_of(records: "list[Record]", path: Path) -> str:
+    """The group that training put the runs into."""
+    studies = {record.config.get("study") for record in records if not record.is_tuning}
+    return str(studies.pop()) if len(studies) == 1 and None not in studies else path.resolve().name
 
 
 def attach(out: Path, html: str, *, project: str, study: str) -> None:
