@@ -9,6 +9,7 @@ from typing import Any
 from resgan.command import Study, say
 from resgan.options import TrainOptions
 from resgan.parts import Parts, prepare
+from resgan.report.records import is_tuning
 from resgan.runs import Run, RunError, arm_name
 
 STEPS = 16  # timed for each kind of run: two rounds of lazy penalties at their usual interval
@@ -32,7 +33,8 @@ def announce(study: Study) -> None:
         seconds = sum(cost[kind(options)] for options in todo) / at_once(study)
         beside = f", {at_once(study)} side by side" if at_once(study) > 1 else ""
         say(f"  about {duration(seconds)} on this machine{beside} (measured over {STEPS} steps of each setting)")
-    for line in what_seeds_can_show(seeds):
+    tuning = ["settings are compared; no result is drawn"]
+    for line in tuning if is_tuning(study.name) else what_seeds_can_show(seeds):
         say(f"  {line}")
 
 

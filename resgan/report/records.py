@@ -43,7 +43,7 @@ class Record:
     @property
     def is_tuning(self) -> bool:
         """Made to choose settings: no result is drawn from it."""
-        return str(self.config.get("study") or "").endswith("tuning")
+        return is_tuning(self.config.get("study"))
 
     @property
     def collapsed(self) -> bool:
@@ -85,6 +85,11 @@ class Record:
         """What the run *is*, but for its seed, its arm and `without`."""
         left_out = {"seed", *SWITCHES, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
+
+
+def is_tuning(study: str | None) -> bool:
+    """Is this the name of a tuning study?"""
+    return study is not None and study.endswith("tuning")
 
 
 def read_runs(paths: Iterable[Path]) -> list[Record]:
