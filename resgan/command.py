@@ -347,7 +347,10 @@ def read_group(group: str, name: str) -> tuple[dict[str, Any], list[str]]:
     entries = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
     selects = [f"{key.split('/')[-1]}={choice}" for entry in entries for key, choice in entry.items()]
     swept = values.pop("hydra", {}).get("sweeper", {}).get("params", {})
-    selects += [f"{key}={choices}" for key, choices in swept.items()]
+    # Long lists are broken after a comma, to fit the screen.
+    selects += [
+        f"{key}={choices.replace(',', ', ') if len(choices) > 80 else choices}" for key, choices in swept.items()
+    ]
     found = flat(values, "" if "@package _global_" in text else f"{group}.")
     for said in (f"{group}.name", group):
         if found.get(said) == name:

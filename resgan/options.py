@@ -165,7 +165,7 @@ class Wandb(Options):
 
 class Tuning(Options):
     best: Literal["none", "shared", "own"] = option(
-        "take learning rates and penalties from a tuning study: the best of all arms together, or of each arm"
+        "rates and penalties of a tuning study: best of all arms, or of each"
     )
     runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
 

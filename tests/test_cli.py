@@ -249,7 +249,9 @@ def test_a_signal_before_training_ends_without_traceback(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(sys, "argv", ["train", *QUICK, "run_dir=run"])
-    monkeypatch.setattr(train, "prepare", lambda options: os.kill(os.getpid(), number))  # while it reads the data
+    monkeypatch.setattr(
+        train, "prepare", lambda *given, **more: os.kill(os.getpid(), number)
+    )  # while it reads the data
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as caught:
         train.main()

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from conftest import options_of
 
-from resgan.command import CONF, quoted
+from resgan.command import CONF, files_of, is_sweep, quoted
 from resgan.options import SampleOptions, TrainOptions, check, names
 from resgan.runs import flat
 
-GROUPS = ("generator", "disc", "loss", "data", "metrics", "trainer", "wandb", "experiment")
-FILES = [(path.parent.name, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+GROUPS = ("generator", "disc", "loss", "data", "metrics", "trainer", "wandb", "experiment", "study")
+FILES = [(group, name) for group in GROUPS for name in files_of(group)]
 
 
 def filled(*overrides: str) -> dict:
@@ -32,7 +32,7 @@ def test_every_file_composes_and_passes(group, name):
         assert getattr(options, group).name == name  # the file is called as what it selects
 
 
-@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g != "experiment"])
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g not in ("experiment", "study")])
 def test_every_option_has_a_default_in_its_file_and_every_key_is_an_option(group, name):
     values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     values = values[group] if group in values else {k: v for k, v in values.items() if k != "defaults"}
@@ -77,6 +77,6 @@ def test_the_examples_of_help_are_valid():
     for module, model in ((train, TrainOptions), (sample, SampleOptions)):
         for line in module.COMMAND.examples.splitlines():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
-            if "-m" in arguments:
+            if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
             check(model, options_of(*map(quoted, arguments), config=module.COMMAND.name))
