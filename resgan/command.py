@@ -132,7 +132,12 @@ def announced(command: Command, arguments: list[str], place: Path | None) -> Ite
         yield
         return
     assert command.before_study is not None
-    command.before_study(study)
+    try:
+        command.before_study(study)
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        stop(one_line(error))
     try:
         yield
     finally:

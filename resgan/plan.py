@@ -1,5 +1,6 @@
 """What a study says before it begins: how many runs, about how long, and what so many seeds can show."""
 
+import functools
 import math
 import os
 import time
@@ -9,7 +10,7 @@ from typing import Any
 from resgan.command import Study, say
 from resgan.options import TrainOptions
 from resgan.parts import Parts, prepare
-from resgan.report.records import is_tuning
+from resgan.report.records import TUNABLE, is_tuning
 from resgan.runs import Run, RunError, arm_name
 
 STEPS = 16  # timed for each kind of run: two rounds of lazy penalties at their usual interval
@@ -20,7 +21,6 @@ def announce(study: Study) -> None:
     """Print the plan. Raises OptionsError, DataError where the study could not begin."""
     ended = [status_of(study, job, options) for job, options in study.jobs]
     todo = [options for (_, options), status in zip(study.jobs, ended, strict=True) if status == "open"]
-    kinds = {kind(options): options for options in todo}
     seeds = max(Counter(kind(options) for _, options in study.jobs).values())
     done = len(ended) - len(todo)
     settings = len({kind(options) for _, options in study.jobs})
@@ -29,8 +29,9 @@ def announce(study: Study) -> None:
         diverged = f" ({ended.count('diverged')} of them diverged)" if "diverged" in ended else ""
         say(f"  {done} have ended already{diverged}")
     if todo:
-        cost = {key: seconds_of_run(options, side_by_side=study.at_once != 1) for key, options in kinds.items()}
-        seconds = sum(cost[kind(options)] for options in todo) / at_once(study)
+        cost = functools.cache(lambda work: seconds_of_run(one_of[work], side_by_side=study.at_once != 1))
+        one_of = {work(options): options for options in todo}
+        seconds = sum(cost(work(options)) for options in todo) / at_once(study)
         beside = f", {at_once(study)} side by side" if at_once(study) > 1 else ""
         say(f"  about {duration(seconds)} on this machine{beside} (measured over {STEPS} steps of each setting)")
     tuning = ["settings are compared; no result is drawn"]
@@ -77,6 +78,15 @@ def status_of(study: Study, job: list[str], options: TrainOptions) -> str:
 def kind(options: TrainOptions) -> str:
     """What a run is, but for its seed."""
     return options.model_copy(update={"seed": 0}).model_dump_json()
+
+
+def work(options: TrainOptions) -> str:
+    """What a run takes: rates and weights change what is computed, not how much."""
+    values = options.model_dump()
+    for name in TUNABLE:
+        group, key = name.split(".")
+        values[group][key] = bool(values[group][key])
+    return repr(values | {"seed": 0})
 
 
 def seconds_of_run(options: TrainOptions, *, side_by_side: bool) -> float:

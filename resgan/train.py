@@ -82,8 +82,8 @@ def tuned(options: TrainOptions, job: Job) -> TrainOptions:
     """The options with what a tuning study found, where one is named. Raises OptionsError, RunError."""
     if options.tuning.runs is None:
         return options
-    from resgan.report.records import read_runs
-    from resgan.report.tuning import TUNABLE, tuning_for
+    from resgan.report.records import TUNABLE, read_runs
+    from resgan.report.tuning import tuning_for
 
     for override in job.overrides:
         if (name := override.split("=")[0]) in TUNABLE:

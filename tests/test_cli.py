@@ -379,6 +379,9 @@ def test_a_wheel_works_from_anywhere(tmp_path):
     assert str(tmp_path) in call("inspect", "--details", "resgan").stdout  # it is the wheel that answers
     assert "THE SWITCH" in call("resgan.train", "--help").stdout
     call("resgan.train", *QUICK, "run_dir=run")
+    call("resgan.train", *QUICK, "run_dir=other", "generator.residual=false")
+    call("resgan.report", "run", "other", "--out", "report")
+    assert (tmp_path / "here" / "report" / "report.html").exists()
     call("resgan.sample", "ckpt=run/checkpoints/final.ckpt", "seeds=0-3", "outdir=out", "format=grid")
     assert (tmp_path / "here" / "out" / "grid.png").exists()
     assert checkpoints.load(tmp_path / "here" / "run" / "checkpoints" / "final.ckpt")["images_seen"] == 200

@@ -91,6 +91,22 @@ def test_what_is_not_valid_in_one_job_stops_the_study_before_it_begins(tmp_path)
         assert not list(tmp_path.iterdir())
 
 
+def test_data_that_cannot_be_read_stops_the_study_before_it_begins(tmp_path):
+    process = run("train", "study=factorial", "data=folder", "data.path=nosuch", "data.size=16", cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("resgan: data.path=nosuch")
+    assert "Traceback" not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_work_that_differs_is_timed():
+    count = {name: len({plan.work(options) for _, options in study(f"study={name}").jobs}) for name in RUNS}
+    assert count["tuning"] == count["factorial"] == 4
+    assert count["gaussians_tuning"] == 8
+    assert count["depth"] == 16
+    assert count["loss"] == 20
+
+
 def test_what_seeds_can_show():
     eight = " ".join(plan.what_seeds_can_show(8))
     assert "smallest attainable p 0.0078" in eight

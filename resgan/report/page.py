@@ -12,7 +12,7 @@ from resgan.report import figures
 from resgan.report.claims import CLAIMS, SEEDS_FOR_A_CLAIM, Answer, answer
 from resgan.report.effects import Effect
 from resgan.report.figures import Picture
-from resgan.report.panels import Panel
+from resgan.report.panels import Panel, Score
 from resgan.report.records import COLLAPSED, Record
 from resgan.report.tables import Table, arms_table, curve_mean, effects_table, in_a_line, notes, tuning_table
 from resgan.report.tuning import Tuning
@@ -209,14 +209,14 @@ def runs_csv(panels: list[Panel]) -> bytes:
 
 
 def effects_csv(panels: list[Panel]) -> bytes:
-    """One line for each contrast of each score that all finished runs of a panel have."""
+    """One line for each contrast of each score that has a better and a worse, and that all finished runs have."""
     rows: list[list[Any]] = [
         ["panel", "score", "contrast", "seeds", "effect", "low", "high", "p", "p_holm", "p_ranks", "verdict"]
     ]
     for panel in panels:
         finished = [record for record in panel.records if record.status == "finished"]
         for name in panel.score_names:
-            if any(record.score(name) is None for record in finished):
+            if not Score.of(name).has_a_direction or any(record.score(name) is None for record in finished):
                 continue
             for e in (panel.effects(name) or {}).values():
                 low, high = e.interval or (None, None)

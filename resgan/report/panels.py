@@ -9,8 +9,7 @@ import numpy as np
 
 from resgan.report import effects
 from resgan.report.effects import Array, Effect, Scale
-from resgan.report.records import ARM_NAMES, Arm, Record, title
-from resgan.report.tuning import TUNABLE
+from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
 from resgan.runs import RunError, plain
 
 
@@ -21,6 +20,11 @@ class Score:
     name: str
     scale: Scale
     low_is_good: bool
+
+    @property
+    def has_a_direction(self) -> bool:
+        """The variance of samples should be that of the data, neither less nor more."""
+        return self.name != "variance_ratio"
 
     @staticmethod
     def of(name: str) -> "Score":
@@ -106,15 +110,21 @@ def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
 
     mixed_code: let runs of different commits stand in one table.
     """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(repr(identity(record, mixed_code=mixed_code)), []).append(record)
-    for group in groups.values():
+    groups: list[tuple[dict[str, Any], list[Record]]] = []  # (what its runs share, its runs)
+    for record in sorted(records, key=lambda record: record.status == "unfinished"):
+        what = identity(record, mixed_code=mixed_code)
+        # A run that has not ended decides nothing: it stands with those of its settings, whatever code began it.
+        ignored = {"code"} if record.status == "unfinished" else set()
+        group = next((group for shared, group in groups if equal_but(shared, what, ignored)), None)
+        if group is None:
+            groups.append((what, [record]))
+        else:
+            group.append(record)
+    for _, group in groups:
         refuse_doubles(group)
         refuse_mixed_cards(group)
-    described = [identity(group[0], mixed_code=mixed_code) for group in groups.values()]
-    titles = [title(what, described) for what in described]
-    found = [Panel(tuple(group), name) for group, name in zip(groups.values(), titles, strict=True)]
+    described = [what for what, _ in groups]
+    found = [Panel(tuple(sorted(group, key=lambda r: r.path)), title(what, described)) for what, group in groups]
     return sorted(found, key=lambda panel: natural(panel.title))
 
 
@@ -123,6 +133,10 @@ def identity(record: Record, *, mixed_code: bool) -> dict[str, Any]:
     own = record.config.get("tuning.best") == "own"
     code = {} if mixed_code else {"code": record.code}
     return dict(sorted(record.settings(without=TUNABLE if own else ()).items())) | code
+
+
+def equal_but(a: dict[str, Any], b: dict[str, Any], ignored: set[str]) -> bool:
+    return all(a.get(key) == b.get(key) for key in a.keys() | b.keys() if key not in ignored)
 
 
 def natural(text: str) -> list[Any]:

@@ -13,6 +13,7 @@ from resgan.runs import Run, RunError, flat, is_bookkeeping, plain
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
 SWITCHES = ("generator.residual", "disc.residual")
+TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -109,9 +110,9 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
 
 
 def run_directories(path: Path) -> Iterable[Path]:
-    """Directories with the files of a run; what lies inside a run is its own affair."""
+    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra."""
     for directory, below, files in os.walk(path):
-        below.sort()
+        below[:] = sorted(set(below) - {"wandb", ".hydra"})
         if "config.yaml" in files:
             below.clear()
             yield Path(directory)

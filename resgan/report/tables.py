@@ -8,8 +8,8 @@ import numpy as np
 
 from resgan.report.effects import FACTORIAL, Effect, area_under, pair_correlation, wilson
 from resgan.report.panels import Panel, Score
-from resgan.report.records import ARM_NAMES, Arm, Record
-from resgan.report.tuning import TUNABLE, Tuning
+from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
+from resgan.report.tuning import Tuning
 from resgan.runs import plain
 
 Table = list[list[str]]

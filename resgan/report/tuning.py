@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from resgan.report.records import ARM_NAMES, Arm, Record, title
+from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
 from resgan.runs import RunError, differences, plain
 
-TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
 # A tuning run may be shorter and measured less often than the runs it is for.
 FREE = ("total_kimg", "score_kimg", "sample_kimg", "save_kimg", "metrics.samples", "tuning.best")
 

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The first result: equal tuning, the factorial on fresh seeds at both tunings, the report. docs/results/gaussians/
+#
+#   scripts/result_gaussians.sh [RUNS [JOBS]]
+#
+# RUNS: where the runs go, runs/ by default; called again, it continues what is there. JOBS: how many runs side by side,
+# with one thread each; more than one needs `pip install -e '.[sweep]'`.
+set -euo pipefail
+runs=${1:-runs}
+jobs=${2:-1}
+launcher=()
+if [ "$jobs" -gt 1 ]; then launcher=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs"); fi
+
+study() { python -m resgan.train "$@" "${launcher[@]}" trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
+
+mkdir -p "$runs"
+study study=gaussians_tuning run_dir="$runs/gaussians_tuning"
+for best in shared own; do
+  study study=gaussians tuning.best=$best tuning.runs="$runs/gaussians_tuning" run_dir="$runs/gaussians_$best"
+done
+python -m resgan.report "$runs"/gaussians_{shared,own,tuning} --out "$runs/gaussians_report"
