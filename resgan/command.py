@@ -152,14 +152,17 @@ def study_of(command: Command, arguments: list[str], place: Path | None) -> Stud
         return None
     from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra._internal.utils import get_args_parser
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    typed = [quoted(argument) for argument in arguments if not argument.startswith("-")]
+    given = get_args_parser().parse_args([quoted(argument) for argument in arguments])
+    typed = given.overrides
+    presets = [f"hydra.searchpath=['{Path(given.config_dir).absolute()}']"] if given.config_dir else []
     parse = OverridesParser.create().parse_overrides
     with initialize_config_dir(str(CONF), version_base="1.3"):
         single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
-        settings = compose(command.name, single, return_hydra_config=True).hydra
+        settings = compose(command.name, [*single, *presets], return_hydra_config=True).hydra
         if not settings.sweeper._target_.endswith("BasicSweeper"):
             return None
         swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
@@ -167,7 +170,8 @@ def study_of(command: Command, arguments: list[str], place: Path | None) -> Stud
 
         @functools.cache
         def options_of(*overrides: str) -> Any:
-            values = OmegaConf.to_container(compose(command.name, list(overrides)), resolve=True, throw_on_missing=True)
+            config = compose(command.name, [*overrides, *presets])
+            values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             return check(command.options, values)  # type: ignore[arg-type]
 
         try:

@@ -16,7 +16,7 @@ from resgan.report import __main__ as command
 from resgan.report.claims import CLAIMS, answer
 from resgan.report.page import files, headline, page_of, varied_number
 from resgan.report.panels import natural, panels
-from resgan.report.records import read_runs
+from resgan.report.records import read_runs, title
 from resgan.report.tables import arms_table, effects_table
 from resgan.runs import RunError
 
@@ -188,6 +188,17 @@ def test_the_same_directory_twice_is_one(tmp_path):
     assert len(read_runs([study, study / "g1d1"])) == 4
 
 
+def test_a_title_says_no_more_than_it_must():
+    shared, own = {"join": "sum", "tuning.best": "shared", "disc.lr": 1}, {"join": "sum", "tuning.best": "own"}
+    other = {"join": "scaled", "tuning.best": "shared", "disc.lr": 2}
+    groups = [shared, own, other]
+    assert [title(group, groups) for group in groups] == [
+        "join=sum, tuning.best=shared", "join=sum, tuning.best=own", "join=scaled, tuning.best=shared"
+    ]  # fmt: skip
+    again = shared | {"disc.lr": 3}
+    assert title(again, [shared, again, own]) == "tuning.best=shared, disc.lr=3"
+
+
 def test_numbers_sort_as_numbers():
     assert sorted(["blocks=10", "blocks=2", "blocks=1"], key=natural) == ["blocks=1", "blocks=2", "blocks=10"]
 
@@ -354,7 +365,7 @@ def test_records_are_read_without_torch(tmp_path):
     study = make_study(tmp_path / "s", seeds=1)
     code = (
         "import sys; from pathlib import Path; import resgan.report.page\n"
-        "from resgan.report.records import read_runs\n"
+        "from resgan.report.records import read_runs, title\n"
         f"assert len(read_runs([Path({str(study)!r})])) == 4\n"
         "assert 'torch' not in sys.modules"
     )

@@ -65,6 +65,17 @@ def test_seeds_share_a_composition_and_it_is_the_right_one():
     assert {options.seed for _, options in study("study=gaussians", "seed=3,7").jobs} == {3, 7}
 
 
+def test_a_study_of_ones_own(tmp_path):
+    (tmp_path / "my presets" / "study").mkdir(parents=True)
+    (tmp_path / "my presets" / "study" / "mine.yaml").write_text(
+        "# @package _global_\nstudy: mine\n"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '4,5', disc.lr: '1e-3,2e-3'}}}\n"
+    )
+    for flags in (["--config-dir", str(tmp_path / "my presets")], [f"--config-dir={tmp_path / 'my presets'}", "-m"]):
+        found = study("study=mine", *flags)
+        assert [(o.seed, o.disc.lr) for _, o in found.jobs] == [(4, 1e-3), (4, 2e-3), (5, 1e-3), (5, 2e-3)]
+
+
 def test_tuning_compares_six_settings_in_every_arm():
     for name in ("tuning", "gaussians_tuning"):
         found = {(o.disc.lr, o.loss.r1, o.loss.r2) for _, o in study(f"study={name}").jobs}

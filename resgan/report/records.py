@@ -133,10 +133,16 @@ def read_run(path: Path) -> Record:
 
 
 def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """The settings that are not the same everywhere; one that both networks share is said once."""
-    keys = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
+    """What tells one of several groups of settings from the others, by as few settings as do.
+
+    A setting that both networks share is said once; one that not every group has (the rates, where each arm has its
+    own) is said only where the others do not suffice.
+    """
+    varied = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
+    common = [key for key in varied if all(key in d for d in others)]
+    enough = len({repr([d[key] for key in common]) for d in others}) == len(others)
     parts = {}
-    for key in keys:
+    for key in common if enough else varied:
         network, _, short = key.partition(".")
         twin = {"generator": "disc", "disc": "generator"}.get(network)
         shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
