@@ -99,6 +99,7 @@ def test_a_single_seed_has_effects_without_intervals(tmp_path, report):
     text = (study / "report" / "report.md").read_text()
     assert "One seed: effects without intervals" in text
     assert "none from one seed" in text
+    assert "The smallest p that 1 seed can give: 1." in text
     assert "show no clear effect" in text
 
 

@@ -87,7 +87,6 @@ class Effect:
     p: float  # exact sign-flip test, two-sided
     p_holm: float  # the same, corrected over G, D and G x D
     p_ranks: float  # sign-flip test of the same contrast of ranks
-    p_smallest: float  # the least p that so many seeds can give
 
     @property
     def verdict(self) -> Literal["positive", "negative", "inconclusive"]:
@@ -111,7 +110,6 @@ def effects(y: Array, *, floor: float | None = None) -> dict[str, Effect]:
             p=p[name],
             p_holm=corrected.get(name, p[name]),  # G - D is a claim of its own
             p_ranks=sign_flip(by_rank[name]),
-            p_smallest=smallest_p(len(x)),
         )
         for name, x in filled.items()
     }

@@ -14,7 +14,7 @@ from resgan.report.effects import Effect
 from resgan.report.figures import Picture
 from resgan.report.panels import Panel, Score
 from resgan.report.records import COLLAPSED, Record
-from resgan.report.tables import Table, arms_table, curve_mean, effects_table, in_a_line, notes, tuning_table
+from resgan.report.tables import Table, arms_table, count, curve_mean, effects_table, in_a_line, notes, tuning_table
 from resgan.report.tuning import Tuning
 from resgan.runs import plain
 
@@ -229,7 +229,3 @@ def as_csv(rows: list[list[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from resgan.report.effects import FACTORIAL, Effect, area_under, pair_correlation, wilson
+from resgan.report.effects import FACTORIAL, Effect, area_under, pair_correlation, smallest_p, wilson
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
 from resgan.report.tuning import Tuning
@@ -106,6 +106,10 @@ def notes(panel: Panel) -> list[str]:
     if not same:
         lines.append(f"Not equal: parameters ({'; '.join(sorted(costs))}).")
     lines += settings(panel)
+    if panel.seeds:
+        lines.append(
+            f"The smallest p that {count(len(panel.seeds), 'seed')} can give: {smallest_p(len(panel.seeds)):.2g}."
+        )
     if panel.primary and panel.seeds and (r := pair_correlation(panel.blocks(panel.primary))) is not None:
         lines.append(f"Correlation of paired arms over seeds: {r:+.2f}. At 1 pairing is free precision, at 0 nothing.")
     return lines
@@ -189,3 +193,7 @@ def tuning_table(tuning: Tuning) -> Table:
             [name, *(f"{ranks[i]:.2f}{' (best)' if ranks.index(min(ranks)) == i else ''}" for ranks in columns)]
         )
     return rows
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
