@@ -196,6 +196,7 @@ def test_a_title_says_no_more_than_it_must():
     assert [title(group, groups) for group in groups] == [
         "join=sum, tuning.best=shared", "join=sum, tuning.best=own", "join=scaled, tuning.best=shared"
     ]  # fmt: skip
+    assert [title(group, [shared, other]) for group in (shared, other)] == ["join=sum", "join=scaled"]
     again = shared | {"disc.lr": 3}
     assert title(again, [shared, again, own]) == "tuning.best=shared, disc.lr=3"
 
@@ -247,7 +248,9 @@ def test_panels_that_disagree_are_the_finding(tmp_path):
     given = answer(claim_of("G"), [*first, *second])
     assert given.verdict == "undecided"
     assert "disagree" in given.reason
-    assert headline([*first, *second]).startswith("In the generator residual blocks give a mixed picture")
+    assert headline([*first, *second]) == (
+        "In the generator residual blocks help in 2 and hurt in 2 of 4 panels, in the discriminator they show no clear effect"
+    )
 
 
 def test_claims_without_a_measurement_say_what_fills_them(tmp_path):

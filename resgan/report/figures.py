@@ -37,6 +37,9 @@ STYLE: Any = {
 }
 
 
+PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind words, so that no line runs through them
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure as files: by name, without the ending."""
@@ -77,9 +80,8 @@ def forest(panels: list[Panel]) -> Picture:
             if name == FACTORIAL[0]:
                 y += 0.9
                 if panel.title:
-                    axes.text(
-                        0.0, y - 0.25, panel.title, transform=axes.get_yaxis_transform(), color="#555555", fontsize=9
-                    )
+                    along = axes.get_yaxis_transform()  # x from 0 to 1 across the figure, y in rows
+                    axes.text(0.01, y - 0.2, panel.title, transform=along, color="#555555", fontsize=9, bbox=PAPER)
                     y += 0.45
             low, high = effect.interval or (effect.mean, effect.mean)
             axes.plot([low, high], [y, y], color=colours[name], linewidth=2.5, solid_capstyle="round")
@@ -92,7 +94,7 @@ def forest(panels: list[Panel]) -> Picture:
         axes.set_ylim(y, 0)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("← residual blocks hurt      effect      residual blocks help →")
+        axes.set_xlabel("hurt  ←  residual blocks  →  help")
         return picture("effects", "Effects of residual blocks with 95 % intervals", canvas)
 
 

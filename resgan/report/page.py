@@ -3,6 +3,7 @@
 import csv
 import io
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,12 @@ def headline(panels: list[Panel]) -> str:
 
 
 def in_words(effects: list[Effect]) -> str:
-    verdicts = {effect.verdict for effect in effects}
-    if len(verdicts) > 1:
-        return "give a mixed picture"
-    return {"positive": "help", "negative": "hurt", "inconclusive": "show no clear effect"}[verdicts.pop()]
+    """Of one network, over all panels."""
+    found = Counter(effect.verdict for effect in effects)
+    if len(found) == 1:
+        return {"positive": "help", "negative": "hurt", "inconclusive": "show no clear effect"}[effects[0].verdict]
+    said = [f"{verb} in {found[v]}" for v, verb in (("positive", "help"), ("negative", "hurt")) if found[v]]
+    return f"{' and '.join(said)} of {len(effects)} panels"
 
 
 def summary(panels: list[Panel], records: list[Record]) -> list[str]:

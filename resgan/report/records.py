@@ -135,16 +135,20 @@ def read_run(path: Path) -> Record:
 def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
     """What tells one of several groups of settings from the others, by as few settings as do.
 
-    A setting that both networks share is said once; one that not every group has (the rates, where each arm has its
-    own) is said only where the others do not suffice.
+    A setting that both networks share is said once. Rates and weights, and what not every group has (again the rates,
+    where each arm has its own), are said only where the others do not suffice.
     """
     varied = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
     common = [key for key in varied if all(key in d for d in others)]
-    enough = len({repr([d[key] for key in common]) for d in others}) == len(others)
+    untuned = [key for key in common if key not in TUNABLE]
     parts = {}
-    for key in common if enough else varied:
+    for key in next((keys for keys in (untuned, common) if tells_apart(keys, others)), varied):
         network, _, short = key.partition(".")
         twin = {"generator": "disc", "disc": "generator"}.get(network)
         shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
         parts[short if shared else key] = plain(what.get(key))
     return ", ".join(f"{key}={value}" for key, value in parts.items())
+
+
+def tells_apart(keys: list[str], groups: list[dict[str, Any]]) -> bool:
+    return len({repr([group[key] for key in keys]) for group in groups}) == len(groups)
