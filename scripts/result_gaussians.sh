@@ -4,14 +4,14 @@
 #   scripts/result_gaussians.sh [RUNS [JOBS]]
 #
 # RUNS: where the runs go, runs/ by default; called again, it continues what is there. JOBS: how many runs side by side,
-# with one thread each; more than one needs `pip install -e '.[sweep]'`.
+# with one thread each.
 set -euo pipefail
 runs=${1:-runs}
 jobs=${2:-1}
 launcher=()
 if [ "$jobs" -gt 1 ]; then launcher=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs"); fi
 
-study() { python -m resgan.train "$@" "${launcher[@]}" trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
+study() { python -m resgan.train "$@" ${launcher[@]+"${launcher[@]}"} trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
 
 mkdir -p "$runs"
 study study=gaussians_tuning run_dir="$runs/gaussians_tuning"

@@ -305,7 +305,6 @@ def test_a_sweep_stopped_by_a_signal_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_with_joblib(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install -e '.[sweep]'")
     arguments = ["-m", *QUICK, "generator.residual=true,false", "seed=0,-1", "hydra/launcher=joblib"]
     process = run("train", *arguments, "hydra.launcher.n_jobs=2", "run_dir=sweep", cwd=tmp_path)
     assert process.returncode == 1, process.stderr

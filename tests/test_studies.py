@@ -240,7 +240,6 @@ def test_runs_that_diverge_are_recorded_counted_and_not_made_again(tmp_path):
 
 @pytest.mark.slow
 def test_side_by_side_with_joblib(whole, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install -e '.[sweep]'")
     threads = [argument for argument in SMALL if argument != "trainer.threads=1"]
     process = run("train", *threads, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
