@@ -1,8 +1,7 @@
-"""From names to classes: the one place where plain data becomes networks, data, scores, and a GAN."""
+"""From names to classes: the one place where plain data becomes networks, data, and a GAN."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,7 @@ from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
 from resgan.data.torchvision_sets import load_torchvision
-from resgan.images import to_float, to_uint8
-from resgan.metrics.diversity import total_variance
-from resgan.metrics.features import Extractor, load_extractor, score_name
-from resgan.metrics.frechet import Moments, MomentSums, frechet_distance
-from resgan.metrics.scorer import Measure, Scorer
-from resgan.metrics.testbed import gaussian_scores, shape_scores
+from resgan.images import to_float
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
@@ -29,7 +23,6 @@ from resgan.options import (
     Folder,
     Gaussians,
     Generator,
-    Metrics,
     OptionsError,
     Shapes,
     Torchvision,
@@ -121,86 +114,6 @@ def build_dataset(options: Gaussians | Shapes | Folder | Torchvision, *, seed: i
 def as_floats(samples: Tensor) -> Tensor:
     """Samples of a data set as D sees them."""
     return to_float(samples) if samples.dtype == torch.uint8 else samples
-
-
-# Scores.
-
-
-def build_scorer(options: TrainOptions, dataset: Dataset) -> Scorer:
-    """The exact scores where the truth is known, then a Frechet distance."""
-    card = {
-        "n_fake": options.metrics.samples,
-        "n_real": len(dataset.reference),
-        "data": dataset.name,
-        "split": dataset.split,
-        "averaged": True,
-        "norm_mode": "running statistics",
-    }
-    measures = exact_measures(options, card)
-    if len(dataset.shape) == 3 and options.metrics.extractor != "none":
-        measures.append(frechet_measure(options.metrics, dataset, card))
-    if not measures:
-        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
-    return Scorer(samples=options.metrics.samples, measures=[*measures, variance_measure(dataset, card)])
-
-
-def exact_measures(options: TrainOptions, card: dict[str, Any]) -> list[Measure]:
-    """Of a testbed; none for other data."""
-    match options.data:
-        case Gaussians(modes=modes):
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl"),
-                    of=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
-                    card=card | {"valid": "within 3 SD of a mode"},
-                )
-            ]
-        case Shapes(size=size):
-            truth = {
-                "templates": shapes.templates(size),
-                "classes": shapes.classes(),
-                "trained": shapes.trained_half(options.seed),
-                "tau": shapes.tau(size),
-            }
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl", "novelty"),
-                    of=partial(shape_scores, **truth),
-                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
-                )
-            ]
-    return []
-
-
-def frechet_measure(options: Metrics, dataset: Dataset, card: dict[str, Any]) -> Measure:
-    """Against the reference of the data set, whose moments are taken once."""
-    extractor = load_extractor(options.extractor, weights=Path(options.weights) if options.weights else None)
-    name = score_name(extractor, count=options.samples, split=dataset.split)
-    real = moments(extractor, dataset.reference)
-    return Measure(
-        names=(name,),
-        of=lambda fakes: {name: frechet_distance(moments(extractor, to_uint8(fakes)), real)},
-        card=card | extractor.card,
-    )
-
-
-def variance_measure(dataset: Dataset, card: dict[str, Any]) -> Measure:
-    """Total variance of the samples over that of the data: near 1 as it should be, near 0 after a collapse."""
-    real = total_variance(dataset.reference)
-
-    def of(fakes: Tensor) -> dict[str, float]:
-        same_kind = to_uint8(fakes) if dataset.reference.dtype == torch.uint8 else fakes
-        return {"variance_ratio": total_variance(same_kind) / real}
-
-    return Measure(names=("variance_ratio",), of=of, card=card)
-
-
-def moments(extractor: Extractor, pictures: Tensor) -> Moments:
-    """Of the features of uint8 pictures (N, C, H, W)."""
-    sums = MomentSums()
-    for chunk in pictures.split(256):
-        sums.add(extractor(chunk))
-    return sums.moments()
 
 
 # A GAN to train.

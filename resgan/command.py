@@ -23,7 +23,7 @@ CONF = next((d for d in (HERE / "conf", HERE.parent / "conf") if (d / "train.yam
 
 # Values that are paths or lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|fake|real|outdir|run_dir|seeds|data\.path|data\.root|metrics\.weights|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"(ckpt|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|metrics\.weights|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
     re.DOTALL,
 )
@@ -307,7 +307,12 @@ def help_text(command: Command) -> str:
 
 
 def option_lines(defaults: dict[str, Any], meanings: dict[str, str]) -> list[str]:
-    return [f"  {assignment(name, value):<32} {meanings[name]}" for name, value in defaults.items()]
+    lines = []
+    for name, value in defaults.items():
+        said = assignment(name, value)
+        gap = "\n" + 34 * " " if len(said) > 60 else " "
+        lines.append(f"  {said:<32}{gap}{meanings[name]}")
+    return lines
 
 
 def assignment(name: str, value: Any) -> str:

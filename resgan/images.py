@@ -14,6 +14,11 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
+def as_uint8(images: Tensor) -> Tensor:
+    """uint8 as it is, [-1, 1] floats quantised."""
+    return images if images.dtype == torch.uint8 else to_uint8(images)
+
+
 def to_float(images: Tensor) -> Tensor:
     """uint8 to float32 in [-1, 1]."""
     return images.to(torch.float32) / 127.5 - 1

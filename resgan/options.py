@@ -136,13 +136,39 @@ class Torchvision(Options):
     flip: bool = option("mirror pictures at random")
 
 
+Data = Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
+
+
+class DataOptions(Options):
+    data: Data
+
+
 # How a run is scored, executed and logged.
+
+
+ScoreName = Literal["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
 
 
 class Metrics(Options):
     samples: int = option("samples to score, of the averaged generator", ge=2)
-    extractor: Literal["cifarnet", "inception", "none"] = option("features of the Frechet distance; none for none")
-    weights: str | None = option("the file of the weights of `inception`")
+    extractor: Literal["cifarnet", "inception", "dinov2", "pixels", "module", "none"] = option(
+        "features that are compared"
+    )
+    weights: Annotated[str, Field(min_length=1)] | None = option(
+        "their file; of inception also download; of module file.py:NAME; random for tests"
+    )
+    resize: Literal["default", "clean"] = option("of pictures for inception: TensorFlow 1's, or clean-fid's")
+    scores: Annotated[list[ScoreName], Field(min_length=1)] = option("scores that features give")
+    norm_mode: Literal["running", "batch", "recomputed"] = option("what batch norms of the generator go by")
+    cache: Annotated[str, Field(min_length=1)] | None = option(
+        "where statistics of real pictures are kept; null: $RESGAN_CACHE or ~/.cache/resgan"
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_named(self) -> "Metrics":
+        if self.weights is None and self.extractor in ("inception", "dinov2", "module"):
+            raise ValueError(f"weights=null: metrics.extractor={self.extractor} needs the file of its weights")
+        return self
 
 
 class Trainer(Options):
@@ -192,7 +218,7 @@ class TrainOptions(Options):
     generator: Annotated[LabGenerator | MlpGenerator, Field(discriminator="name")]
     disc: Annotated[LabDisc | MlpDisc, Field(discriminator="name")]
     loss: Loss
-    data: Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
+    data: Data
     metrics: Metrics
     tuning: Tuning
     trainer: Trainer
@@ -204,8 +230,40 @@ class TrainOptions(Options):
         for network, given in (("generator", self.generator), ("disc", self.disc)):
             if points and given.name != "mlp":
                 raise ValueError(f"{network}={given.name}: data=gaussians are points in the plane; valid is mlp")
-        if self.metrics.extractor == "inception" and self.metrics.weights is None:
-            raise ValueError("metrics.weights=null: metrics.extractor=inception needs the file of its weights")
+        return self
+
+
+class EvaluateOptions(Options):
+    """All options of `python -m resgan.evaluate`."""
+
+    ckpt: Annotated[str, Field(min_length=1)] | None = option(
+        "a checkpoint, or a directory: the final checkpoints of all runs below"
+    )
+    fake: Annotated[str, Field(min_length=1)] | None = option("pictures instead: a folder, zip, tar or npz")
+    real: Annotated[str, Field(min_length=1)] | None = option(
+        "compared with: a data set by name, or a folder, zip, tar, npz; null: the data of the run"
+    )
+    split: Annotated[str, Field(min_length=1)] | None = option(
+        "train or holdout of a data set; of a folder what to call it: train if it is all of it"
+    )
+    size: Positive | None = option("resize and crop pictures of folders to so many pixels; null: as they are")
+    channels: Literal[1, 3] = option("of pictures of folders: 1 for grey, 3 for colour")
+    root: str = option("of a torchvision set: the folder its files are in")
+    seed: int = option("of the latents, and of the data set where it is given by name", ge=0)
+    averaged: bool = option("the averaged weights of a checkpoint; false: the raw ones")
+    outdir: Annotated[str, Field(min_length=1)] | None = option(
+        "where metrics.jsonl goes; null: evaluation/, in the run of the checkpoint or here"
+    )
+    metrics: Metrics
+    device: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
+    progress: bool = option("show progress bars")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> "EvaluateOptions":
+        if (self.ckpt is None) == (self.fake is None):
+            raise ValueError(f"ckpt={plain(self.ckpt)} with fake={plain(self.fake)}: give one of them")
+        if self.fake is not None and self.real is None:
+            raise ValueError("real=null: fake pictures need something to be compared with")
         return self
 
 
@@ -318,8 +376,10 @@ def names(model: type[Options], prefix: str = "", *, variant: str | None = None)
 
 
 def choices(field: Any) -> tuple[Any, ...]:
-    """The values of an option that has a fixed set of them."""
+    """The values of an option, or of its list's entries, that has a fixed set of them."""
     annotation = getattr(field, "annotation", None)
+    if typing.get_origin(annotation) is list:
+        annotation = typing.get_args(annotation)[0]
     return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
 

@@ -22,6 +22,7 @@ class Parts:
 def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
     """Read the data, build networks and scores."""
     from resgan import build
+    from resgan.scoring import scorer_of
 
     set_threads(options.trainer.threads or (1 if side_by_side else None))
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
@@ -34,7 +35,7 @@ def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
         spec=spec,
         gan=gan,
         counts=build.count(gan, spec),
-        scorer=build.build_scorer(options, dataset),
+        scorer=scorer_of(options, dataset, device=accelerator),
     )
 
 

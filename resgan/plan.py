@@ -96,7 +96,9 @@ def seconds_of_run(options: TrainOptions, *, side_by_side: bool) -> float:
     begun = time.perf_counter()
     steps = parts.gan.total_images / options.batch_size
     step = seconds_of_step(parts)
-    scoring = seconds_of_scoring(parts) * options.metrics.samples / SAMPLES
+    # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
+    count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
+    scoring = seconds_of_scoring(parts, count) * options.metrics.samples / count
     scorings = 2 + (math.floor(options.total_kimg / options.score_kimg) if options.score_kimg else 0)
     return (begun - start) + steps * step + scorings * scoring
 
@@ -117,13 +119,14 @@ def seconds_of_step(parts: Parts) -> float:
     return seconds_of_steps() / STEPS
 
 
-def seconds_of_scoring(parts: Parts) -> float:
+def seconds_of_scoring(parts: Parts, count: int) -> float:
     import torch
 
     from resgan import sampling
 
+    parts.scorer.prepare()  # what is kept on disk afterwards
     start = time.perf_counter()
-    z = torch.randn(SAMPLES, parts.gan.latent_dim)
+    z = torch.randn(count, parts.gan.latent_dim)
     parts.scorer.measure(sampling.generate(parts.gan.generator_ema, z))
     return time.perf_counter() - start
 

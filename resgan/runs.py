@@ -17,7 +17,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -183,10 +183,17 @@ def check_writable(option: str, directory: Path) -> None:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """A reader sees the old file or the new one, never a part."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its name when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
     with open(unfinished, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
@@ -227,6 +234,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def plain(value: Any) -> str:
     """As one would type it on the command line."""
+    if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):
+        return f"[{','.join(value)}]"
     return json.dumps(value, separators=(",", ":")) if isinstance(value, bool | list | type(None)) else str(value)
 
 

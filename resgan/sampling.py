@@ -1,11 +1,18 @@
 """From seeds to latents to samples: sample i depends on its seed and on nothing else."""
 
+import copy
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from resgan.keys import keyed_generator
+
 CHUNK = 64  # samples that go through the generator together, always: kernels, and so last bits, depend on the count
+RECOMPUTED_FROM = 100  # batches of CHUNK
+
+NormMode = Literal["running", "batch", "recomputed"]
 
 
 def latents(seeds: Sequence[int], *, dim: int, truncation: float | None = None) -> Tensor:
@@ -36,6 +43,44 @@ def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
 
 
+# What a generator's batch norms take for mean and variance when it samples. Other norms know no such thing.
+
+
+def norm_mode_in_words(mode: NormMode) -> str:
+    """For a score's card."""
+    return {
+        "running": "running statistics",
+        "batch": f"batches of {CHUNK}",
+        "recomputed": f"recomputed from {RECOMPUTED_FROM * CHUNK} latents",
+    }[mode]
+
+
+def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int) -> nn.Module:
+    """The generator as it is (running), or a copy whose batch norms take another mean and variance.
+
+    batch       those of the batch at hand: a sample depends on the others beside it
+    recomputed  the averages over fresh latents (dim,): what averaged weights lack, whose running statistics are those
+                of other weights
+    """
+    if mode == "running":
+        return generator
+    changed = copy.deepcopy(generator).eval()
+    norms = [module for module in changed.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if mode == "batch":
+        for norm in norms:
+            norm.running_mean = norm.running_var = None
+        return changed
+    for norm in norms:  # these alone: spectral norms would go on turning their vectors
+        norm.reset_running_stats()
+        norm.momentum = None  # an average over all batches
+        norm.train()
+    device, random = next(changed.parameters()).device, keyed_generator(0, "norms")
+    with torch.no_grad():
+        for _ in range(RECOMPUTED_FROM if norms else 0):
+            changed(torch.randn(CHUNK, dim, generator=random).to(device))
+    return changed.eval()
+
+
 @torch.no_grad()
 def generate(generator: nn.Module, z: Tensor, *, between: Callable[[], None] | None = None) -> Tensor:
     """Samples on the CPU, float32: (N, C, H, W) in [-1, 1], or (N, 2). `between` is called after each chunk."""
@@ -45,7 +90,8 @@ def generate(generator: nn.Module, z: Tensor, *, between: Callable[[], None] | N
     try:
         chunks = []
         for chunk in z.split(CHUNK):
-            padded = torch.cat([chunk, chunk.new_zeros(CHUNK - len(chunk), z.shape[1])])
+            missing = torch.arange(CHUNK - len(chunk)) % len(z)
+            padded = torch.cat([chunk, z[missing]])  # with latents, since a batch norm may look at them
             chunks.append(generator(padded.to(device))[: len(chunk)].float().cpu())
             if between is not None:
                 between()

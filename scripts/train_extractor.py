@@ -4,7 +4,7 @@
 
 DIR holds `train/<class>/*` and `test/<class>/*`, 32x32 pictures in any format Pillow reads.
 The result is a plain state_dict that opens with `torch.load(weights_only=True)`. Where the file
-replaces the shipped one, SHA256 in resgan/metrics/features.py has to change with it.
+replaces the shipped one, SHA256 in resgan/metrics/extractors.py has to change with it.
 """
 
 import argparse

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; more threads only wait for each other
 os.environ["WANDB_MODE"] = "disabled"
+os.environ["RESGAN_CACHE"] = tempfile.mkdtemp(prefix="resgan-test-cache-")  # never the user's own
 
 import torch
 
@@ -58,6 +60,28 @@ def command(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Run a command here, and return the one line it is refused with; nothing may have been made."""
+
+    def call(module, *arguments: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as caught:
+            module.main()
+        out, err = capsys.readouterr()
+        assert caught.value.code == 2
+        assert out == ""
+        assert err.startswith("resgan: ")
+        assert err.count("\n") == 1, err
+        assert sorted(tmp_path.rglob("*")) == before
+        return err
+
+    return call
 
 
 def options_of(*overrides: str, config: str = "train") -> dict:

@@ -9,6 +9,7 @@ from conftest import options_of
 from resgan import build
 from resgan.images import to_float
 from resgan.options import OptionsError, TrainOptions, check
+from resgan.scoring import scorer_of
 from resgan.training import checkpoints
 
 SMALL = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "metrics.samples=50"]
@@ -60,7 +61,7 @@ def test_load_gan_needs_the_file_alone(tmp_path, norm, spectral):
 
 def test_scores_and_their_cards_on_shapes():
     given, dataset, _ = built()
-    scorer = build.build_scorer(given, dataset)
+    scorer = scorer_of(given, dataset)
     assert scorer.primary == "tv"
     scores = scorer.measure(to_float(dataset.reference))
     assert (
@@ -87,7 +88,7 @@ def test_scores_and_their_cards_on_shapes():
 
 def test_points_have_no_frechet_distance():
     given, dataset, _ = built("data=gaussians", "data.size=100")
-    assert list(build.build_scorer(given, dataset).cards) == ["tv", "validity", "modes", "kl", "variance_ratio"]
+    assert list(scorer_of(given, dataset).cards) == ["tv", "validity", "modes", "kl", "variance_ratio"]
 
 
 def test_counts():

@@ -42,28 +42,6 @@ def trained(tmp_path_factory):
 # What is refused.
 
 
-@pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
-    """Run a command here, and return the one line it is refused with; nothing may have been made."""
-
-    def call(module, *arguments: str) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-        before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(SystemExit) as caught:
-            module.main()
-        out, err = capsys.readouterr()
-        assert caught.value.code == 2
-        assert out == ""
-        assert err.startswith("resgan: ")
-        assert err.count("\n") == 1, err
-        assert sorted(tmp_path.rglob("*")) == before
-        return err
-
-    return call
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -326,7 +304,7 @@ def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
 # Help, and where the commands work.
 
 
-@pytest.mark.parametrize(("name", "flag"), [("train", "--help"), ("sample", "-h")])
+@pytest.mark.parametrize(("name", "flag"), [("train", "--help"), ("sample", "-h"), ("evaluate", "--help")])
 def test_help(name, flag, tmp_path):
     code = "import runpy, sys; runpy.run_module(sys.argv.pop(1), run_name='__main__'); sys.exit('torch' in sys.modules)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -9,7 +9,7 @@ import yaml
 from conftest import options_of
 
 from resgan.command import CONF, files_of, is_sweep, quoted
-from resgan.options import SampleOptions, TrainOptions, check, names
+from resgan.options import EvaluateOptions, SampleOptions, TrainOptions, check, names
 from resgan.runs import flat
 
 GROUPS = ("generator", "disc", "loss", "data", "metrics", "trainer", "wandb", "experiment", "study")
@@ -72,9 +72,10 @@ def test_a_wandb_sweep_works_through_the_command_that_users_type():
 
 
 def test_the_examples_of_help_are_valid():
-    from resgan import sample, train
+    from resgan import evaluate, sample, train
 
-    for module, model in ((train, TrainOptions), (sample, SampleOptions)):
+    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions))
+    for module, model in commands:
         for line in module.COMMAND.examples.splitlines():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
             if is_sweep(arguments):

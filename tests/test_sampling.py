@@ -1,5 +1,6 @@
 """Sample i depends on seed i only."""
 
+import copy
 import math
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from resgan.nets.generator import LabGenerator
 from resgan.options import OptionsError
 from resgan.sample import parse_seeds
-from resgan.sampling import generate, latents, slerp
+from resgan.sampling import CHUNK, generate, latents, slerp, with_norm_mode
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,66 @@ def test_seeds():
     for wrong in ("", "a", "3-1", "1,,2", "-1", "0-99999999999"):
         with pytest.raises(OptionsError, match="seeds="):
             parse_seeds(wrong)
+
+
+# Norm modes
+
+
+@pytest.fixture
+def shifted(generator):
+    """A generator whose running statistics are not those of its weights."""
+    moved = copy.deepcopy(generator).eval()
+    for module in moved.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.running_mean += 0.5
+            module.running_var *= 3
+    return moved
+
+
+def test_running_statistics_are_the_generator_as_it_is(shifted):
+    assert with_norm_mode(shifted, "running", dim=6) is shifted
+
+
+@pytest.mark.parametrize("mode", ["batch", "recomputed"])
+def test_other_modes_do_not_look_at_running_statistics(generator, shifted, mode):
+    z = latents(range(70), dim=6)
+    before = {key: value.clone() for key, value in shifted.state_dict().items()}
+    found = generate(with_norm_mode(shifted, mode, dim=6), z)
+    assert torch.equal(found, generate(with_norm_mode(generator, mode, dim=6), z))
+    assert not torch.allclose(found, generate(shifted, z), atol=0.01)
+    assert all(torch.equal(value, before[key]) for key, value in shifted.state_dict().items())
+
+
+def test_batch_mode_is_training_mode(generator):
+    """The same function as torch's own training mode, on a whole batch; and neighbours matter."""
+    z = latents(range(CHUNK), dim=6)
+    found = generate(with_norm_mode(generator, "batch", dim=6), z)
+    with torch.no_grad():
+        assert torch.equal(found, copy.deepcopy(generator).train()(z))
+    alone = generate(with_norm_mode(generator, "batch", dim=6), z[:1])
+    assert not torch.allclose(alone, found[:1], atol=1e-3)
+
+
+def test_recomputed_statistics_are_those_of_the_first_norms_input(generator):
+    """Mean and variance over many latents of what the first batch norm is given, here by a hook."""
+    first = next(m for m in generator.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm))
+    seen = []
+    hook = first.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    z = torch.randn(6400, 6, generator=torch.Generator().manual_seed(1))
+    generate(generator, z)
+    hook.remove()
+    x = torch.cat(seen)
+    changed = with_norm_mode(generator, "recomputed", dim=6)
+    found = next(m for m in changed.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm))
+    # 6,400 latents on either side, and values at 16 places of a picture that go together: 4 / sqrt(6400) of an sd.
+    sd = x.var((0, 2, 3)).sqrt()
+    assert ((found.running_mean - x.mean((0, 2, 3))).abs() < 0.1 * sd).all()
+    assert ((found.running_var / sd.square() - 1).abs() < 0.15).all()
+
+
+def test_a_generator_without_batch_norm_has_one_mode():
+    plain = LabGenerator(shape=(3, 16, 16), latent_dim=6, residual=True, block="preact", blocks=1, width=8,
+                         norm="pixel", spectral=False, join="sum", init="he", seed=0)  # fmt: skip
+    z = latents(range(5), dim=6)
+    for mode in ("batch", "recomputed"):
+        assert torch.equal(generate(with_norm_mode(plain, mode, dim=6), z), generate(plain, z))

@@ -1,32 +1,19 @@
-"""Feature extractors: what turns pictures into the vectors that Frechet distances compare.
+"""Features: what turns pictures into the vectors that distances between sets of pictures compare.
 
 Both sides of a distance must come through the same extractor at the same precision, so an extractor
 carries its card (what it is, exactly) and shuts out the caller's autocast and TF32.
-Nothing here downloads anything.
 """
 
-import hashlib
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from resgan.metrics.cifarnet import CifarNet
-
-# sha256 of the weights each plain name stands for; of Inception the 8 digits that end the official file's
-# name (torch-hub's convention: weights-inception-2015-12-05-6726825d.pth).
-SHA256 = {
-    "cifarnet": "e524f95e100f1e7dcd0e94bc560fd548e37882d76f8ac8033a9d9474afcaf49f",
-    "inception": "6726825d",
-}
-TRAINED_ON = {"cifarnet": "cifar10-jpeg", "inception": "imagenet-2015-12-05"}
-RESIZE = {"cifarnet": "bilinear-antialias-32", "inception": "tf1-bilinear-299"}
-SHIPPED = Path(__file__).parent / "weights" / "cifarnet.pt"
+CHUNK = 64  # pictures that go through an extractor together
 
 
 class ExtractorError(ValueError):
@@ -78,6 +65,7 @@ class Extractor:
     name: str  # what scores call it: "cifarnet", "inception", "inception_0123abcd"
     module: nn.Module  # uint8 (N, 3, H, W) -> (N, d); eval mode, no gradients
     card: dict[str, str | int]  # extractor, trained_on, weights_sha256, resize, precision
+    head: nn.Module | None = None  # of a classifier: (N, d) -> logits (N, classes)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -91,99 +79,19 @@ class Extractor:
         self.module.to(device)
         return self
 
-
-class InceptionPool(nn.Module):
-    """torch-fidelity's Inception-v3 (2015): uint8 (N, 3, H, W) -> the last average pool, (N, 2048)."""
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        super().__init__()
-        try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-        except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
-            reason = str(error).partition("\n")[0]
-            raise ExtractorError(
-                f"inception needs torch-fidelity, pip install 'resgan[inception]' ({reason})"
-            ) from error
-        # torch-fidelity opens files with weights_only=False: it gets a copy of what passed the safe loader.
-        copy = io.BytesIO()
-        torch.save(state, copy)
-        copy.seek(0)
-        self.net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=copy)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)[0]
+    @property
+    def device(self) -> torch.device:
+        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
 
 
-def build(name: str, state: dict[str, Any]) -> nn.Module:
-    """The network `name` with the weights `state`; RuntimeError where they do not fit."""
-    if name == "inception":
-        return InceptionPool(state)
-    net = CifarNet()
-    net.load_state_dict(state)
-    return net
+def extract(extractor: Extractor, images: Tensor, *, progress: str | None = None) -> Tensor:
+    """Features (N, d) on the CPU, float32, of uint8 pictures (N, C, H, W).
 
-
-def read_weights(path: Path) -> tuple[dict[str, Any], str]:
-    """A file's state_dict, by the loader that runs no code, and the file's sha256."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ExtractorError(f"metrics.weights: cannot read {path}: {error.strerror}") from error
-    try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles raise almost anything
-        raise ExtractorError(
-            f"metrics.weights: {path} is damaged, or holds more than plain weights, and was not opened"
-        ) from error
-    if not isinstance(state, dict):
-        raise ExtractorError(f"metrics.weights: {path} holds no state_dict")
-    return state, hashlib.sha256(data).hexdigest()
-
-
-def is_known(name: str, digest: str) -> bool:
-    return digest.startswith(SHA256[name])
-
-
-def load_extractor(name: str, *, weights: Path | None = None) -> Extractor:
-    """The extractor "cifarnet" (shipped with the package) or "inception" (`weights` is its file).
-
-    Weights other than those the name stands for are welcome, and put their hash into the extractor's
-    name. ExtractorError, one line, for an unknown name or a file that cannot be used.
+    `progress`: the words beside a bar, which shows on a terminal where it takes more than a second; None for no bar.
+    ExtractorError for features that are no finite numbers.
     """
-    if name not in SHA256:
-        raise ExtractorError(f"no extractor {name!r}; there are {', '.join(SHA256)}")
-    if weights is None and name != "cifarnet":
-        raise ExtractorError(f"metrics.weights: {name} needs its weights file; nothing is downloaded")
-    path = weights or SHIPPED
-    state, digest = read_weights(path)
-    known = is_known(name, digest)
-    if weights is None and not known:
-        raise ExtractorError(f"{path} is not the file resgan shipped (sha256 {digest[:8]}); install it anew")
-    try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
-            module = build(name, state)
-    except (RuntimeError, TypeError) as error:
-        raise ExtractorError(f"metrics.weights: {path} holds another network than {name}") from error
-    return Extractor(
-        name=name if known else f"{name}_{digest[:8]}",
-        module=module.eval().requires_grad_(False),
-        card={
-            "extractor": name,
-            "trained_on": TRAINED_ON[name] if known else "unknown",
-            "weights_sha256": digest,
-            "resize": RESIZE[name],
-            "precision": "float32",
-        },
-    )
-
-
-def score_name(extractor: Extractor, *, count: int, split: str) -> str:
-    """What the distance of `count` fakes to the reference `split` may be called.
-
-    "fid10k_full" only for the verified Inception-2015 weights, otherwise "fd_cifarnet_10k_full";
-    "full" is the whole of what D was shown or more ("train", "all"), any other split keeps its name.
-    """
-    fakes = f"{count // 1000}k" if count % 1000 == 0 else str(count)
-    reference = "full" if split in ("train", "all") else split
-    is_fid = extractor.name == "inception" and is_known("inception", str(extractor.card["weights_sha256"]))
-    return f"fid{fakes}_{reference}" if is_fid else f"fd_{extractor.name}_{fakes}_{reference}"
+    chunks = tqdm(images.split(CHUNK), desc=progress, unit="batch", delay=1, disable=None if progress else True)
+    features = torch.cat([extractor(chunk.to(extractor.device)).cpu() for chunk in chunks])
+    if not features.isfinite().all():
+        raise ExtractorError(f"the features of {extractor.name} are not finite: it cannot measure these pictures")
+    return features

@@ -87,3 +87,39 @@ def frechet_distance(fake: Moments, real: Moments) -> float:
     trace_root = eigenvalues.clamp(min=0).sqrt().sum()
     distance = (mean - real.mean).square().sum() + cov.trace() + real.cov.trace() - 2 * trace_root
     return max(distance.item(), 0.0)  # equal moments may come out at -1e-14 times the trace
+
+
+def floor(real: Moments, *, fakes: float, exact: bool = False) -> float:
+    """What a perfect generator would score with so many samples: the distance of two samples of one distribution.
+
+        (1/N + 1/M) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)],   l the eigenvalues of S, d_ij = 1 where i = j
+
+    The first term is the noise of the means, the second that of the covariances of Gaussian features, to second order:
+    d^2(S, S + E) is sum_ij E_ij^2 / (2 (l_i + l_j)), and E[E_ij^2] is l_i l_j (1 + d_ij) (1/N + 1/M) (Wishart).
+    A leading order, for N and M well above the width. `exact`: the reference is all there is, so that 1/M is no noise.
+    """
+    values = torch.linalg.eigvalsh(real.cov).clamp(min=0)
+    sums = (values[:, None] + values).clamp(min=torch.finfo(values.dtype).tiny)  # 0 / 0 is 0 here
+    pairs = values[:, None] * values / sums
+    noise = values.sum() + (pairs.sum() + pairs.trace()) / 2
+    return float(noise * (1 / fakes + (0 if exact else 1 / real.count)))
+
+
+def at_infinity(fake: Tensor, real: Moments, *, sizes: int = 15) -> float:
+    """The distance that infinitely many fakes would have: a line through distances over 1/N, where 1/N is 0.
+
+    `sizes` random subsets of the features (N, d), from a tenth of them (but at most 5,000) to all (Chong and Forsyth
+    2020, "Effectively unbiased FID and Inception score"). The noise of the reference, 1/M, stays. May fall below 0.
+    """
+    least = min(5000, max(len(fake) // 10, 2))
+    counts = torch.linspace(least, len(fake), sizes).round().long().tolist()
+    generator = torch.Generator().manual_seed(0)
+    distances = []
+    for count in counts:
+        sums = MomentSums()
+        sums.add(fake[torch.randperm(len(fake), generator=generator)[:count]])
+        distances.append(frechet_distance(sums.moments(), real))
+    x = 1 / torch.tensor(counts, dtype=torch.float64)
+    y = torch.tensor(distances, dtype=torch.float64)
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    return float(y.mean() - slope * x.mean())

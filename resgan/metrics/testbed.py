@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
-from resgan.images import to_float, to_uint8
+from resgan.images import as_uint8, to_float
 
 LEAST_VALID = 200  # novelty of fewer valid samples says nothing
 
@@ -66,7 +68,7 @@ def nearest_template(images: Tensor, templates: Tensor) -> tuple[Tensor, Tensor]
 
 
 def shape_scores(
-    samples: Tensor,  # (N, C, H, W), floats in [-1, 1]
+    samples: Tensor,  # (N, C, H, W), uint8, or floats in [-1, 1]
     *,
     templates: Tensor,  # (K, C, H, W), uint8
     classes: Tensor,  # (K,), the class of each template
@@ -81,7 +83,7 @@ def shape_scores(
     kl        of valid samples over the trained templates, to uniform
     novelty   share of the valid that were never trained on: 0 is a pure replicator, 0.5 full recombination
     """
-    distance, nearest = nearest_template(to_uint8(samples), templates)
+    distance, nearest = nearest_template(as_uint8(samples), templates)
     valid = distance < tau
     hits = nearest[valid]
     per_class = torch.bincount(classes[hits], minlength=int(classes.max()) + 1)
@@ -98,3 +100,42 @@ def shape_scores(
 def perfect_modes(modes: int, samples: int) -> float:
     """How many of `modes` equally likely modes a perfect sampler hits, on average."""
     return modes * -math.expm1(samples * math.log1p(-1 / modes))
+
+
+# What a perfect sampler scores: of n samples, no more can be asked.
+
+
+def perfect_gaussians(modes: int, *, samples: int) -> dict[str, float]:
+    """Expected scores of samples of the true distribution of `data=gaussians`."""
+    outside = math.exp(-4.5)  # beyond 3 standard deviations in the plane
+    return {
+        "tv": expected_total_variation(modes, samples=samples, invalid=outside),
+        "validity": 1 - outside,
+        "modes": perfect_modes(modes, round(samples * (1 - outside))),
+        "kl": 0.0,
+    }
+
+
+def perfect_shapes(*, classes: int, trained: int, samples: int) -> dict[str, float]:
+    """Expected scores of samples drawn uniformly from all templates, the held-out half included.
+
+    So recombination is full: novelty is 0.5, and about half of the samples hit trained templates.
+    """
+    return {
+        "tv": expected_total_variation(classes, samples=samples),
+        "validity": 1.0,
+        "modes": perfect_modes(trained, round(samples / 2)),
+        "kl": 0.0,
+        "novelty": 0.5,
+    }
+
+
+def expected_total_variation(classes: int, *, samples: int, invalid: float = 0.0) -> float:
+    """E[TV to uniform] of a sampler that is uniform over the classes but for a share `invalid`.
+
+    1/2 (K E|X/n - 1/K| + invalid), where X, the count of a class, is binomial with n trials of (1 - invalid) / K.
+    """
+    k = np.arange(samples + 1)
+    probabilities = stats.binom.pmf(k, samples, (1 - invalid) / classes)
+    deviation = float(probabilities @ np.abs(k / samples - 1 / classes))
+    return (classes * deviation + invalid) / 2

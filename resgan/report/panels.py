@@ -23,15 +23,18 @@ class Score:
 
     @property
     def has_a_direction(self) -> bool:
-        """The variance of samples should be that of the data, neither less nor more."""
-        return self.name != "variance_ratio"
+        """The variance of samples should be that of the data, neither less nor more; a spread is no score."""
+        return self.name != "variance_ratio" and not self.name.endswith("_std")
 
     @staticmethod
     def of(name: str) -> "Score":
-        if name in ("tv", "validity", "novelty"):
+        if name in ("tv", "validity", "novelty") or name.startswith(("precision_", "recall_", "coverage_")):
             return Score(name, "share", low_is_good=name == "tv")
-        distance = name.startswith(("fd_", "fid", "kid"))
-        return Score(name, "distance" if distance else "plain", low_is_good=distance or name == "kl")
+        if name.startswith(("fd_", "fid", "clean_fid")) and not name.endswith("_inf"):
+            return Score(name, "distance", low_is_good=True)
+        # An unbiased distance of equal distributions is 0 on average, so that it may fall below: no logarithm.
+        unbiased = name.endswith("_inf") or name.startswith(("kd_", "kid", "clean_kid"))
+        return Score(name, "plain", low_is_good=unbiased or name == "kl")
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,12 @@ class Recorder(pl.Callback):
     def record_scores(self) -> None:
         now = self.gan.images_seen
         self.refuse_nan()  # a diverged state is not scored
-        generator = keyed_generator(self.gan.seed, "scores")  # the same latents at every measurement
-        z = torch.randn(self.scorer.samples, self.gan.latent_dim, generator=generator)
-        samples = sampling.generate(self.gan.generator_ema, z, between=self.stop_if_asked)
+        random = keyed_generator(self.gan.seed, "scores")  # the same latents at every measurement
+        z = torch.randn(self.scorer.samples, self.gan.latent_dim, generator=random)
+        generator = sampling.with_norm_mode(self.gan.generator_ema, self.scorer.norm_mode, dim=self.gan.latent_dim)
+        samples = sampling.generate(generator, z, between=self.stop_if_asked)
+        if not samples.isfinite().all():
+            raise Diverged(now)
         scores = self.scorer.measure(samples)
         self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
         self.tracker.log(scores, images_seen=now)

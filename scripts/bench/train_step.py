@@ -19,12 +19,13 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from resgan.build import build_gan, build_scorer, spec_of
+from resgan.build import build_gan, spec_of
 from resgan.command import CONF
 from resgan.data.dataset import Dataset
 from resgan.data.module import Batches, DataModule
 from resgan.options import TrainOptions, check
 from resgan.runs import Run
+from resgan.scoring import scorer_of
 from resgan.training.callbacks import ProgressBar, Recorder, Schedule
 from resgan.training.fit import play
 from resgan.training.gan import GAN
@@ -56,7 +57,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
         recorder = Recorder(
             run=Run(Path(folder)),
             gan=gan,
-            scorer=build_scorer(options, dataset),
+            scorer=scorer_of(options, dataset),
             schedule=Schedule(score=0, sample=0, save=0, total=2 * gan.total_images),  # nothing but steps
             tracker=Tracker(mode="disabled", directory=Path(folder), run_id=None, config={}, project="", entity=None,
                             name=None, group=None, tags=[]),

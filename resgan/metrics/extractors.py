@@ -1,0 +1,229 @@
+"""Extractors by name: which network, which file of weights, and what scores with them may be called.
+
+Nothing here downloads anything, except Inception's weights where metrics.weights=download asks for it.
+"""
+
+import hashlib
+import importlib.util
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resgan.metrics import dinov2, inception
+from resgan.metrics.cifarnet import CifarNet
+from resgan.metrics.features import Extractor, ExtractorError
+
+# sha256 of the weights each plain name stands for; of Inception the 8 digits that end the official file's
+# name (torch-hub's convention: weights-inception-2015-12-05-6726825d.pth).
+SHA256 = {
+    "cifarnet": "e524f95e100f1e7dcd0e94bc560fd548e37882d76f8ac8033a9d9474afcaf49f",
+    "inception": "6726825d",
+}
+TRAINED_ON = {"cifarnet": "cifar10-jpeg", "inception": "imagenet-2015-12-05"}
+RESIZE = {
+    "cifarnet": "bilinear-antialias-32",
+    "inception": "tf1-bilinear-299",
+    "dinov2": "bicubic-antialias-224",
+    "pixels": "none",
+    "module": "its own",
+}
+CLEAN = "clean-bicubic-299"
+SHIPPED = Path(__file__).parent / "weights" / "cifarnet.pt"
+MOST_PIXELS = 64 * 64 * 3  # of the extractor `pixels`: a covariance of more takes over 1.2 GB
+
+
+class Pixels(nn.Module):
+    """uint8 (N, C, H, W) -> the pictures themselves in [-1, 1], (N, C H W)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = images.flatten(1)
+        if values.shape[1] > MOST_PIXELS:
+            raise ExtractorError(
+                f"metrics.extractor=pixels: pictures have {values.shape[1]} numbers; valid are up to {MOST_PIXELS}"
+            )
+        return values.float() / 127.5 - 1
+
+
+def load_extractor(name: str, *, weights: str | None = None, clean: bool = False) -> Extractor:
+    """The extractor `name`; ExtractorError, one line, for an unknown name or a file that cannot be used.
+
+    cifarnet   shipped with the package
+    inception  Inception-v3 of 2015; `weights` is its file, "download", or "random" for tests; `clean`: the resize
+    dinov2     `weights` is one of the authors' files, or "random" for tests
+    pixels     the pictures themselves
+    module     a network of one's own: `weights` is file.py:NAME, where NAME() makes a module that takes
+               uint8 (N, 3, H, W) and returns (N, d)
+
+    Weights other than those a name stands for are welcome, and put their hash into the extractor's name.
+    """
+    if name not in RESIZE:
+        raise ExtractorError(f"metrics.extractor={name}: there is no such extractor; valid are {', '.join(RESIZE)}")
+    if clean and name != "inception":
+        raise ExtractorError(f"metrics.resize=clean: is for inception; {name} has one resize")
+    if name == "pixels":
+        return finished("pixels", Pixels(), digest="none", trained_on="nothing", resize="none")
+    if name == "module":
+        return load_module(weights)
+    if weights is None and name != "cifarnet":
+        raise ExtractorError(f"metrics.weights: {name} needs its weights file; nothing is downloaded")
+    if weights == "random":
+        return random_extractor(name, clean=clean)
+    path = fetched(name) if weights == "download" else Path(weights).expanduser() if weights else SHIPPED
+    state, digest = read_weights(path)
+    known = is_known(name, digest)
+    if weights is None and not known:
+        raise ExtractorError(f"{path} is not the file resgan shipped (sha256 {digest[:8]}); install it anew")
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
+            module = build(name, state, clean=clean)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise ExtractorError(f"metrics.weights: {path} holds another network than {name}") from error
+    plain = "clean_" * clean + full_name(name, state)
+    return finished(
+        plain if known else f"{plain}_{digest[:8]}",
+        module,
+        digest=digest,
+        trained_on=TRAINED_ON[name] if known else "unknown",
+        resize=CLEAN if clean else RESIZE[name],
+        kind=name,
+    )
+
+
+def finished(
+    name: str, module: nn.Module, *, digest: str, trained_on: str, resize: str, kind: str | None = None
+) -> Extractor:
+    """With its card, frozen."""
+    return Extractor(
+        name=name,
+        module=module.eval().requires_grad_(False),
+        head=getattr(module, "head", None),
+        card={
+            "extractor": kind or name,
+            "trained_on": trained_on,
+            "weights_sha256": digest,
+            "resize": resize,
+            "precision": "float32",
+        },
+    )
+
+
+def build(name: str, state: dict[str, Any], *, clean: bool) -> nn.Module:
+    """The network `name` with the weights `state`; RuntimeError or KeyError where they do not fit."""
+    if name == "inception":
+        return inception.InceptionPool(state, resize="clean" if clean else "tf1")
+    if name == "dinov2":
+        return dinov2.DinoV2(state)
+    net = CifarNet()
+    net.load_state_dict(state)
+    return net
+
+
+def full_name(name: str, state: dict[str, Any]) -> str:
+    """With the size of the network where there are several: "dinov2_large"."""
+    return f"{name}_{dinov2.SIZES[dinov2.width_of(state)]}" if name == "dinov2" else name
+
+
+def random_extractor(name: str, *, clean: bool) -> Extractor:
+    """Random weights, always the same: for tests of everything but the value."""
+    states = {"inception": inception.random_state, "dinov2": dinov2.random_state}
+    if name not in states:
+        raise ExtractorError(f"metrics.weights=random: is for {', '.join(states)}, not for {name}")
+    state = states[name]()
+    module = build(name, state, clean=clean)
+    digest = "random, seed 0"
+    resize = CLEAN if clean else RESIZE[name]
+    return finished(
+        "clean_" * clean + f"random_{name}",
+        module,
+        digest=digest,
+        trained_on="nothing",
+        resize=resize,
+        kind=f"random {name}",
+    )
+
+
+# Files of weights.
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], str]:
+    """A file's state_dict, by the loader that runs no code, and the file's sha256."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ExtractorError(f"metrics.weights: cannot read {path}: {error.strerror}") from error
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles raise almost anything
+        raise ExtractorError(
+            f"metrics.weights: {path} is damaged, or holds more than plain weights, and was not opened"
+        ) from error
+    if not isinstance(state, dict):
+        raise ExtractorError(f"metrics.weights: {path} holds no state_dict")
+    return state, hashlib.sha256(data).hexdigest()
+
+
+def is_known(name: str, digest: str) -> bool:
+    return name in SHA256 and digest.startswith(SHA256[name])
+
+
+def fetched(name: str) -> Path:
+    """Inception's weights from where torch-fidelity keeps them, once, their sha256 checked."""
+    if name != "inception":
+        raise ExtractorError(f"metrics.weights=download: is for inception, not for {name}")
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3 as URL
+    except (ImportError, RuntimeError) as error:
+        raise ExtractorError("inception needs torch-fidelity, pip install 'resgan[inception]'") from error
+    path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(URL)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256[name])
+        except (OSError, RuntimeError) as error:  # RuntimeError: the hash is another
+            reason = " ".join(str(error).split())
+            raise ExtractorError(
+                f"metrics.weights=download: {URL} could not be fetched ({reason}); "
+                f"fetch it yourself and give its path as metrics.weights"
+            ) from error
+    return path
+
+
+# A user's own.
+
+
+def load_module(where: str | None) -> Extractor:
+    """file.py:NAME, whose code runs: it is the user's own, named in so many words."""
+    file, _, name = (where or "").rpartition(":")
+    path = Path(file).expanduser()
+    if not file or not name.isidentifier() or not path.is_file():
+        raise ExtractorError(
+            f"metrics.weights={where}: metrics.extractor=module needs file.py:NAME of a file that exists"
+        )
+    try:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        code = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(code)
+        with torch.random.fork_rng(devices=[]):
+            module = getattr(code, name)()
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExtractorError(f"metrics.weights={where}: {reason}") from error
+    if not isinstance(module, nn.Module):
+        raise ExtractorError(
+            f"metrics.weights={where}: {name}() makes a {type(module).__name__}, not a torch.nn.Module"
+        )
+    digest = hashlib.sha256(path.read_bytes())
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(
+            value.contiguous().cpu().view(torch.uint8).numpy().tobytes() if value.ndim else str(value).encode()
+        )
+    shown = digest.hexdigest()
+    resize, kind = RESIZE["module"], f"{path.name}:{name}"
+    return finished(f"{name}_{shown[:8]}", module, digest=shown, trained_on="unknown", resize=resize, kind=kind)

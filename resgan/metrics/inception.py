@@ -1,0 +1,102 @@
+"""Inception-v3 of 2015, the network behind FID, KID and IS: torch-fidelity's conversion of it, made faster.
+
+The weights are TensorFlow's of 2015-12-05; the layers, and the resize of TensorFlow 1, are torch-fidelity's. Folding
+each BatchNorm into its convolution, and holding pictures channels_last, changes features by rounding alone.
+"""
+
+import io
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resgan.metrics.features import ExtractorError
+
+SIDE = 299  # pixels
+LAYERS = (
+    *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1"),
+    *("Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2"),
+    *("Mixed_5b", "Mixed_5c", "Mixed_5d"),
+    *("Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+    *("Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool"),
+)
+
+Resize = Literal["tf1", "clean"]
+
+
+def clean_resize(images: Tensor, *, side: int) -> Tensor:
+    """Pillow's bicubic, which averages when it shrinks, in floats: Parmar et al. 2022, "On aliased resizing".
+
+    uint8 (N, C, H, W) to float32 (N, C, side, side) in [0, 255].
+    """
+    size = (side, side)
+    resized = F.interpolate(images.float(), size, mode="bicubic", align_corners=False, antialias=True)
+    return resized.clamp(0, 255)
+
+
+def fold_norms(net: nn.Module) -> None:
+    """Give every convolution what the BatchNorm after it does in eval mode: W' = W g / s, b' = b - m g / s."""
+    for block in net.modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            block.conv = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+            block.bn = nn.Identity()
+
+
+class InceptionPool(nn.Module):
+    """uint8 (N, 3, H, W) -> the last average pool, (N, 2048)."""
+
+    def __init__(self, state: dict[str, Any], *, resize: Resize = "tf1") -> None:
+        super().__init__()
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
+            reason = str(error).partition("\n")[0]
+            raise ExtractorError(
+                f"inception needs torch-fidelity, pip install 'resgan[inception]' ({reason})"
+            ) from error
+        # torch-fidelity opens files with weights_only=False: it gets a copy of what passed the safe loader.
+        copy = io.BytesIO()
+        torch.save(state, copy)
+        copy.seek(0)
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=copy)
+        fold_norms(net)
+        self.trunk = nn.Sequential(*(net.get_submodule(name) for name in LAYERS)).to(memory_format=torch.channels_last)
+        # "Unbiased" logits, those of IS: the last layer without its bias.
+        self.head = nn.Linear(2048, 1008, bias=False)
+        self.head.weight = net.fc.weight
+        self.resize: Resize = resize
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = clean_resize(images, side=SIDE) if self.resize == "clean" else tf1_resize(images, side=SIDE)
+        x = (x - 128) / 128  # (N, 3, 299, 299), in [-1, 1)
+        return self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)  # (N, 2048)
+
+
+def tf1_resize(images: Tensor, *, side: int) -> Tensor:
+    """TensorFlow 1's bilinear, which neither averages nor centres: uint8 (N, C, H, W) to float32 in [0, 255]."""
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    return interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(side, side), align_corners=False)
+
+
+def random_state() -> dict[str, Any]:
+    """Weights for tests, always the same: He's gain, since torch's own lets the last features collapse."""
+    from unittest import mock
+
+    try:
+        from torch_fidelity import feature_extractor_inceptionv3 as theirs
+    except (ImportError, RuntimeError) as error:
+        raise ExtractorError("inception needs torch-fidelity, pip install 'resgan[inception]'") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        with (
+            mock.patch.object(theirs, "load_state_dict_from_url", return_value={}),
+            mock.patch.object(theirs.FeatureExtractorInceptionV3, "load_state_dict"),
+        ):
+            net = theirs.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return net.state_dict()

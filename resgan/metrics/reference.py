@@ -1,0 +1,131 @@
+"""The real side of a comparison: made once for each data set and extractor, and kept on disk.
+
+An entry is found by a fingerprint of the pictures, the extractor's card and how it is fed, so that a changed picture,
+weight or option never meets another's numbers. All arms and seeds of a study share it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resgan.metrics.features import CHUNK, Extractor, extract
+from resgan.metrics.frechet import Moments, MomentSums
+from resgan.metrics.precision_recall import neighbour_distances
+from resgan.runs import replacing
+
+FORMAT = 1  # of the files; another number, other files
+
+Arrays = dict[str, np.ndarray]
+
+
+def cache_directory(given: str | None) -> Path:
+    """What metrics.cache says, or $RESGAN_CACHE, or resgan/ where the system keeps a user's caches."""
+    if given or (given := os.environ.get("RESGAN_CACHE")):
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "resgan"
+
+
+class Reference:
+    """Moments, features and distances to neighbours of a set of pictures, each made when first asked for.
+
+    On disk: <extractor>-<fingerprint>.{moments,features,neighbours}.npz. The first holds `mu` and `sigma` under the
+    names that pytorch-fid reads.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        pictures: Tensor,  # uint8 (M, C, H, W)
+        *,
+        cache: Path,
+        progress: str | None = None,  # the words beside a progress bar; None: no bar
+    ) -> None:
+        self.extractor, self.pictures, self.cache, self.progress = extractor, pictures, cache, progress
+
+    @property
+    def count(self) -> int:
+        return len(self.pictures)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all that the numbers depend on."""
+        what = {"format": FORMAT, "card": self.extractor.card, "together": CHUNK, "shape": list(self.pictures.shape)}
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
+        for part in self.pictures.split(1024):
+            digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def moments(self) -> Moments:
+        found = self._stored("moments", self._make_moments)
+        mean, cov = (torch.from_numpy(found[name]) for name in ("mu", "sigma"))
+        moments = Moments(count=int(found["count"]), mean=mean, cov=cov)
+        vars(moments)["root"] = torch.from_numpy(found["root"])  # where cached_property would have put it
+        return moments
+
+    @cached_property
+    def features(self) -> Tensor:
+        """(M, d) float32."""
+        return torch.from_numpy(self._stored("features", lambda: {"features": self._extracted.numpy()})["features"])
+
+    @cached_property
+    def neighbours(self) -> Tensor:
+        """Distances to the nearest five others: (M, 5) float64."""
+        found = self._stored("neighbours", lambda: {"distances": neighbour_distances(self.features).numpy()})
+        return torch.from_numpy(found["distances"])
+
+    @cached_property
+    def _extracted(self) -> Tensor:
+        return extract(self.extractor, self.pictures, progress=self.progress)
+
+    def _make_moments(self) -> Arrays:
+        moments = moments_of(self._extracted)
+        arrays = {"mu": moments.mean, "sigma": moments.cov, "root": moments.root}
+        return {name: tensor.numpy() for name, tensor in arrays.items()} | {"count": np.array(moments.count)}
+
+    def path(self, kind: str) -> Path:
+        return self.cache / f"{self.extractor.name}-{self.fingerprint[:24]}.{kind}.npz"
+
+    def _stored(self, kind: str, make: Callable[[], Arrays]) -> Arrays:
+        """What the cache holds; what it does not hold, or holds damaged, is made and put there."""
+        path = self.path(kind)
+        if path.exists():
+            try:
+                return self._read(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                print(f"resgan: {path} is damaged ({reason}); it is made anew", file=sys.stderr)
+        arrays = make()
+        try:
+            with replacing(path) as file:
+                np.savez(file, fingerprint=np.array(self.fingerprint), **arrays)  # type: ignore[arg-type]
+        except OSError as error:
+            print(f"resgan: metrics.cache: {path} cannot be written ({error.strerror}); going on", file=sys.stderr)
+            with contextlib.suppress(OSError):
+                path.with_name(f"{path.name}.unfinished-{os.getpid()}").unlink(missing_ok=True)
+        return arrays
+
+    def _read(self, path: Path) -> Arrays:
+        with np.load(path, allow_pickle=False) as file:  # a zip, whose checksums numpy compares as it reads
+            arrays = {name: file[name] for name in file.files}
+        if str(arrays.pop("fingerprint")) != self.fingerprint:
+            raise ValueError("it belongs to other pictures")
+        return arrays
+
+
+def moments_of(features: Tensor) -> Moments:
+    """Of features (N, d), summed in float64."""
+    sums = MomentSums()
+    for part in features.split(4096):
+        sums.add(part)
+    return sums.moments()

@@ -1,0 +1,139 @@
+"""What is measured, on which data: from the options of scores to a scorer."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resgan.data import gaussians, shapes
+from resgan.data.dataset import Dataset
+from resgan.images import as_uint8
+from resgan.metrics.diversity import total_variance
+from resgan.metrics.extractors import load_extractor
+from resgan.metrics.feature_scores import FeatureScores
+from resgan.metrics.features import extract
+from resgan.metrics.reference import Reference, cache_directory
+from resgan.metrics.scorer import Measure, Scorer
+from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
+from resgan.options import Gaussians, Metrics, OptionsError, Shapes, TrainOptions
+from resgan.sampling import norm_mode_in_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is scored: so many samples, and how they were made."""
+
+    count: int
+    averaged: bool | None  # of a generator: the averaged weights, or the raw ones
+    norm_mode: str | None  # of a generator: what its batch norms take for the mean and the variance
+
+    @staticmethod
+    def generator(metrics: Metrics, *, norm: str, averaged: bool = True) -> "Subject":
+        return Subject(
+            count=metrics.samples,
+            averaged=averaged,
+            norm_mode=norm_mode_in_words(metrics.norm_mode) if norm == "batch" else "none",
+        )
+
+
+def scorer_of(options: TrainOptions, dataset: Dataset, *, device: str = "cpu") -> Scorer:
+    """What a run is scored by while it trains."""
+    fakes = Subject.generator(options.metrics, norm=options.generator.norm)
+    return build_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, device=device)
+
+
+def build_scorer(
+    metrics: Metrics,
+    data: Any,  # the options of a data set, or None where only its pictures are known
+    dataset: Dataset,
+    *,
+    seed: int,  # of the data set
+    fakes: Subject,
+    device: str = "cpu",  # where an extractor works
+    progress: bool = False,  # show a bar while pictures go through it
+) -> Scorer:
+    """The exact scores where the truth is known, then those of features, then the variance."""
+    card = {
+        "n_fake": fakes.count,
+        "n_real": len(dataset.reference),
+        "data": dataset.name,
+        "split": dataset.split,
+        "averaged": fakes.averaged,
+        "norm_mode": fakes.norm_mode,
+    }
+    measures = exact_measures(data, card, seed=seed)
+    if len(dataset.shape) == 3 and metrics.extractor != "none":
+        measures.append(feature_measure(metrics, dataset, card, device=device, progress=progress))
+    if not measures:
+        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
+    return Scorer(
+        samples=fakes.count, norm_mode=metrics.norm_mode, measures=[*measures, variance_measure(dataset, card)]
+    )
+
+
+def exact_measures(data: Any, card: dict[str, Any], *, seed: int) -> list[Measure]:
+    """Of a testbed; none for other data."""
+    samples = card["n_fake"]
+    match data:
+        case Gaussians(modes=modes):
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl"),
+                    of=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
+                    card=card | {"valid": "within 3 SD of a mode"},
+                    floors=partial(perfect_gaussians, modes, samples=samples),
+                )
+            ]
+        case Shapes(size=size):
+            truth = {
+                "templates": shapes.templates(size),
+                "classes": shapes.classes(),
+                "trained": shapes.trained_half(seed),
+                "tau": shapes.tau(size),
+            }
+            classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl", "novelty"),
+                    of=partial(shape_scores, **truth),
+                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
+                    floors=partial(perfect_shapes, classes=classes, trained=trained, samples=samples),
+                )
+            ]
+    return []
+
+
+def feature_measure(
+    metrics: Metrics, dataset: Dataset, card: dict[str, Any], *, device: str, progress: bool
+) -> Measure:
+    """One pass of the fakes through the extractor, against the reference of the data set."""
+    extractor = load_extractor(metrics.extractor, weights=metrics.weights, clean=metrics.resize == "clean").to(device)
+    reference = Reference(
+        extractor,
+        dataset.reference,
+        cache=cache_directory(metrics.cache),
+        progress="real pictures" if progress else None,
+    )
+    scores = FeatureScores(reference=reference, count=card["n_fake"], split=dataset.split, wanted=tuple(metrics.scores))
+    if lacking := scores.lacking():
+        raise OptionsError(f"metrics.scores={','.join(metrics.scores)}: {lacking}")
+
+    def of(fakes: Tensor) -> dict[str, float]:
+        return scores.of(extract(extractor, as_uint8(fakes), progress="generated pictures" if progress else None))
+
+    return Measure(
+        names=scores.all_names, of=of, card=card | extractor.card, prepare=scores.prepare, floors=scores.floors
+    )
+
+
+def variance_measure(dataset: Dataset, card: dict[str, Any]) -> Measure:
+    """Total variance of the samples over that of the data: near 1 as it should be, near 0 after a collapse."""
+    real = total_variance(dataset.reference)
+
+    def of(fakes: Tensor) -> dict[str, float]:
+        same_kind = as_uint8(fakes) if dataset.reference.dtype == torch.uint8 else fakes
+        return {"variance_ratio": total_variance(same_kind) / real}
+
+    return Measure(names=("variance_ratio",), of=of, card=card, floors=lambda: {"variance_ratio": 1.0})
