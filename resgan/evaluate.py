@@ -57,10 +57,11 @@ def evaluate(options: EvaluateOptions, job: Job) -> None:
     device = find_accelerator("device", options.device)
     entries = list(entries_of(options, device=device))
     refuse_mixed_cards(entries)
-    lines = []
-    for entry in entries:
-        if len(entries) > 1:
-            say(f"{len(lines) + 1} of {len(entries)}: {entry.name}")
+    lines, count = [], len(entries)
+    while entries:  # and each forgets, once it is scored, what it read
+        entry = entries.pop(0)
+        if count > 1:
+            say(f"{len(lines) + 1} of {count}: {entry.name}")
         lines.append(score(entry))
         append(outdir / "metrics.jsonl", lines[-1])
     print(report(lines, outdir))
@@ -105,12 +106,15 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 
 def entries_of(options: EvaluateOptions, *, device: str) -> Iterator[Entry]:
+    from resgan.scoring import extractor_of
+
+    load = cache(partial(extractor_of, options.metrics, device=device))
     if options.fake is not None:
-        yield of_pictures(options, device=device)
+        yield of_pictures(options, load)
         return
     read = cache(partial(real_of, options))  # runs of a study share their data
     for path in checkpoints_below(Path(options.ckpt or "").expanduser()):
-        yield of_checkpoint(options, path, read, device=device)
+        yield of_checkpoint(options, path, read, load, device=device)
 
 
 def checkpoints_below(path: Path) -> list[Path]:
@@ -125,7 +129,7 @@ def checkpoints_below(path: Path) -> list[Path]:
     return found
 
 
-def of_pictures(options: EvaluateOptions, *, device: str) -> Entry:
+def of_pictures(options: EvaluateOptions, load: Any) -> Entry:
     from resgan.data.pictures import load_pictures
     from resgan.scoring import Subject, build_scorer
 
@@ -140,13 +144,13 @@ def of_pictures(options: EvaluateOptions, *, device: str) -> Entry:
         dataset,
         seed=options.seed,
         fakes=Subject(count=len(fakes), averaged=None, norm_mode=None),
-        device=device,
+        load=load,
         progress=options.progress,
     )
     return Entry(name=options.fake, samples=lambda: fakes, scorer=scorer, images_seen=None)
 
 
-def of_checkpoint(options: EvaluateOptions, path: Path, read: Any, *, device: str) -> Entry:
+def of_checkpoint(options: EvaluateOptions, path: Path, read: Any, load: Any, *, device: str) -> Entry:
     from resgan.build import load_gan
     from resgan.scoring import Subject, build_scorer
 
@@ -162,20 +166,24 @@ def of_checkpoint(options: EvaluateOptions, path: Path, read: Any, *, device: st
         fakes=Subject.generator(
             options.metrics, norm=gan.spec["generator"].get("norm", "none"), averaged=options.averaged
         ),
-        device=device,
+        load=load,
         progress=options.progress,
     )
-    return Entry(name=str(path), samples=partial(draw, options, gan, path), scorer=scorer, images_seen=gan.images_seen)
+    return Entry(
+        name=str(path), samples=partial(draw, options, path, device), scorer=scorer, images_seen=gan.images_seen
+    )
 
 
-def draw(options: EvaluateOptions, gan: Any, path: Path) -> "Tensor":
-    """Samples of a checkpoint. Raises OptionsError where they are no finite numbers."""
+def draw(options: EvaluateOptions, path: Path, device: str) -> "Tensor":
+    """Samples of a checkpoint, which is opened only now: a study may have many. Raises OptionsError for NaN."""
     import torch
     from tqdm import tqdm
 
     from resgan import sampling
+    from resgan.build import load_gan
     from resgan.keys import keyed_generator
 
+    gan = load_gan(path, device=device)
     random = keyed_generator(options.seed, "evaluate")
     z = torch.randn(options.metrics.samples, gan.spec["generator"]["latent_dim"], generator=random)
     raw = gan.generator if options.averaged else gan.generator_raw

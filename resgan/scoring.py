@@ -1,5 +1,6 @@
 """What is measured, on which data: from the options of scores to a scorer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from resgan.images import as_uint8
 from resgan.metrics.diversity import total_variance
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import FeatureScores
-from resgan.metrics.features import extract
+from resgan.metrics.features import Extractor, extract
 from resgan.metrics.reference import Reference, cache_directory
 from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
@@ -41,7 +42,13 @@ class Subject:
 def scorer_of(options: TrainOptions, dataset: Dataset, *, device: str = "cpu") -> Scorer:
     """What a run is scored by while it trains."""
     fakes = Subject.generator(options.metrics, norm=options.generator.norm)
-    return build_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, device=device)
+    load = partial(extractor_of, options.metrics, device=device)
+    return build_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load)
+
+
+def extractor_of(metrics: Metrics, *, device: str) -> Extractor:
+    """Raises ExtractorError."""
+    return load_extractor(metrics.extractor, weights=metrics.weights, clean=metrics.resize == "clean").to(device)
 
 
 def build_scorer(
@@ -51,7 +58,7 @@ def build_scorer(
     *,
     seed: int,  # of the data set
     fakes: Subject,
-    device: str = "cpu",  # where an extractor works
+    load: Callable[[], Extractor],  # called where features are needed; scorers may share one
     progress: bool = False,  # show a bar while pictures go through it
 ) -> Scorer:
     """The exact scores where the truth is known, then those of features, then the variance."""
@@ -65,7 +72,7 @@ def build_scorer(
     }
     measures = exact_measures(data, card, seed=seed)
     if len(dataset.shape) == 3 and metrics.extractor != "none":
-        measures.append(feature_measure(metrics, dataset, card, device=device, progress=progress))
+        measures.append(feature_measure(metrics, dataset, card, extractor=load(), progress=progress))
     if not measures:
         raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
     return Scorer(
@@ -106,10 +113,9 @@ def exact_measures(data: Any, card: dict[str, Any], *, seed: int) -> list[Measur
 
 
 def feature_measure(
-    metrics: Metrics, dataset: Dataset, card: dict[str, Any], *, device: str, progress: bool
+    metrics: Metrics, dataset: Dataset, card: dict[str, Any], *, extractor: Extractor, progress: bool
 ) -> Measure:
     """One pass of the fakes through the extractor, against the reference of the data set."""
-    extractor = load_extractor(metrics.extractor, weights=metrics.weights, clean=metrics.resize == "clean").to(device)
     reference = Reference(
         extractor,
         dataset.reference,

@@ -19,3 +19,7 @@ for best in shared own; do
   study study=gaussians tuning.best=$best tuning.runs="$runs/gaussians_tuning" run_dir="$runs/gaussians_$best"
 done
 python -m resgan.report "$runs"/gaussians_{shared,own,tuning} --out "$runs/gaussians_report"
+
+# All that the report reads, small enough to keep: the same page is made from it.
+(cd "$runs" && find gaussians_{shared,own,tuning} -name config.yaml -o -name result.json -o -name provenance.json \
+  -o -name metrics.jsonl | sort | tar -cJf gaussians_report/runs.tar.xz -T -)
