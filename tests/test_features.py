@@ -18,7 +18,7 @@ from resgan.metrics.extractors import SHIPPED, load_extractor
 from resgan.metrics.feature_scores import distance_name
 from resgan.metrics.features import Extractor, ExtractorError
 from resgan.metrics.frechet import frechet_distance
-from resgan.metrics.inception import clean_resize
+from resgan.metrics.inception import clean_resize, tf1_resize
 from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance
 from resgan.metrics.reference import moments_of
@@ -403,6 +403,15 @@ def test_the_clean_resize_is_pillows_in_floats(side):
             theirs = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)).clip(0, 255)
             # Weights in float32 on values up to 255: some 8 products of 2^-24 * 255 each.
             np.testing.assert_allclose(mine.numpy(), theirs, atol=5e-4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (32, 32), (48, 20), (299, 299), (400, 301)])
+def test_the_resize_of_tensorflow_1_is_torch_fidelitys(height, width):
+    theirs = pytest.importorskip("torch_fidelity.interpolate_compat_tensorflow")
+    images = torch.randint(256, (2, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = theirs.interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    # Four float32 products of values up to 255, some 4 * 255 * 2^-24 = 6e-5.
+    torch.testing.assert_close(tf1_resize(images, side=299), expected, rtol=0, atol=2e-4)
 
 
 # DINOv2: the smallest one, of random weights

@@ -1,7 +1,7 @@
 """Inception-v3 of 2015, the network behind FID, KID and IS: torch-fidelity's conversion of it, made faster.
 
-The weights are TensorFlow's of 2015-12-05; the layers, and the resize of TensorFlow 1, are torch-fidelity's. Folding
-each BatchNorm into its convolution, and holding pictures channels_last, changes features by rounding alone.
+The weights are TensorFlow's of 2015-12-05, the layers torch-fidelity's. Folding each BatchNorm into its convolution,
+holding pictures channels_last, and resizing by two matrices change features by rounding alone.
 """
 
 import io
@@ -33,6 +33,25 @@ def clean_resize(images: Tensor, *, side: int) -> Tensor:
     size = (side, side)
     resized = F.interpolate(images.float(), size, mode="bicubic", align_corners=False, antialias=True)
     return resized.clamp(0, 255)
+
+
+def tf1_resize(images: Tensor, *, side: int) -> Tensor:
+    """TensorFlow 1's bilinear, which neither averages nor centres: uint8 (N, C, H, W) to float32 in [0, 255]."""
+    rows, columns = (tf1_weights(length, side, images.device) for length in images.shape[2:])
+    return rows @ images.float() @ columns.T
+
+
+def tf1_weights(before: int, after: int, device: torch.device) -> Tensor:
+    """How much each place before, (before,), counts at each place after: (after, before).
+
+    Place i lies at i * before / after, between the two places beside it; in float32, as TensorFlow had it.
+    """
+    places = torch.arange(after, device=device) * torch.tensor(before / after, dtype=torch.float32, device=device)
+    low = places.long()
+    high = (low + 1).clamp(max=before - 1)
+    share = (places - low).view(-1, 1)
+    one_hot = torch.eye(before, device=device)
+    return (1 - share) * one_hot[low] + share * one_hot[high]
 
 
 def fold_norms(net: nn.Module) -> None:
@@ -72,13 +91,6 @@ class InceptionPool(nn.Module):
         x = clean_resize(images, side=SIDE) if self.resize == "clean" else tf1_resize(images, side=SIDE)
         x = (x - 128) / 128  # (N, 3, 299, 299), in [-1, 1)
         return self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)  # (N, 2048)
-
-
-def tf1_resize(images: Tensor, *, side: int) -> Tensor:
-    """TensorFlow 1's bilinear, which neither averages nor centres: uint8 (N, C, H, W) to float32 in [0, 255]."""
-    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
-
-    return interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(side, side), align_corners=False)
 
 
 def random_state() -> dict[str, Any]:
