@@ -22,4 +22,4 @@ python -m resgan.report "$runs"/gaussians_{shared,own,tuning} --out "$runs/gauss
 
 # All that the report reads, small enough to keep: the same page is made from it.
 (cd "$runs" && find gaussians_{shared,own,tuning} -name config.yaml -o -name result.json -o -name provenance.json \
-  -o -name metrics.jsonl | sort | tar -cJf gaussians_report/runs.tar.xz -T -)
+  -o -name metrics.jsonl -o -path "*/0/samples/000256000.png" | sort | tar -cJf gaussians_report/runs.tar.xz -T -)
