@@ -133,3 +133,16 @@ def test_mlp_networks(shape):
     samples = generator(torch.randn(5, 3))
     assert samples.shape == (5, *shape)
     assert disc(samples).shape == (5,)
+
+
+@pytest.mark.parametrize("norm", ["none", "pixel", "layer", "group"])
+@pytest.mark.parametrize("residual", [True, False])
+def test_no_norm_hides_from_either_arm_how_far_out_a_point_lies(norm, residual):
+    """At the start already: a norm divides by length, and with biases of zero D(2x) = D(x) in the plain arm alone."""
+    options = OPTIONS | {"residual": residual, "norm": norm, "blocks": 4, "width": 64}
+    disc, generator = MlpDiscriminator(shape=(2,), **options), MlpGenerator(shape=(2,), latent_dim=2, **options)
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for net in (disc, generator):
+            here, further = net(x), net(2 * x)
+            assert (further - here).abs().mean() > 0.1 * here.std()

@@ -102,6 +102,16 @@ def initialise(
             nn.init.zeros_(parameter)
 
 
+def draw_bias(layer: nn.Linear, *, seed: int, network: str) -> None:
+    """For the first layer of points: as its weights, as if the input had one more number, which is always 1.
+
+    Otherwise a norm that divides by the length hides how far out a point lies, D(2x) = D(x), from a plain network, and
+    not from a residual one, whose trunk goes around the norm.
+    """
+    sd = nn.init.calculate_gain("leaky_relu", SLOPE) / math.sqrt(layer.in_features)
+    nn.init.normal_(layer.bias, std=sd, generator=keyed_generator(seed, network, "first bias"))
+
+
 @torch.no_grad()
 def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init) -> None:
     """Fill a weight (out, in, ...) in place.

@@ -15,7 +15,7 @@ class Trunk(nn.Module):
         self, width_in: int, width: int, width_out: int, *, blocks: int, norm: layers.Norm, **block_options
     ) -> None:
         super().__init__()
-        self.first = layers.linear(width_in, width)
+        self.first = nn.Linear(width_in, width)
         self.blocks = nn.ModuleList(
             Block(width, layer=layers.linear, norm=norm, **block_options) for _ in range(blocks)
         )
@@ -60,6 +60,7 @@ class MlpGenerator(nn.Module):
             how=join,
         )
         layers.initialise(self, seed=seed, network="generator", scheme=init, last=LAST)
+        layers.draw_bias(self.trunk.first, seed=seed, network="generator")
         if spectral:
             layers.add_spectral_norm(self)
 
@@ -89,6 +90,7 @@ class MlpDiscriminator(nn.Module):
             math.prod(shape), width, 1, blocks=blocks, norm=norm, residual=residual, block=block, how=join
         )
         layers.initialise(self, seed=seed, network="disc", scheme=init, last=LAST)
+        layers.draw_bias(self.trunk.first, seed=seed, network="disc")
         if spectral:
             layers.add_spectral_norm(self)
 
