@@ -127,15 +127,26 @@ def test_what_seeds_can_show():
     assert "without intervals" in " ".join(plan.what_seeds_can_show(1))
 
 
-def test_the_estimate_counts_steps_and_scorings(monkeypatch):
+@pytest.mark.parametrize(
+    ("scores", "timed"),
+    [("frechet", 500), ("frechet,kernel", 10_000)],  # what is linear in the number of samples, and what is not
+)
+def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
     """A step of 2 ms and a scoring of 10,000 samples in 1 s: 78.1 steps a kimg, scored at 0, 50, 100 and at the end."""
+    counts = []
+
+    def seconds_of_scoring(parts, count):
+        counts.append(count)
+        return count / 10_000
+
     monkeypatch.setattr(plan, "seconds_of_step", lambda parts: 0.002)
-    monkeypatch.setattr(plan, "seconds_of_scoring", lambda parts: 0.05)
+    monkeypatch.setattr(plan, "seconds_of_scoring", seconds_of_scoring)
     clock = iter([10.0, 13.0])  # data and networks: 3 s
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
     options = check(TrainOptions, options_of("data=gaussians", "metrics=exact", "total_kimg=100", "score_kimg=50",
-                                             "batch_size=100", "data.size=200"))  # fmt: skip
+                                             "batch_size=100", "data.size=200", f"metrics.scores=[{scores}]"))  # fmt: skip
     assert plan.seconds_of_run(options, side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 4 * 1.0)
+    assert counts == [timed]
 
 
 @pytest.mark.parametrize(("seconds", "says"), [(0.2, "1 s"), (75, "75 s"), (600, "10 min"), (7300, "2 h 2 min")])
