@@ -36,12 +36,36 @@ class Block(Options):
     """What both networks, and all kinds of them, have: the switch and the block it stands in."""
 
     residual: bool = option("THE SWITCH: is a block's input added back to its output?")
-    block: Literal["preact", "postact"] = option("where norm and activation stand: He et al. 2016, He et al. 2015")
+    block: Literal["preact", "postact", "bottleneck", "stylegan2"] = option("what the branch of a block is")
     blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
     norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation in every block")
     spectral: bool = option("spectral normalisation of every layer")
     join: Literal["sum", "scaled", "gated"] = option("x+F | F, (x+F)/sqrt 2 | F, or x+gF | gF with a learned g")
-    init: Literal["he", "glorot", "orthogonal", "zero_last"] = option("initialisation of the weights")
+    init: Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"] = option("initialisation of the weights")
+    branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
+    layer_scale: Annotated[float, Field(gt=0)] | None = option(
+        "where a learned factor on each channel of a branch begins; null: there is none"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_can_learn(self) -> "Block":
+        if self.init in ("zero_last", "fixup") and not self.residual:
+            raise ValueError(
+                f"init={self.init}: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "dirac starts a plain network near the identity"
+            )
+        factors = {
+            "join=gated": self.join == "gated",
+            f"branch_scale={self.branch_scale}": self.branch_scale != 1,
+            f"layer_scale={self.layer_scale}": self.layer_scale is not None,
+        }
+        if sum(factors.values()) > 1:
+            raise ValueError(
+                " with ".join(name for name, used in factors.items() if used) + ": one factor on a branch is enough"
+            )
+        if self.block == "bottleneck" and self.norm != "none":
+            raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+        return self
 
 
 class Adam(Options):
@@ -71,6 +95,7 @@ class Disc(Block, Adam):
 class LabGenerator(Generator):
     name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
     width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
+    group_size: Positive = option("channels of a group in the 3x3 of block=bottleneck")
 
 
 class MlpGenerator(Generator):
@@ -81,6 +106,7 @@ class MlpGenerator(Generator):
 class LabDisc(Disc):
     name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
     width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
+    group_size: Positive = option("channels of a group in the 3x3 of block=bottleneck")
 
 
 class MlpDisc(Disc):
@@ -101,6 +127,7 @@ class Loss(Options):
     r2_interval: int = option("apply R2 every so many D steps", ge=1)
     gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
     gp_interval: int = option("apply the gradient penalty every so many D steps", ge=1)
+    gp_with_spectral: bool = option("allow it beside spectral normalisation, which bounds the same gradient")
 
 
 # Data.
@@ -226,6 +253,11 @@ class TrainOptions(Options):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "TrainOptions":
+        if self.loss.gp and self.disc.spectral and not self.loss.gp_with_spectral:
+            raise ValueError(
+                f"loss.gp={self.loss.gp:g}: disc.spectral=true bounds the gradient already; take one of them, "
+                "or set loss.gp_with_spectral=true"
+            )
         points = self.data.name == "gaussians"
         for network, given in (("generator", self.generator), ("disc", self.disc)):
             if points and given.name != "mlp":

@@ -71,6 +71,11 @@ def trained(tmp_path_factory):
         ("generator=lab,mlp", "generator=lab,mlp"),
         ("generator=null", "Config group override must be"),
         ("residual", "residual"),
+        ("generator.residual=false generator.init=zero_last", "generator.init=zero_last: ends every branch in zero"),
+        ("disc.block=bottleneck", "disc.norm=pixel: block=bottleneck has no place for a norm"),
+        ("disc.block=bottleneck disc.norm=none disc.group_size=7", "disc.group_size=7: does not divide 2 x width, 64"),
+        ("generator.join=gated generator.branch_scale=0.3", "join=gated with branch_scale=0.3: one factor"),
+        ("disc.spectral=true loss=wasserstein", "loss.gp=10: disc.spectral=true bounds the gradient already"),
         ("run_dir=file", "run_dir=file: is a file"),
         ("run_dir=file/below", "run_dir=file/below"),
         ("run_dir=.", "holds other files and no run"),
@@ -304,7 +309,9 @@ def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
 # Help, and where the commands work.
 
 
-@pytest.mark.parametrize(("name", "flag"), [("train", "--help"), ("sample", "-h"), ("evaluate", "--help")])
+@pytest.mark.parametrize(
+    ("name", "flag"), [("train", "--help"), ("sample", "-h"), ("evaluate", "--help"), ("describe", "--help")]
+)
 def test_help(name, flag, tmp_path):
     code = "import runpy, sys; runpy.run_module(sys.argv.pop(1), run_name='__main__'); sys.exit('torch' in sys.modules)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

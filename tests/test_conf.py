@@ -72,12 +72,12 @@ def test_a_wandb_sweep_works_through_the_command_that_users_type():
 
 
 def test_the_examples_of_help_are_valid():
-    from resgan import evaluate, sample, train
+    from resgan import describe, evaluate, sample, train
 
-    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions))
+    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions), (describe, TrainOptions))
     for module, model in commands:
         for line in module.COMMAND.examples.splitlines():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
             if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
-            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.name))
+            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.config or module.COMMAND.name))

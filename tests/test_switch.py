@@ -8,21 +8,21 @@ import torch
 from conftest import options_of
 
 from resgan.nets import layers
-from resgan.nets.blocks import Block, join
+from resgan.nets.blocks import BLOCKS, Block, branches, join
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
 
-KINDS = ("preact", "postact")
+KINDS = ("preact", "postact", "stylegan2", "bottleneck")
 JOINS = ("sum", "scaled", "gated")
 NORMS = ("none", "batch", "group", "pixel", "layer")
 SHAPE = (3, 16, 16)
 
 
-def make_block(layer=layers.conv3x3, *, seed=0, scheme="he", **options) -> Block:
-    block = Block(8, layer=layer, **({"residual": True} | options))
-    layers.initialise(block, seed=seed, network="generator", scheme=scheme, last="layer2.weight")
-    return block
+def make_block(layer=layers.conv3x3, *, seed=0, scheme="he", block="preact", **options) -> Block:
+    made = BLOCKS[block](8, layer=layer, **({"residual": True} | options))
+    layers.initialise(made, seed=seed, network="generator", scheme=scheme, branches=branches(made))
+    return made
 
 
 def samples(layer, *, seed=0) -> torch.Tensor:
@@ -30,10 +30,14 @@ def samples(layer, *, seed=0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-BLOCKS = list(itertools.product(KINDS, JOINS, NORMS, (layers.conv3x3, layers.linear)))
+COMBINATIONS = [
+    (kind, how, norm, layer)
+    for kind, how, norm, layer in itertools.product(KINDS, JOINS, NORMS, (layers.conv3x3, layers.linear))
+    if kind != "bottleneck" or (norm == "none" and layer is layers.conv3x3)
+]
 
 
-@pytest.mark.parametrize(("kind", "how", "norm", "layer"), BLOCKS)
+@pytest.mark.parametrize(("kind", "how", "norm", "layer"), COMBINATIONS)
 @pytest.mark.parametrize("residual", [True, False])
 def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, layer, residual):
     block = make_block(layer, residual=residual, block=kind, how=how, norm=norm)
@@ -46,11 +50,13 @@ def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, layer,
     assert torch.equal(x, before)  # an in-place activation would show here
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("layer", [layers.conv3x3, layers.linear])
-def test_residual_is_x_plus_plain(norm, layer):
+@pytest.mark.parametrize(
+    ("kind", "norm", "layer"), [(k, n, y) for k, h, n, y in COMBINATIONS if h == "sum" and k != "postact"]
+)
+@pytest.mark.parametrize("factor", [{}, {"branch_scale": 0.3}, {"layer_scale": 0.1}])
+def test_residual_is_x_plus_plain(kind, norm, layer, factor):
     """The equation y = x + F(x), bit for bit, from two blocks that were built apart."""
-    residual, plain = (make_block(layer, residual=r, norm=norm) for r in (True, False))
+    residual, plain = (make_block(layer, residual=r, block=kind, norm=norm, **factor) for r in (True, False))
     x = samples(layer)
     assert torch.equal(residual(x), x + plain(x))
 
@@ -140,6 +146,9 @@ def test_a_block_with_a_zero_branch_changes_no_bit(how, layer):
     # Scaled and plain blocks do not nest.
     assert not torch.equal(make_block(layer, how="scaled", scheme="zero_last")(x), x)
     assert torch.equal(make_block(layer, how=how, scheme="zero_last", residual=False)(x), torch.zeros_like(x))
+    if layer is layers.conv3x3:
+        for kind in ("bottleneck", "stylegan2"):
+            assert torch.equal(make_block(how=how, scheme="zero_last", block=kind)(x), x)
 
 
 def test_an_inserted_zero_block_leaves_a_whole_network_as_it_was():
@@ -161,11 +170,97 @@ def test_the_configurations_of_two_arms_differ_in_one_key(network, kind):
     assert differences(on, off) == [f"{network}.residual was true, is false"]
 
 
+# Factors on the branch, and what blocks begin as
+
+
+def test_factors_on_the_branch():
+    """A fixed one, a learned one of the block, a learned one of each channel: all on F alone, in both arms."""
+    x = samples(layers.conv3x3)
+    plain = make_block(residual=False)(x)
+    assert torch.equal(make_block(residual=False, branch_scale=0.3)(x), 0.3 * plain)
+    assert torch.equal(make_block(residual=True, branch_scale=0.3)(x), x + 0.3 * plain)
+    channels = make_block(residual=True, layer_scale=0.5)
+    with torch.no_grad():
+        channels.gate.copy_(torch.arange(8.0))
+    assert torch.equal(channels(x), x + torch.arange(8.0).view(8, 1, 1) * plain)
+    points = make_block(layers.linear, residual=False, layer_scale=0.5)
+    with torch.no_grad():
+        points.gate.copy_(torch.arange(8.0))
+    z = samples(layers.linear)
+    assert torch.equal(points(z), torch.arange(8.0) * make_block(layers.linear, residual=False)(z))
+    assert [name for name, _ in channels.named_parameters() if "gate" in name] == ["gate"]
+
+
+def test_fixup_is_its_rule():
+    """Of L = 6 blocks of m = 2 layers: the first times 6^(-1/2), the last 0; of m = 3 the first two times 6^(-1/4)."""
+    for kind, m, power in (("preact", 2, -1 / 2), ("bottleneck", 3, -1 / 4)):
+        options = {"residual": True, "block": kind, "blocks": 2, "norm": "none", "join": "sum", "spectral": False}
+        he, fixup = (
+            LabGenerator(shape=SHAPE, latent_dim=5, width=8, init=init, seed=0, **options).state_dict()
+            for init in ("he", "fixup")
+        )
+        for key, value in fixup.items():
+            if f"layer{m}.weight" in key:
+                assert not value.any()
+            elif "blocks" in key and "weight" in key:
+                torch.testing.assert_close(value, he[key] * 6**power)
+            else:
+                assert torch.equal(value, he[key])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dirac_begins_as_near_the_identity_as_activations_let_it(kind):
+    x = samples(layers.conv3x3)
+    found = make_block(residual=False, scheme="dirac", block=kind)(x)
+    assert torch.equal(found, layers.activation(layers.activation(x)))
+    positive = x.abs()
+    assert torch.equal(make_block(residual=False, scheme="dirac", block=kind)(positive), positive)
+    if kind != "bottleneck":
+        z = samples(layers.linear)
+        expected = layers.activation(layers.activation(z))
+        assert torch.equal(make_block(layers.linear, residual=False, scheme="dirac", block=kind)(z), expected)
+
+
+def test_a_bottleneck_by_hand():
+    """1x1 to twice the width, 3x3 in groups of 4 channels, 1x1 back: its weights, and its output by plain torch."""
+    block = make_block(residual=True, block="bottleneck", group_size=4)
+    shapes = {name: tuple(p.shape) for name, p in block.named_parameters()}
+    assert shapes == {
+        "layer1.weight": (16, 8, 1, 1),
+        "layer1.bias": (16,),
+        "layer2.weight": (16, 4, 3, 3),
+        "layer2.bias": (16,),
+        "layer3.weight": (8, 16, 1, 1),
+    }
+    x = samples(layers.conv3x3)
+    w = {name: p.detach() for name, p in block.named_parameters()}
+    y = torch.einsum("oi,nihw->nohw", w["layer1.weight"][:, :, 0, 0], x)
+    y = torch.where(y > 0, y, 0.2 * y)
+    padded = torch.nn.functional.pad(y, (1, 1, 1, 1))
+    z = torch.zeros_like(y)
+    for o in range(16):  # each output sees the four channels of its group
+        for c in range(4):
+            for i, j in itertools.product(range(3), range(3)):
+                z[:, o] += w["layer2.weight"][o, c, i, j] * padded[:, o // 4 * 4 + c, i : i + 6, j : j + 6]
+    z = torch.where(z > 0, z, 0.2 * z)
+    expected = x + torch.einsum("oi,nihw->nohw", w["layer3.weight"][:, :, 0, 0], z)
+    torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_does_not_make_a_block():
+    with pytest.raises(ValueError, match="group_size=5: does not divide 2 x width, 16"):
+        make_block(block="bottleneck", group_size=5)
+    with pytest.raises(ValueError, match="for images; valid are preact"):
+        make_block(layers.linear, block="bottleneck")
+    with pytest.raises(ValueError, match="norm=pixel: block=bottleneck"):
+        make_block(block="bottleneck", norm="pixel")
+
+
 def test_the_switch_is_read_in_one_place():
     from pathlib import Path
 
     import resgan
 
-    code = "".join(path.read_text() for path in Path(resgan.__file__).parent.rglob("*.py"))
+    code = "".join(path.read_text() for path in (Path(resgan.__file__).parent / "nets").rglob("*.py"))
     assert code.count("self.residual") == 2  # kept once, read once
     assert code.count("residual=self.residual") == 1

@@ -2,23 +2,26 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from resgan.nets import layers
 from resgan.nets.layers import NORMS, Norm, activation
 
-Kind = Literal["preact", "postact"]
+Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
 Join = Literal["sum", "scaled", "gated"]
 
 
-def join(x: Tensor, y: Tensor, *, residual: bool, how: Join = "sum", gate: Tensor | None = None) -> Tensor:
+def join(x: Tensor, y: Tensor, *, residual: bool, how: Join = "sum", gate: Tensor | float | None = None) -> Tensor:
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
     sum     x + y             | y      (He et al. 2015, equation 1)
     scaled  (x + y) / sqrt 2  | y      (Karras et al. 2020: keeps the variance of independent terms)
     gated   x + g y           | g y    with a learned number g
+
+    Under each of them a gate may scale the branch, in both arms.
     """
     y = y if gate is None else gate * y
     if not residual:
@@ -27,41 +30,132 @@ def join(x: Tensor, y: Tensor, *, residual: bool, how: Join = "sum", gate: Tenso
 
 
 class Block(nn.Module):
-    """Two layers at constant width. `residual` decides one thing, and it is decided in `join`.
+    """A trunk and a branch at constant width. `residual` decides one thing, and it is decided in `join`.
 
-    preact   join(x, W2 a(n(W1 a(n(x)))))      (He et al. 2016)
-    postact  a(join(x, n(W2 a(n(W1 x)))))      (He et al. 2015, with the leaky ReLU of the rest of the network)
+    The kinds of block below say what the branch F is, and what comes after the join.
     """
+
+    branch_layers: ClassVar[tuple[str, ...]] = ("layer1", "layer2")  # the layers of F, in their order
 
     def __init__(
         self,
         width: int,  # channels or features, the same at both ends
         *,
         residual: bool,  # add the input back
-        block: Kind = "preact",  # where norm and activation stand
         how: Join = "sum",  # how input and branch are connected
-        norm: Norm = "none",
-        layer: Callable[[int, int], nn.Module],  # layers.conv3x3, or layers.linear for points
+        branch_scale: float = 1.0,  # a fixed factor on F: 0.1 in Mescheder et al. 2018, 0.3 in WGAN-GP's 101 layers
+        layer_scale: float | None = None,  # where a learned factor on each channel of F begins (Touvron et al. 2021)
     ) -> None:
         super().__init__()
-        self.residual, self.kind = residual, block
+        self.residual = residual
         self.how: Join = how
-        self.norm1, self.norm2 = NORMS[norm](width), NORMS[norm](width)
-        self.layer1, self.layer2 = layer(width, width), layer(width, width)
         # Both arms own the gate, so that both own the same parameters.
-        self.gate = nn.Parameter(torch.ones(())) if how == "gated" else None
+        self.gate: nn.Parameter | float | None = None if branch_scale == 1 else branch_scale
+        if how == "gated":
+            self.gate = nn.Parameter(torch.ones(()))
+        if layer_scale is not None:
+            self.gate = nn.Parameter(torch.full((width,), layer_scale))
 
     def branch(self, x: Tensor) -> Tensor:
         """F(x)."""
-        if self.kind == "postact":
-            y = activation(self.norm1(self.layer1(x)))
-            return self.norm2(self.layer2(y))
+        raise NotImplementedError
+
+    def after(self, y: Tensor) -> Tensor:
+        """What the next block is given."""
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(join(x, self.branch(x), residual=self.residual, how=self.how, gate=self.gate_of(x)))
+
+    def gate_of(self, x: Tensor) -> Tensor | float | None:
+        """The gate in a shape that goes with x."""
+        if isinstance(self.gate, Tensor) and self.gate.ndim == 1:
+            return self.gate.view(-1, *(1,) * (x.ndim - 2))
+        return self.gate
+
+
+class Preact(Block):
+    """join(x, W2 a(n(W1 a(n(x)))))      (He et al. 2016)"""
+
+    def __init__(self, width: int, *, layer: Callable[[int, int], nn.Module], norm: Norm = "none", **options) -> None:
+        super().__init__(width, **options)
+        self.norm1, self.norm2 = NORMS[norm](width), NORMS[norm](width)
+        self.layer1, self.layer2 = layer(width, width), layer(width, width)
+
+    def branch(self, x: Tensor) -> Tensor:
         y = self.layer1(activation(self.norm1(x)))
         return self.layer2(activation(self.norm2(y)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = join(x, self.branch(x), residual=self.residual, how=self.how, gate=self.gate)
-        return activation(y) if self.kind == "postact" else y
+
+class Postact(Preact):
+    """a(join(x, n(W2 a(n(W1 x)))))      (He et al. 2015, with the leaky ReLU of the rest of the network)"""
+
+    def branch(self, x: Tensor) -> Tensor:
+        y = activation(self.norm1(self.layer1(x)))
+        return self.norm2(self.layer2(y))
+
+    def after(self, y: Tensor) -> Tensor:
+        return activation(y)
 
 
-LAST = "layer2.weight"  # closes a branch; the initialisation `zero_last` sets it to zero
+class StyleGan2(Preact):
+    """join(x, a(n(W2 a(n(W1 x)))))      two convolutions, each activated before the join (Karras et al. 2020)"""
+
+    def branch(self, x: Tensor) -> Tensor:
+        y = activation(self.norm1(self.layer1(x)))
+        return activation(self.norm2(self.layer2(y)))
+
+
+class Bottleneck(Block):
+    """join(x, W3 a(W2 a(W1 x)))      1x1 to twice the width, grouped 3x3, 1x1 back (Huang et al. 2024, R3GAN)
+
+    No norm, a linear end without a bias, nothing after the join.
+    """
+
+    branch_layers = ("layer1", "layer2", "layer3")
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        layer: Callable[[int, int], nn.Module],
+        norm: Norm = "none",
+        group_size: int = 16,  # channels of a group of the 3x3
+        expansion: int = 2,
+        **options,
+    ) -> None:
+        super().__init__(width, **options)
+        if layer is not layers.conv3x3:
+            raise ValueError(
+                "block=bottleneck: is made of convolutions, for images; valid are preact, postact, stylegan2"
+            )
+        if norm != "none":
+            raise ValueError(f"norm={norm}: block=bottleneck has no place for a norm; valid is none")
+        inner = expansion * width
+        if inner % group_size:
+            raise ValueError(f"group_size={group_size}: does not divide {expansion} x width, {inner}")
+        self.layer1 = layers.conv1x1(width, inner)
+        self.layer2 = nn.Conv2d(inner, inner, kernel_size=3, padding=1, groups=inner // group_size)
+        self.layer3 = nn.Conv2d(inner, width, kernel_size=1, bias=False)
+
+    def branch(self, x: Tensor) -> Tensor:
+        y = activation(self.layer1(x))
+        y = activation(self.layer2(y))
+        return self.layer3(y)
+
+
+BLOCKS: dict[str, Callable[..., Block]] = {
+    "preact": Preact,
+    "postact": Postact,
+    "bottleneck": Bottleneck,
+    "stylegan2": StyleGan2,
+}
+
+
+def branches(net: nn.Module) -> list[list[str]]:
+    """The names of the weights of each branch in a network, for initialisations that treat them as one."""
+    return [
+        [f"{name}.{layer}.weight".removeprefix(".") for layer in block.branch_layers]
+        for name, block in net.named_modules()
+        if isinstance(block, Block)
+    ]

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import LAST, Join, Kind
+from resgan.nets.blocks import Join, Kind, branches
 from resgan.nets.stages import Stage, sizes, widths_of
 
 
@@ -23,12 +23,18 @@ class LabDiscriminator(nn.Module):
         join: Join,
         init: layers.Init,
         seed: int,  # of the weights
+        branch_scale: float = 1.0,
+        layer_scale: float | None = None,
+        group_size: int = 16,  # of a bottleneck
     ) -> None:
         super().__init__()
         channels, height, _ = shape
         stage_sizes = sizes(height)[::-1]
         widths = widths_of(width, len(stage_sizes))[::-1]
         options = {"residual": residual, "block": block, "how": join, "norm": norm}
+        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale}
+        if block == "bottleneck":
+            options |= {"group_size": group_size}
 
         self.from_image = layers.conv3x3(channels, widths[0])
         self.stages = nn.ModuleList(
@@ -38,7 +44,7 @@ class LabDiscriminator(nn.Module):
         self.norm = layers.NORMS[norm](widths[-1])
         self.to_logit = layers.linear(widths[-1] * stage_sizes[-1] ** 2, 1)
 
-        layers.initialise(self, seed=seed, network="disc", scheme=init, last=LAST)
+        layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self))
         if spectral:
             layers.add_spectral_norm(self)
 

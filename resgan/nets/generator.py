@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import LAST, Join, Kind
+from resgan.nets.blocks import Join, Kind, branches
 from resgan.nets.stages import Stage, sizes, widths_of
 
 
@@ -29,12 +29,18 @@ class LabGenerator(nn.Module):
         join: Join,
         init: layers.Init,
         seed: int,  # of the weights
+        branch_scale: float = 1.0,
+        layer_scale: float | None = None,
+        group_size: int = 16,  # of a bottleneck
     ) -> None:
         super().__init__()
         channels, height, _ = shape
         stage_sizes = sizes(height)
         widths = widths_of(width, len(stage_sizes))
         options = {"residual": residual, "block": block, "how": join, "norm": norm}
+        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale}
+        if block == "bottleneck":
+            options |= {"group_size": group_size}
 
         self.base_shape = (widths[0], stage_sizes[0], stage_sizes[0])
         self.base = layers.linear(latent_dim, widths[0] * stage_sizes[0] ** 2)
@@ -45,7 +51,7 @@ class LabGenerator(nn.Module):
         self.norm = layers.NORMS[norm](widths[-1])
         self.to_image = layers.conv3x3(widths[-1], channels)
 
-        layers.initialise(self, seed=seed, network="generator", scheme=init, last=LAST)
+        layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self))
         if spectral:
             layers.add_spectral_norm(self)
 

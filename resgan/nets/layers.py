@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from resgan.keys import keyed_generator
 
 Norm = Literal["none", "batch", "group", "pixel", "layer"]
-Init = Literal["he", "glorot", "orthogonal", "zero_last"]
+Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
 
 SLOPE = 0.2  # of every leaky ReLU
 GROUPS = 8  # of group normalisation, where the width allows
@@ -87,19 +87,53 @@ def initialise(
     seed: int,
     network: str,  # "generator" or "disc": the two draw different weights
     scheme: Init,  # how the weights are scaled
-    last: str = "",  # end of the names of the layers that close a branch; `zero_last` sets them to zero
+    branches: list[list[str]],  # the names of the weights of each branch, in their order
 ) -> None:
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
 
-    So the same seed gives the same weights in every arm, and at every depth to the layers that both depths have.
+    So the same seed gives the same weights in every arm, and at every depth to the layers that both depths have
+    (but for `fixup`, whose scale is that of the depth).
     """
     for name, parameter in net.named_parameters():
         if parameter.ndim >= 2:
             draw(parameter, keyed_generator(seed, network, name), scheme=scheme)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
-        if scheme == "zero_last" and name.endswith(last):
-            nn.init.zeros_(parameter)
+    parameters = dict(net.named_parameters())
+    for names in branches:
+        close_branch([parameters[name] for name in names], scheme=scheme, blocks=len(branches))
+
+
+@torch.no_grad()
+def close_branch(weights: list[Tensor], *, scheme: Init, blocks: int) -> None:
+    """What an initialisation does to the weights of a branch, after they were drawn.
+
+    zero_last  the last one is zero: a residual block begins as the identity (Zhang et al. 2019, Fixup, rule 1)
+    fixup      that, and the others times L^(-1 / (2m - 2)), with L blocks of m layers (the same, rule 2; R3GAN too)
+    dirac      all are the identity, so that a plain block begins as near to it as its activations let it: a(a(x)) for
+               preact without norm (Zagoruyko and Komodakis 2017, DiracNets). It tells "begins near the identity" from
+               "has a path around"
+    """
+    if scheme == "dirac":
+        for weight in weights:
+            identity(weight)
+    if scheme in ("zero_last", "fixup"):
+        nn.init.zeros_(weights[-1])
+    if scheme == "fixup":
+        for weight in weights[:-1]:
+            weight *= blocks ** (-1 / (2 * len(weights) - 2))
+
+
+def identity(weight: Tensor) -> None:
+    """Fill a weight (out, in / groups, ...) with that of the identity.
+
+    From few to many channels each is copied as often as there is room, from many to few the first ones are kept.
+    """
+    if weight.ndim == 2:
+        nn.init.eye_(weight)
+    else:
+        out, per_group = weight.shape[:2]
+        nn.init.dirac_(weight, groups=max(1, out // per_group))
 
 
 def draw_bias(layer: nn.Linear, *, seed: int, network: str) -> None:
@@ -119,10 +153,10 @@ def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init) -> None:
     he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the size of a leaky ReLU's signal (He et al. 2015)
     glorot      normal, variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)
     orthogonal  orthogonal rows or columns with the gain of the leaky ReLU (Saxe et al. 2014)
-    zero_last   as he; `initialise` then sets the layers that close a branch to zero
+    zero_last, fixup, dirac   as he; `close_branch` does the rest
     """
     match scheme:
-        case "he" | "zero_last":
+        case "he" | "zero_last" | "fixup" | "dirac":
             nn.init.kaiming_normal_(weight, a=SLOPE, generator=generator)
         case "glorot":
             nn.init.xavier_normal_(weight, generator=generator)

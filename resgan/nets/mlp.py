@@ -5,19 +5,19 @@ import math
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import LAST, Block, Join, Kind
+from resgan.nets.blocks import BLOCKS, Join, Kind, branches
 
 
 class Trunk(nn.Module):
     """Features (N, width_in) -> blocks -> (N, width_out)."""
 
     def __init__(
-        self, width_in: int, width: int, width_out: int, *, blocks: int, norm: layers.Norm, **block_options
+        self, width_in: int, width: int, width_out: int, *, block: Kind, blocks: int, norm: layers.Norm, **options
     ) -> None:
         super().__init__()
         self.first = nn.Linear(width_in, width)
         self.blocks = nn.ModuleList(
-            Block(width, layer=layers.linear, norm=norm, **block_options) for _ in range(blocks)
+            BLOCKS[block](width, layer=layers.linear, norm=norm, **options) for _ in range(blocks)
         )
         self.norm = layers.NORMS[norm](width)
         self.last = layers.linear(width, width_out)
@@ -46,6 +46,8 @@ class MlpGenerator(nn.Module):
         join: Join,
         init: layers.Init,
         seed: int,
+        branch_scale: float = 1.0,
+        layer_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -58,8 +60,10 @@ class MlpGenerator(nn.Module):
             residual=residual,
             block=block,
             how=join,
+            branch_scale=branch_scale,
+            layer_scale=layer_scale,
         )
-        layers.initialise(self, seed=seed, network="generator", scheme=init, last=LAST)
+        layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self))
         layers.draw_bias(self.trunk.first, seed=seed, network="generator")
         if spectral:
             layers.add_spectral_norm(self)
@@ -84,12 +88,23 @@ class MlpDiscriminator(nn.Module):
         join: Join,
         init: layers.Init,
         seed: int,
+        branch_scale: float = 1.0,
+        layer_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(
-            math.prod(shape), width, 1, blocks=blocks, norm=norm, residual=residual, block=block, how=join
+            math.prod(shape),
+            width,
+            1,
+            blocks=blocks,
+            norm=norm,
+            residual=residual,
+            block=block,
+            how=join,
+            branch_scale=branch_scale,
+            layer_scale=layer_scale,
         )
-        layers.initialise(self, seed=seed, network="disc", scheme=init, last=LAST)
+        layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self))
         layers.draw_bias(self.trunk.first, seed=seed, network="disc")
         if spectral:
             layers.add_spectral_norm(self)

@@ -1,0 +1,1 @@
+"""What happens inside networks: measured, not assumed."""

@@ -1,0 +1,60 @@
+"""How large the signal is on its way through a network, and the gradient on its way back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from resgan.keys import keyed_generator
+from resgan.nets.blocks import Block
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Of the output of one layer or block, over a batch."""
+
+    name: str
+    shape: tuple[int, ...]  # of one sample
+    rms: float  # root mean square of the values
+    gradient: float  # norm of the gradient there, mean over samples, as a multiple of that at the last block
+
+
+def places(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Blocks, and the layers outside them that have weights."""
+    inside = {id(part) for block in net.modules() if isinstance(block, Block) for part in block.modules()}
+    for name, module in net.named_modules():
+        if isinstance(module, Block) or (isinstance(module, nn.Linear | nn.Conv2d) and id(module) not in inside):
+            yield name, module
+
+
+def scales(net: nn.Module, inputs: Tensor) -> list[Scale]:
+    """In the order in which the network computes. The network is left as it was.
+
+    The gradient is that of the outputs' sum with fixed random signs, one for each output.
+    """
+    seen: list[tuple[str, nn.Module, Tensor]] = []
+
+    def keep(name: str, module: nn.Module, given: tuple, output: Tensor) -> None:
+        output.retain_grad()
+        seen.append((name, module, output))
+
+    hooks = [module.register_forward_hook(partial(keep, name)) for name, module in places(net)]
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    try:
+        with torch.enable_grad():
+            outputs = net(inputs)
+            signs = torch.randint(2, outputs.shape, generator=keyed_generator(0, "signs")) * 2 - 1
+            (outputs * signs).sum().backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        net.load_state_dict(before)  # running statistics have moved
+        net.zero_grad()
+    norms = [0.0 if output.grad is None else float(output.grad.flatten(1).norm(dim=1).mean()) for *_, output in seen]
+    last = max((k for k, (_, module, _) in enumerate(seen) if isinstance(module, Block)), default=len(seen) - 1)
+    return [
+        Scale(name, tuple(output.shape[1:]), float(output.detach().square().mean().sqrt()), norm / (norms[last] or 1.0))
+        for (name, _, output), norm in zip(seen, norms, strict=True)
+    ]
