@@ -145,7 +145,7 @@ def of_pictures(options: EvaluateOptions, load: Any) -> Entry:
         seed=options.seed,
         fakes=Subject(count=len(fakes), averaged=None, norm_mode=None),
         load=load,
-        progress=options.progress,
+        bars=("real", "generated") if options.progress else (),
     )
     return Entry(name=options.fake, samples=lambda: fakes, scorer=scorer, images_seen=None)
 
@@ -167,7 +167,7 @@ def of_checkpoint(options: EvaluateOptions, path: Path, read: Any, load: Any, *,
             options.metrics, norm=gan.spec["generator"].get("norm", "none"), averaged=options.averaged
         ),
         load=load,
-        progress=options.progress,
+        bars=("real", "generated") if options.progress else (),
     )
     return Entry(
         name=str(path), samples=partial(draw, options, path, device), scorer=scorer, images_seen=gan.images_seen

@@ -35,7 +35,7 @@ def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
         spec=spec,
         gan=gan,
         counts=build.count(gan, spec),
-        scorer=scorer_of(options, dataset, device=accelerator),
+        scorer=scorer_of(options, dataset, device=accelerator, progress=options.trainer.progress),
     )
 
 

@@ -39,11 +39,12 @@ class Subject:
         )
 
 
-def scorer_of(options: TrainOptions, dataset: Dataset, *, device: str = "cpu") -> Scorer:
-    """What a run is scored by while it trains."""
+def scorer_of(options: TrainOptions, dataset: Dataset, *, device: str = "cpu", progress: bool = False) -> Scorer:
+    """What a run is scored by while it trains; `progress` is of the real pictures alone."""
     fakes = Subject.generator(options.metrics, norm=options.generator.norm)
     load = partial(extractor_of, options.metrics, device=device)
-    return build_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load)
+    bars = ("real",) if progress else ()
+    return build_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load, bars=bars)
 
 
 def extractor_of(metrics: Metrics, *, device: str) -> Extractor:
@@ -59,7 +60,7 @@ def build_scorer(
     seed: int,  # of the data set
     fakes: Subject,
     load: Callable[[], Extractor],  # called where features are needed; scorers may share one
-    progress: bool = False,  # show a bar while pictures go through it
+    bars: tuple[str, ...] = (),  # "real", "generated": show a bar while these pictures go through it
 ) -> Scorer:
     """The exact scores where the truth is known, then those of features, then the variance."""
     card = {
@@ -72,7 +73,7 @@ def build_scorer(
     }
     measures = exact_measures(data, card, seed=seed)
     if len(dataset.shape) == 3 and metrics.extractor != "none":
-        measures.append(feature_measure(metrics, dataset, card, extractor=load(), progress=progress))
+        measures.append(feature_measure(metrics, dataset, card, extractor=load(), bars=bars))
     if not measures:
         raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
     return Scorer(
@@ -113,21 +114,23 @@ def exact_measures(data: Any, card: dict[str, Any], *, seed: int) -> list[Measur
 
 
 def feature_measure(
-    metrics: Metrics, dataset: Dataset, card: dict[str, Any], *, extractor: Extractor, progress: bool
+    metrics: Metrics, dataset: Dataset, card: dict[str, Any], *, extractor: Extractor, bars: tuple[str, ...]
 ) -> Measure:
     """One pass of the fakes through the extractor, against the reference of the data set."""
     reference = Reference(
         extractor,
         dataset.reference,
         cache=cache_directory(metrics.cache),
-        progress="real pictures" if progress else None,
+        progress="real pictures" if "real" in bars else None,
     )
     scores = FeatureScores(reference=reference, count=card["n_fake"], split=dataset.split, wanted=tuple(metrics.scores))
     if lacking := scores.lacking():
         raise OptionsError(f"metrics.scores={','.join(metrics.scores)}: {lacking}")
 
     def of(fakes: Tensor) -> dict[str, float]:
-        return scores.of(extract(extractor, as_uint8(fakes), progress="generated pictures" if progress else None))
+        return scores.of(
+            extract(extractor, as_uint8(fakes), progress="generated pictures" if "generated" in bars else None)
+        )
 
     return Measure(
         names=scores.all_names, of=of, card=card | extractor.card, prepare=scores.prepare, floors=scores.floors

@@ -105,6 +105,7 @@ def fit(options: TrainOptions, job: Job, run: Run, parts: Parts) -> dict[str, An
     from resgan.training.callbacks import ProgressBar
     from resgan.training.fit import play
 
+    parts.scorer.prepare()  # the real side, with a bar of its own; from disk where it was made before
     gan = parts.gan
     state = continue_from(run, gan)
     tracker = open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=parts.counts)
