@@ -147,12 +147,15 @@ def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[st
         return "; ".join(values[:most]) + (f"; and {len(values) - most} more" if len(values) > most else "")
 
     code = ", ".join(sorted({record.code for record in records}))
-    cards = {name: card for record in records if record.result for name, card in record.result["cards"].items()}
+    cards: dict[str, dict[str, None]] = {}  # a card in words -> the scores that have it
+    for record in records:
+        for name, card in record.result["cards"].items() if record.result else ():
+            cards.setdefault(", ".join(f"{k} {plain(v)}" for k, v in card.items()), {})[name] = None
     return [
         ("code", f"{code} (mixed in one table, as asked for)" if mixed_code and "," in code else code),
         *((key, every(key)) for key in ("device", "threads", "torch", "pytorch_lightning", "python")),
         ("commands", every("command")),
-        *((f"card of {name}", ", ".join(f"{k} {plain(v)}" for k, v in card.items())) for name, card in cards.items()),
+        *((f"card of {', '.join(names)}", card) for card, names in cards.items()),
     ]
 
 
