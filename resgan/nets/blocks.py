@@ -152,6 +152,12 @@ BLOCKS: dict[str, Callable[..., Block]] = {
 }
 
 
+def make_block(width: int, *, block: Kind, group_size: int = 16, **options) -> Block:
+    """A block by name; only a bottleneck has groups."""
+    groups = {"group_size": group_size} if block == "bottleneck" else {}
+    return BLOCKS[block](width, **groups, **options)
+
+
 def branches(net: nn.Module) -> list[list[str]]:
     """The names of the weights of each branch in a network, for initialisations that treat them as one."""
     return [

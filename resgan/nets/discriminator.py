@@ -32,9 +32,7 @@ class LabDiscriminator(nn.Module):
         stage_sizes = sizes(height)[::-1]
         widths = widths_of(width, len(stage_sizes))[::-1]
         options = {"residual": residual, "block": block, "how": join, "norm": norm}
-        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale}
-        if block == "bottleneck":
-            options |= {"group_size": group_size}
+        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale, "group_size": group_size}
 
         self.from_image = layers.conv3x3(channels, widths[0])
         self.stages = nn.ModuleList(

@@ -38,9 +38,7 @@ class LabGenerator(nn.Module):
         stage_sizes = sizes(height)
         widths = widths_of(width, len(stage_sizes))
         options = {"residual": residual, "block": block, "how": join, "norm": norm}
-        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale}
-        if block == "bottleneck":
-            options |= {"group_size": group_size}
+        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale, "group_size": group_size}
 
         self.base_shape = (widths[0], stage_sizes[0], stage_sizes[0])
         self.base = layers.linear(latent_dim, widths[0] * stage_sizes[0] ** 2)

@@ -5,20 +5,31 @@ import math
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import BLOCKS, Join, Kind, branches
+from resgan.nets.blocks import Join, Kind, branches, make_block
 
 
 class Trunk(nn.Module):
     """Features (N, width_in) -> blocks -> (N, width_out)."""
 
     def __init__(
-        self, width_in: int, width: int, width_out: int, *, block: Kind, blocks: int, norm: layers.Norm, **options
+        self,
+        width_in: int,
+        width_out: int,
+        *,
+        residual: bool,  # the switch
+        block: Kind,
+        blocks: int,  # in all
+        width: int,  # features
+        norm: layers.Norm,
+        join: Join,
+        branch_scale: float = 1.0,
+        layer_scale: float | None = None,
     ) -> None:
         super().__init__()
+        options = {"residual": residual, "block": block, "how": join, "norm": norm}
+        options |= {"branch_scale": branch_scale, "layer_scale": layer_scale}
         self.first = nn.Linear(width_in, width)
-        self.blocks = nn.ModuleList(
-            BLOCKS[block](width, layer=layers.linear, norm=norm, **options) for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(make_block(width, layer=layers.linear, **options) for _ in range(blocks))
         self.norm = layers.NORMS[norm](width)
         self.last = layers.linear(width, width_out)
 
@@ -37,36 +48,15 @@ class MlpGenerator(nn.Module):
         *,
         shape: tuple[int, ...],  # of one sample
         latent_dim: int,
-        residual: bool,  # the switch
-        block: Kind,
-        blocks: int,  # in all
-        width: int,  # features
-        norm: layers.Norm,
-        spectral: bool,
-        join: Join,
         init: layers.Init,
-        seed: int,
-        branch_scale: float = 1.0,
-        layer_scale: float | None = None,
+        spectral: bool,  # spectral normalisation of every layer
+        seed: int,  # of the weights
+        **trunk,  # the options of `Trunk`
     ) -> None:
         super().__init__()
         self.shape = shape
-        self.trunk = Trunk(
-            latent_dim,
-            width,
-            math.prod(shape),
-            blocks=blocks,
-            norm=norm,
-            residual=residual,
-            block=block,
-            how=join,
-            branch_scale=branch_scale,
-            layer_scale=layer_scale,
-        )
-        layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self))
-        layers.draw_bias(self.trunk.first, seed=seed, network="generator")
-        if spectral:
-            layers.add_spectral_norm(self)
+        self.trunk = Trunk(latent_dim, math.prod(shape), **trunk)
+        begin(self, self.trunk, network="generator", init=init, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.trunk(z).view(-1, *self.shape)
@@ -79,35 +69,22 @@ class MlpDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],  # of one sample
-        residual: bool,  # the switch
-        block: Kind,
-        blocks: int,  # in all
-        width: int,  # features
-        norm: layers.Norm,
-        spectral: bool,
-        join: Join,
         init: layers.Init,
-        seed: int,
-        branch_scale: float = 1.0,
-        layer_scale: float | None = None,
+        spectral: bool,  # spectral normalisation of every layer
+        seed: int,  # of the weights
+        **trunk,  # the options of `Trunk`
     ) -> None:
         super().__init__()
-        self.trunk = Trunk(
-            math.prod(shape),
-            width,
-            1,
-            blocks=blocks,
-            norm=norm,
-            residual=residual,
-            block=block,
-            how=join,
-            branch_scale=branch_scale,
-            layer_scale=layer_scale,
-        )
-        layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self))
-        layers.draw_bias(self.trunk.first, seed=seed, network="disc")
-        if spectral:
-            layers.add_spectral_norm(self)
+        self.trunk = Trunk(math.prod(shape), 1, **trunk)
+        begin(self, self.trunk, network="disc", init=init, spectral=spectral, seed=seed)
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.trunk(samples.flatten(1)).squeeze(1)  # (N,)
+
+
+def begin(net: nn.Module, trunk: Trunk, *, network: str, init: layers.Init, spectral: bool, seed: int) -> None:
+    """The weights of a network whose trunk this is."""
+    layers.initialise(net, seed=seed, network=network, scheme=init, branches=branches(net))
+    layers.draw_bias(trunk.first, seed=seed, network=network)
+    if spectral:
+        layers.add_spectral_norm(net)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import BLOCKS, Kind
+from resgan.nets.blocks import make_block
 
 
 def sizes(image_size: int) -> list[int]:
@@ -25,10 +25,10 @@ def widths_of(width: int | list[int], stages: int) -> list[int]:
 class Stage(nn.Module):
     """Blocks at one resolution and width; a 1x1 convolution goes before them only where the width changes."""
 
-    def __init__(self, width_in: int, width: int, *, blocks: int, block: Kind, **options) -> None:
+    def __init__(self, width_in: int, width: int, *, blocks: int, **options) -> None:
         super().__init__()
         self.to_width = layers.conv1x1(width_in, width) if width_in != width else nn.Identity()
-        self.blocks = nn.ModuleList(BLOCKS[block](width, layer=layers.conv3x3, **options) for _ in range(blocks))
+        self.blocks = nn.ModuleList(make_block(width, layer=layers.conv3x3, **options) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.to_width(x)
