@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resgan.metrics.features import ExtractorError
+from resgan.metrics.features import library
 
 SIDE, PATCH = 224, 14  # pixels
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by channel
@@ -24,13 +24,7 @@ class DinoV2(nn.Module):
 
     def __init__(self, state: dict[str, Any]) -> None:
         super().__init__()
-        try:
-            import timm
-        except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
-            reason = str(error).partition("\n")[0]
-            raise ExtractorError(f"dinov2 needs timm, pip install 'resgan[dinov2]' ({reason})") from error
-        size = SIZES[width_of(state)]
-        self.net = timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=SIDE, num_classes=0)
+        self.net = transformer(SIZES[width_of(state)], side=SIDE)
         kept = {key: value for key, value in state.items() if key != "mask_token"}  # for training alone
         self.net.load_state_dict(kept | {"pos_embed": resample_positions(state["pos_embed"], side=SIDE // PATCH)})
 
@@ -39,6 +33,12 @@ class DinoV2(nn.Module):
         x = F.interpolate(images.float(), size, mode="bicubic", align_corners=False, antialias=True)
         mean, sd = (x.new_tensor(channel).view(1, 3, 1, 1) for channel in (MEAN, SD))
         return self.net((x / 255 - mean) / sd)
+
+
+def transformer(size: str, *, side: int) -> nn.Module:
+    """timm's, untrained, for pictures of `side` pixels. Raises ExtractorError."""
+    timm = library("timm", extractor="dinov2")
+    return timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=side, num_classes=0)
 
 
 def width_of(state: dict[str, Any]) -> int:
@@ -66,14 +66,9 @@ def resample_positions(positions: Tensor, *, side: int) -> Tensor:
 
 def random_state(size: str = "small") -> dict[str, Any]:
     """Weights for tests, always the same, under the names of the authors' files."""
-    try:
-        import timm
-    except (ImportError, RuntimeError) as error:
-        raise ExtractorError("dinov2 needs timm, pip install 'resgan[dinov2]'") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=518, num_classes=0)
-        state = net.state_dict()
+        state = transformer(size, side=518).state_dict()
         # As initialised, every branch is scaled by 1e-5, and pictures would hardly be told apart.
         scales = {key: torch.ones_like(value) for key, value in state.items() if re.search(r"\.ls\d\.gamma$", key)}
     return state | scales | {"mask_token": torch.zeros(1, width_of(state))}

@@ -174,19 +174,16 @@ def fetched(name: str) -> Path:
     """Inception's weights from where torch-fidelity keeps them, once, their sha256 checked."""
     if name != "inception":
         raise ExtractorError(f"metrics.weights=download: is for inception, not for {name}")
-    try:
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3 as URL
-    except (ImportError, RuntimeError) as error:
-        raise ExtractorError("inception needs torch-fidelity, pip install 'resgan[inception]'") from error
-    path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(URL)
+    url = inception.theirs().URL_INCEPTION_V3
+    path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256[name])
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256[name])
         except (OSError, RuntimeError) as error:  # RuntimeError: the hash is another
             reason = " ".join(str(error).split())
             raise ExtractorError(
-                f"metrics.weights=download: {URL} could not be fetched ({reason}); "
+                f"metrics.weights=download: {url} could not be fetched ({reason}); "
                 f"fetch it yourself and give its path as metrics.weights"
             ) from error
     return path

@@ -4,6 +4,7 @@ Both sides of a distance must come through the same extractor at the same precis
 carries its card (what it is, exactly) and shuts out the caller's autocast and TF32.
 """
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,15 @@ CHUNK = 64  # pictures that go through an extractor together
 
 class ExtractorError(ValueError):
     """An extractor that cannot be used; the message is one line that names the file or option."""
+
+
+def library(module: str, *, extractor: str) -> Any:
+    """A module of an optional library, imported where it is needed. Raises ExtractorError."""
+    try:
+        return importlib.import_module(module)
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
+        needed, reason = module.partition(".")[0].replace("_", "-"), str(error).partition("\n")[0]
+        raise ExtractorError(f"{extractor} needs {needed}, pip install 'resgan[{extractor}]' ({reason})") from error
 
 
 def old_switch() -> str | None:

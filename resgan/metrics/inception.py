@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resgan.metrics.features import ExtractorError
+from resgan.metrics.features import library
 
 SIDE = 299  # pixels
 LAYERS = (
@@ -23,6 +23,11 @@ LAYERS = (
 )
 
 Resize = Literal["tf1", "clean"]
+
+
+def theirs() -> Any:
+    """torch-fidelity's module. Raises ExtractorError."""
+    return library("torch_fidelity.feature_extractor_inceptionv3", extractor="inception")
 
 
 def clean_resize(images: Tensor, *, side: int) -> Tensor:
@@ -68,18 +73,12 @@ class InceptionPool(nn.Module):
 
     def __init__(self, state: dict[str, Any], *, resize: Resize = "tf1") -> None:
         super().__init__()
-        try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-        except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
-            reason = str(error).partition("\n")[0]
-            raise ExtractorError(
-                f"inception needs torch-fidelity, pip install 'resgan[inception]' ({reason})"
-            ) from error
         # torch-fidelity opens files with weights_only=False: it gets a copy of what passed the safe loader.
         copy = io.BytesIO()
         torch.save(state, copy)
         copy.seek(0)
-        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=copy)
+        layers = ("inception-v3-compat", ["2048"])
+        net = theirs().FeatureExtractorInceptionV3(*layers, feature_extractor_weights_path=copy)
         fold_norms(net)
         self.trunk = nn.Sequential(*(net.get_submodule(name) for name in LAYERS)).to(memory_format=torch.channels_last)
         # "Unbiased" logits, those of IS: the last layer without its bias.
@@ -97,18 +96,15 @@ def random_state() -> dict[str, Any]:
     """Weights for tests, always the same: He's gain, since torch's own lets the last features collapse."""
     from unittest import mock
 
-    try:
-        from torch_fidelity import feature_extractor_inceptionv3 as theirs
-    except (ImportError, RuntimeError) as error:
-        raise ExtractorError("inception needs torch-fidelity, pip install 'resgan[inception]'") from error
+    module = theirs()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         with (
-            mock.patch.object(theirs, "load_state_dict_from_url", return_value={}),
-            mock.patch.object(theirs.FeatureExtractorInceptionV3, "load_state_dict"),
+            mock.patch.object(module, "load_state_dict_from_url", return_value={}),
+            mock.patch.object(module.FeatureExtractorInceptionV3, "load_state_dict"),
         ):
-            net = theirs.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return net.state_dict()
