@@ -1,0 +1,17 @@
+"""Does an untrained discriminator of points see how far out they lie? docs/results/gaussians
+
+    python scripts/length_at_start.py
+
+Prints max |D(2x) - D(x)| over 500 normal points at seed 0, with pixel norm, for the plain and the residual arm.
+"""
+
+import torch
+
+from resgan.nets.mlp import MlpDiscriminator
+
+x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+for name, residual in (("plain", False), ("residual", True)):
+    disc = MlpDiscriminator(shape=(2,), residual=residual, block="preact", blocks=4, width=64, norm="pixel",
+                            spectral=False, join="sum", init="he", seed=0)  # fmt: skip
+    with torch.no_grad():
+        print(f"{name:<10}{float((disc(2 * x) - disc(x)).abs().max()):.1e}")
