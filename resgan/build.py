@@ -43,10 +43,14 @@ TRAINING = {"lr", "betas", "decay", "ema_kimg", "ema_ramp", "steps"}
 
 def spec_of(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     """What a checkpoint must hold to be opened again: plain data from which `build_networks` makes both networks."""
+    return {"data": dataset.name, **spec_of_networks(options, dataset.shape)}
+
+
+def spec_of_networks(options: TrainOptions, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What both networks are; `shape` is that of one sample."""
     return {
-        "shape": list(dataset.shape),
+        "shape": list(shape),
         "seed": options.seed,
-        "data": dataset.name,
         "generator": options.generator.model_dump(exclude=TRAINING),
         "disc": options.disc.model_dump(exclude=TRAINING),
     }

@@ -61,9 +61,14 @@ class Command:
     options: type[Options]
     about: str  # what it does, for --help
     examples: str
-    config: str = ""  # its file in conf/; empty: the one of its own name
+    config: str = ""  # whose file in conf/ it shares; empty: it has its own
     before_study: Callable[[Study], None] | None = None
     after_study: Callable[[Study], None] | None = None
+
+    @property
+    def primary(self) -> str:
+        """Its file in conf/."""
+        return self.config or self.name
 
 
 def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
@@ -82,7 +87,7 @@ def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
     try:
         with ending_on_signals(), tidied(place), announced(command, arguments, place):
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.config or command.name)(task)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)()
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
         stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
@@ -163,7 +168,7 @@ def study_of(command: Command, arguments: list[str], place: Path | None) -> Stud
     parse = OverridesParser.create().parse_overrides
     with initialize_config_dir(str(CONF), version_base="1.3"):
         single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
-        settings = compose(command.config or command.name, [*single, *presets], return_hydra_config=True).hydra
+        settings = compose(command.primary, [*single, *presets], return_hydra_config=True).hydra
         if not settings.sweeper._target_.endswith("BasicSweeper"):
             return None
         swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
@@ -171,7 +176,7 @@ def study_of(command: Command, arguments: list[str], place: Path | None) -> Stud
 
         @functools.cache
         def options_of(*overrides: str) -> Any:
-            config = compose(command.config or command.name, [*overrides, *presets])
+            config = compose(command.primary, [*overrides, *presets])
             values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             return check(command.options, values)  # type: ignore[arg-type]
 
@@ -324,7 +329,7 @@ def read_primary(command: Command) -> tuple[dict[str, Any], dict[str, str | None
     """The options that stand in no group, dotted, and the groups: which of their files is chosen."""
     import yaml
 
-    primary = yaml.safe_load((CONF / f"{command.config or command.name}.yaml").read_text())
+    primary = yaml.safe_load((CONF / f"{command.primary}.yaml").read_text())
     entries = [entry for entry in primary.pop("defaults", []) if isinstance(entry, dict)]
     primary.pop("hydra", None)
     groups = {key: chosen for entry in entries for key, chosen in entry.items() if not key.startswith("override")}

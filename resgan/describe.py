@@ -75,9 +75,7 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
         given = check(TrainOptions, values)
     except OptionsError as error:
         return str(error)
-    spec = {"shape": list(shape), "seed": given.seed}
-    spec |= {name: getattr(given, name).model_dump(exclude=build.TRAINING) for name in ("generator", "disc")}
-    generator, disc = build.build_networks(spec)
+    generator, disc = build.build_networks(build.spec_of_networks(given, shape))
     net, width = (generator, (given.generator.latent_dim,)) if network == "generator" else (disc, shape)
     inputs = torch.randn(BATCH, *width, generator=keyed_generator(given.seed, "describe"))
     counts = {"parameters": sum(p.numel() for p in net.parameters()), "flops": build.flops(net, inputs[:1])}

@@ -1,11 +1,10 @@
 """Score a checkpoint, or pictures from anywhere: `python -m resgan.evaluate ckpt=PATH`."""
 
 import datetime
-import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import yaml
 
 from resgan.command import CONF, Command, Job, files_of, find_accelerator, run_command, say
 from resgan.options import DataOptions, EvaluateOptions, OptionsError, check
-from resgan.runs import Run, check_writable, differences, finite, plain
+from resgan.runs import Run, check_writable, plain, unlike
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +62,8 @@ def evaluate(options: EvaluateOptions, job: Job) -> None:
         if count > 1:
             say(f"{len(lines) + 1} of {count}: {entry.name}")
         lines.append(score(entry))
-        append(outdir / "metrics.jsonl", lines[-1])
+        outdir.mkdir(parents=True, exist_ok=True)
+        Run(outdir).append(lines[-1])
     print(report(lines, outdir))
 
 
@@ -94,12 +94,6 @@ def score(entry: Entry) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "resgan": __version__,
     }
-
-
-def append(path: Path, line: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        file.write(json.dumps(finite(line)) + "\n")
 
 
 # What is scored.
@@ -240,8 +234,6 @@ def data_named(name: str, options: EvaluateOptions) -> Any:
 
 
 def with_split(dataset: "Dataset", split: str | None) -> "Dataset":
-    from dataclasses import replace
-
     if split in (None, dataset.split):
         return dataset
     if split == "train":
@@ -284,13 +276,12 @@ def refuse_mixed_cards(entries: list[Entry]) -> None:
     """Numbers that were made in different ways do not stand in one table."""
     first = entries[0]
     for entry in entries[1:]:
-        for name in dict.fromkeys([*first.scorer.cards, *entry.scorer.cards]):
-            mine, theirs = first.scorer.cards.get(name, {}), entry.scorer.cards.get(name, {})
-            if found := differences(mine, theirs):
-                raise OptionsError(
-                    f"{first.name} and {entry.name} cannot stand in one table: {name}: {'; '.join(found)}; "
-                    "evaluate them apart"
-                )
+        if found := unlike(first.scorer.cards, entry.scorer.cards):
+            name, fields = found
+            said = "; ".join(f"{field} was {plain(theirs)}, is {plain(mine)}" for field, theirs, mine in fields)
+            raise OptionsError(
+                f"{first.name} and {entry.name} cannot stand in one table: {name}: {said}; evaluate them apart"
+            )
 
 
 def report(lines: list[dict[str, Any]], outdir: Path) -> str:

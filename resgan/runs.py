@@ -232,6 +232,18 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
+Cards = dict[str, dict[str, Any]]  # how each score was made
+
+
+def unlike(first: Cards, second: Cards) -> tuple[str, list[tuple[str, Any, Any]]] | None:
+    """The first score that was made in different ways, and (field, first, second) of all in which; None for none."""
+    for name in dict.fromkeys([*first, *second]):
+        a, b = first.get(name) or {}, second.get(name) or {}
+        if fields := [(key, a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]:
+            return name, fields
+    return None
+
+
 def plain(value: Any) -> str:
     """As one would type it on the command line."""
     if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):

@@ -51,9 +51,8 @@ def train(options: TrainOptions, job: Job) -> float:
         if job.sweep_dir is not None:
             return objective(result)
     else:
-        parts = prepare(
-            options, side_by_side=job.side_by_side
-        )  # what can be refused is refused before a directory is made
+        # What can be refused is refused before a directory is made.
+        parts = prepare(options, side_by_side=job.side_by_side)
         if run is None:
             run = claim_new(Path("runs"), config)
         else:

@@ -80,4 +80,4 @@ def test_the_examples_of_help_are_valid():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
             if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
-            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.config or module.COMMAND.name))
+            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))

@@ -1,6 +1,7 @@
 """Scores of features against closed forms, second implementations and other libraries."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from resgan.metrics.testbed import (
     perfect_shapes,
     shape_scores,
 )
+from resgan.options import ScoreName
 
 
 def normal(count: int, width: int, *, seed: int = 0) -> Tensor:
@@ -302,6 +304,11 @@ def test_names_of_other_extractors(tmp_path):
     )
     other = scores_of(inception_named("inception_abcdef01", "abcdef01" + 56 * "0"), tmp_path)
     assert not [name for name in other.all_names if name.startswith(("fid", "kid", "is2k"))]
+
+
+def test_the_options_know_all_scores():
+    """They have a list of their own, since this one would import torch."""
+    assert get_args(ScoreName) == SCORES
 
 
 def test_what_a_score_needs(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from resgan.report import effects
 from resgan.report.effects import Array, Effect, Scale
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
-from resgan.runs import RunError, plain
+from resgan.runs import RunError, plain, unlike
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,11 @@ def refuse_mixed_cards(group: list[Record]) -> None:
     """Equal settings and code, and yet other scores: other weights of an extractor, or other pictures in a folder."""
     scored = [(record, record.result["cards"]) for record in group if record.result]
     for record, cards in scored[1:]:
-        first = scored[0]
-        for name in dict.fromkeys([*first[1], *cards]):
-            mine, theirs = cards.get(name) or {}, first[1].get(name) or {}
-            fields = [f for f in dict.fromkeys([*theirs, *mine]) if mine.get(f) != theirs.get(f)]
-            if fields:
-                raise RunError(
-                    f"{name}: {first[0].path} and {record.path} were not scored alike: "
-                    + "; ".join(f"{f} {plain(theirs.get(f))} and {plain(mine.get(f))}" for f in fields)
-                    + ". Report them apart, or score them again"
-                )
+        first, its_cards = scored[0]
+        if found := unlike(its_cards, cards):
+            name, fields = found
+            raise RunError(
+                f"{name}: {first.path} and {record.path} were not scored alike: "
+                + "; ".join(f"{field} {plain(theirs)} and {plain(mine)}" for field, theirs, mine in fields)
+                + ". Report them apart, or score them again"
+            )
