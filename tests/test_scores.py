@@ -285,6 +285,8 @@ def test_names_of_the_verified_inception(tmp_path):
     )
     clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path, wanted=("frechet", "kernel"))
     assert clean.all_names == ("clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std")
+    # Another resize, other logits: not what is2k_mean stands for.
+    assert clean.names("inception_score") == ("clean_is2k_mean", "clean_is2k_std")
 
 
 def test_names_of_other_extractors(tmp_path):

@@ -47,14 +47,21 @@ def in_thousands(count: int) -> str:
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)
 
 
-def distance_name(extractor: Extractor, *, count: int, split: str, letter: Literal["f", "k"] = "f") -> str:
-    """Of the Frechet (f) or the kernel distance (k) of `count` fakes to the reference `split`.
+def resize_prefix(extractor: Extractor) -> str:
+    """Before the names that stand for the verified weights of Inception."""
+    return "clean_" if extractor.name.startswith("clean_") else ""
 
-    "full" is the whole of what D was shown or more ("train", "all"); any other split keeps its name.
-    """
-    fakes, reference = in_thousands(count), "full" if split in ("train", "all") else split
+
+def reference_name(split: str) -> str:
+    """ "full" is the whole of what D was shown or more ("train", "all"); any other split keeps its name."""
+    return "full" if split in ("train", "all") else split
+
+
+def distance_name(extractor: Extractor, *, count: int, split: str, letter: Literal["f", "k"] = "f") -> str:
+    """Of the Frechet (f) or the kernel distance (k) of `count` fakes to the reference `split`."""
+    fakes, reference = in_thousands(count), reference_name(split)
     if is_verified(extractor):
-        return f"{'clean_' * extractor.name.startswith('clean_')}{letter}id{fakes}_{reference}"
+        return f"{resize_prefix(extractor)}{letter}id{fakes}_{reference}"
     return f"{letter}d_{extractor.name}_{fakes}_{reference}"
 
 
@@ -92,9 +99,10 @@ class FeatureScores:
             return name, f"{name}_std"
         if score == "inception_score":
             fakes = in_thousands(self.count)
-            name = f"is{fakes}" if is_verified(self.extractor) else f"is_{self.extractor.name}_{fakes}"
+            official = f"{resize_prefix(self.extractor)}is{fakes}"
+            name = official if is_verified(self.extractor) else f"is_{self.extractor.name}_{fakes}"
             return f"{name}_mean", f"{name}_std"
-        fakes, reference = in_thousands(self.count), "full" if self.split in ("train", "all") else self.split
+        fakes, reference = in_thousands(self.count), reference_name(self.split)
         neighbours = {"precision": K_PRECISION, "recall": K_PRECISION, "density": K_DENSITY, "coverage": K_DENSITY}
         return tuple(f"{what}_{self.extractor.name}_k{k}_{fakes}_{reference}" for what, k in neighbours.items())
 
