@@ -316,6 +316,7 @@ class Mine(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.register_buffer("scale", torch.tensor([{scale}]))
+        self.head = torch.nn.Identity()  # whatever it is, nobody said that it classifies
     def forward(self, images):
         return images.float().mean((2, 3)) * self.scale
 
@@ -332,6 +333,7 @@ def test_a_module_of_ones_own(tmp_path):
     extractor = load_extractor("module", weights=f"{path}:Mine")
     assert torch.equal(extractor(pictures()), pictures().float().mean((2, 3)) * 2)
     assert extractor.name.startswith("Mine_")
+    assert extractor.head is None
     assert extractor.card["extractor"] == "mine.py:Mine"
     path.write_text(MINE.format(scale=3.0))
     assert load_extractor("module", weights=f"{path}:Mine").name != extractor.name

@@ -100,7 +100,7 @@ def finished(
     return Extractor(
         name=name,
         module=module.eval().requires_grad_(False),
-        head=getattr(module, "head", None),
+        head=module.head if isinstance(module, CifarNet | inception.InceptionPool) else None,
         card={
             "extractor": kind or name,
             "trained_on": trained_on,
