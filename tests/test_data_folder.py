@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -341,6 +342,58 @@ def test_holdout_does_not_move_between_versions(tmp_path):
 
 def test_small_share_still_holds_one_out(tmp_path):
     assert len(load(numbered(tmp_path, 5), holdout=0.01).holdout) == 1
+
+
+# Classes
+
+ANIMALS = {"Zebra": GREEN, "cat": RED, "dog": BLUE}
+NAMES = [f"{animal}/{name}" for animal in ANIMALS for name in ("1.png", "2.png", "3.png", "deep/er/1.png")]
+
+
+def animals(folder: Path, names: list[str]) -> Path:
+    """Pictures in the colour of the animal their name speaks of, grey for none."""
+    colours = {name: ANIMALS.get(next(filter(ANIMALS.get, name.split("/")), ""), (9, 9, 9)) for name in names}
+    return put(folder, {name: plain(colour) for name, colour in colours.items()})
+
+
+@pytest.mark.parametrize("kind", [None, "zip", "tar", "xztar"])
+@pytest.mark.parametrize("around", ["", "animals/"])
+def test_class_of_a_picture_is_the_folder_it_lies_in(tmp_path, kind, around):
+    folder = animals(tmp_path / "set", [around + name for name in NAMES])
+    (folder / "readme.txt").write_text("lies in no class folder, but is no picture")
+    put(folder, {".hidden.png": plain(RED)})
+    path = shutil.make_archive(str(tmp_path / "packed"), kind, folder) if kind else folder
+    data = load(path, holdout=0.3, seed=1)
+    assert data.classes == ("Zebra", "cat", "dog")
+    for images, labels in ((data.train, data.labels), (data.holdout, data.holdout_labels)):
+        assert labels.dtype == torch.int64
+        assert images[:, :, 0, 0].tolist() == [list(ANIMALS[data.classes[label]]) for label in labels]
+    assert (len(data.labels), len(data.holdout_labels)) == (8, 4)
+    assert len(set(data.labels.tolist())) == len(set(data.holdout_labels.tolist())) == 3
+
+
+@pytest.mark.parametrize("kind", [None, "zip", "tar"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.png", "2.png"],
+        ["cat/1.png", "cat/2.png"],
+        ["cat/1.png", "dog/1.png", "1.png"],
+        ["set/1.png", "set/cat/1.png", "set/dog/1.png"],
+        ["set/cat/1.png", "set/cat/2.png"],
+    ],
+)
+def test_without_two_classes_and_one_for_every_picture_there_are_none(tmp_path, names, kind):
+    folder = animals(tmp_path / "set", names)
+    data = load(shutil.make_archive(str(tmp_path / "packed"), kind, folder) if kind else folder, holdout=0.4)
+    assert (data.classes, data.labels, data.holdout_labels) == ((), None, None)
+    assert len(data.train) + len(data.holdout) == len(names)
+
+
+def test_labels_where_nothing_is_held_out(tmp_path):
+    data = load(animals(tmp_path, ["dog/1.png", "dog/2.png", "cat/1.png"]))
+    assert data.labels.tolist() == [0, 1, 1]
+    assert data.holdout_labels.tolist() == []
 
 
 # Memory

@@ -71,12 +71,17 @@ def put_mnist(root, monkeypatch, dataset=datasets.MNIST):
 
 CIFAR_FILES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
 CIFAR_ROWS = {name: noise(k + 2, 3072) for k, name in enumerate(CIFAR_FILES)}
+CIFAR_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def cifar_labels(rows: np.ndarray) -> list[int]:
+    return (rows[:, 0] % 10).tolist()
 
 
 def put_cifar(root, monkeypatch):
     """cifar-10-python.tar.gz, with the sums torchvision compares with set to those of its files."""
-    files = {name: pickle.dumps({"data": rows, "labels": [0] * len(rows)}) for name, rows in CIFAR_ROWS.items()}
-    files["batches.meta"] = pickle.dumps({"label_names": ["airplane"]})
+    files = {name: pickle.dumps({"data": rows, "labels": cifar_labels(rows)}) for name, rows in CIFAR_ROWS.items()}
+    files["batches.meta"] = pickle.dumps({"label_names": CIFAR_NAMES})
     archive = root / "cifar-10-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for name, data in files.items():
@@ -91,17 +96,28 @@ def put_cifar(root, monkeypatch):
     return archive
 
 
+def labels_of(data) -> tuple[list[int], list[int]]:
+    assert data.labels.dtype == data.holdout_labels.dtype == torch.int64
+    return data.labels.tolist(), data.holdout_labels.tolist()
+
+
 @pytest.mark.parametrize(
-    ("name", "dataset"),
-    [("mnist", datasets.MNIST), ("fashionmnist", datasets.FashionMNIST), ("kmnist", datasets.KMNIST)],
+    ("name", "dataset", "third"),
+    [
+        ("mnist", datasets.MNIST, "3 - three"),
+        ("fashionmnist", datasets.FashionMNIST, "Dress"),
+        ("kmnist", datasets.KMNIST, "tsu"),
+    ],
 )
-def test_mnist_from_its_four_files(tmp_path, monkeypatch, asked, name, dataset):
+def test_mnist_from_its_four_files(tmp_path, monkeypatch, asked, name, dataset, third):
     put_mnist(tmp_path, monkeypatch, dataset)
     data = load_torchvision(name, root=tmp_path, download=False)
     assert data.train.dtype == torch.uint8
     assert data.train.shape == (5, 1, 28, 28)
     assert np.array_equal(data.train[:, 0].numpy(), MNIST_IMAGES["train"])
     assert np.array_equal(data.holdout[:, 0].numpy(), MNIST_IMAGES["t10k"])
+    assert labels_of(data) == tuple((images[:, 0, 0] % 10).tolist() for images in MNIST_IMAGES.values())
+    assert (len(data.classes), data.classes[3]) == (10, third)
     assert data.reference is data.train
     assert (data.name, data.split) == (name, "train")
     assert asked == []
@@ -123,6 +139,8 @@ def test_cifar_from_its_archive(tmp_path, monkeypatch, asked):
     assert data.train.is_contiguous()
     assert np.array_equal(data.train.numpy(), train.reshape(-1, 3, 32, 32))  # a row is its red, green, blue planes
     assert np.array_equal(data.holdout.numpy(), CIFAR_ROWS["test_batch"].reshape(-1, 3, 32, 32))
+    assert labels_of(data) == (cifar_labels(train), cifar_labels(CIFAR_ROWS["test_batch"]))
+    assert data.classes == tuple(CIFAR_NAMES)
     archive.unlink()  # what was unpacked is enough from now on
     assert torch.equal(load_torchvision("cifar10", root=tmp_path, download=False).train, data.train)
     assert asked == []
@@ -131,28 +149,36 @@ def test_cifar_from_its_archive(tmp_path, monkeypatch, asked):
 def test_svhn(tmp_path, monkeypatch):
     savemat = pytest.importorskip("scipy.io").savemat
     splits = {}
-    for split, count in [("train", 4), ("test", 2)]:
+    digits = {"train": [10, 9, 1, 2], "test": [3, 10]}  # 10 is nought
+    for split, numbers in digits.items():
         file = tmp_path / f"{split}_32x32.mat"
-        savemat(file, {"X": noise(32, 32, 3, count), "y": np.full((count, 1), 10)})
+        savemat(file, {"X": noise(32, 32, 3, len(numbers)), "y": np.array(numbers)[:, None]})
         splits[split] = ["", file.name, md5(file.read_bytes())]
     monkeypatch.setattr(datasets.SVHN, "split_list", splits)
     data = load_torchvision("svhn", root=tmp_path, download=False)
     assert np.array_equal(data.train.permute(2, 3, 1, 0).numpy(), noise(32, 32, 3, 4))
     assert data.holdout.shape == (2, 3, 32, 32)
     assert data.train.is_contiguous()
+    assert labels_of(data) == ([0, 9, 1, 2], [3, 0])
+    assert data.classes == tuple("0123456789")
 
 
 def test_stl10(tmp_path, monkeypatch):
     folder = tmp_path / "stl10_binary"
     folder.mkdir()
     arrays = {"train_X.bin": noise(4, 3, 96, 96), "test_X.bin": noise(2, 3, 96, 96)}
-    for name, array in (arrays | {"train_y.bin": noise(4), "test_y.bin": noise(2)}).items():
+    labels = {"train_y.bin": np.array([1, 9, 2, 2], np.uint8), "test_y.bin": np.array([10, 3], np.uint8)}
+    for name, array in (arrays | labels).items():
         (folder / name).write_bytes(array.tobytes())
     monkeypatch.setattr(datasets.STL10, "train_list", [["train_X.bin", None], ["train_y.bin", None]])
     monkeypatch.setattr(datasets.STL10, "test_list", [["test_X.bin", None], ["test_y.bin", None]])
     data = load_torchvision("stl10", root=tmp_path, download=False)
     assert np.array_equal(data.train.numpy(), arrays["train_X.bin"].swapaxes(2, 3))  # stored column by column
     assert np.array_equal(data.holdout.numpy(), arrays["test_X.bin"].swapaxes(2, 3))
+    assert labels_of(data) == ([0, 8, 1, 1], [9, 2])  # stored from 1
+    assert data.classes == tuple("0123456789")  # 9 stands in the held-out split alone
+    (folder / "class_names.txt").write_text("\n".join(CIFAR_NAMES) + "\n")
+    assert load_torchvision("stl10", root=tmp_path, download=False).classes == tuple(CIFAR_NAMES)
 
 
 WANTED = {

@@ -54,6 +54,36 @@ def test_training_sees_half_of_every_class():
     assert len(both) == 1200
 
 
+LOOKS = {  # whether the corner, the middle of an edge and the middle are inked
+    (True, True, True): "square",
+    (True, True, False): "frame",
+    (False, True, True): "plus",
+    (True, False, True): "cross",
+}
+HUES = {(1, 0, 0): "red", (0, 1, 0): "green", (0, 0, 1): "blue"}
+HUES |= {(1, 1, 0): "yellow", (1, 0, 1): "magenta", (0, 1, 1): "cyan"}
+
+
+def in_words(picture: torch.Tensor) -> str:
+    """What a shape (3, 16, 16) shows, as its class would be called."""
+    ink = picture.amax(0) > 0
+    rows, columns = ink.any(1).nonzero().flatten(), ink.any(0).nonzero().flatten()
+    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    middle = len(box) // 2
+    look = LOOKS[bool(box[0, 0]), bool(box[0, middle]), bool(box[middle, middle])]
+    return f"{look}-{HUES[tuple((picture.amax((1, 2)) // 255).tolist())]}-{ {6: 'small', 8: 'large'}[len(box)] }"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_classes_of_shapes_say_what_they_show(seed):
+    data = shapes.load_shapes(size=16, seed=seed)
+    assert len(set(data.classes)) == 48
+    for pictures, labels in ((data.train, data.labels), (data.holdout, data.holdout_labels)):
+        assert labels.dtype == torch.int64
+        assert [in_words(picture) for picture in pictures] == [data.classes[label] for label in labels]
+        assert set(torch.bincount(labels).tolist()) == {12, 13}
+
+
 def test_real_pictures_score_as_they_should():
     pictures = to_float(shapes.templates())
     trained = shapes.trained_half(0)
@@ -149,6 +179,26 @@ def test_gaussians():
     assert gaussian_scores(collapsed, centres=centres, sd=sd)["tv"] == pytest.approx(24 / 25)
     between = (centres[:1] + centres[1:2]) / 2
     assert gaussian_scores(between, centres=centres, sd=sd)["validity"] == 0
+
+
+def test_classes_of_gaussians_are_their_modes():
+    data, centres = gaussians.load_gaussians(modes=25, size=2000, seed=0), gaussians.centres(25)
+    assert data.classes == tuple(str(k) for k in range(25))
+    for points, labels in ((data.train, data.labels), (data.holdout, data.holdout_labels)):
+        assert labels.dtype == torch.int64
+        assert torch.equal(torch.cdist(points, centres).argmin(1), labels)
+        assert ((points - centres[labels]).norm(dim=1) < 6 * gaussians.SD).all()
+        assert len(labels.unique()) == 25
+
+
+def test_labels_change_no_draw():
+    alone, labelled, by_hand = (torch.Generator().manual_seed(3) for _ in range(3))
+    points, labels = gaussians.draw_labelled(100, modes=9, generator=labelled)
+    assert torch.equal(gaussians.draw(100, modes=9, generator=alone), points)
+    # The mode first, then the noise: a change here silently changes what every earlier run was trained on.
+    assert torch.equal(torch.randint(9, (100,), generator=by_hand), labels)
+    noise = gaussians.SD * torch.randn(100, 2, generator=by_hand)
+    assert torch.equal(gaussians.centres(9)[labels] + noise, points)
 
 
 @pytest.mark.parametrize(("modes", "wrong"), [(24, "24"), (1, "1")])

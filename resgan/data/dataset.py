@@ -18,6 +18,9 @@ class Dataset:
     holdout: Tensor  # the same kind, never shown; may have no rows
     reference: Tensor  # what Frechet distances are measured against
     split: str  # what `reference` is, in words, for the score's card: "train", "all"
+    classes: tuple[str, ...] = ()  # their names, by label; empty: there are no labels
+    labels: Tensor | None = None  # int64 (N,), of `train`
+    holdout_labels: Tensor | None = None  # int64 (N,), of `holdout`
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -43,11 +43,15 @@ def load_folder(
     progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
     memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of what is free
 ) -> Dataset:
-    """The pictures under `path`, whose subfolders have no meaning, as uint8 (N, channels, H, W).
+    """The pictures under `path`, as uint8 (N, channels, H, W), whose subfolders are their classes.
 
     Hidden files, links inside archives, and names without the ending of a picture format are passed over.
     Pictures stand in the order of their names, the held-out ones apart; which ones those are depends on
     the seed and the list of names alone.
+
+    A picture's class is the first folder it lies in below `path`, however deep; where all pictures share that
+    folder, as archives often have it, the one below that. There are classes only where every picture has one
+    and there are two or more of them.
 
     - Orientation: as the EXIF tag says. Animations: the first frame.
     - Size: the shorter side resized by Pillow's LANCZOS, in one step from the full picture, and the middle of
@@ -72,8 +76,19 @@ def load_folder(
     sizes, broken = decode_all(files(), images, rows=rows, resize=size is not None, bar=bar)
     check_decoded(broken, path=path)
     check_sizes(sizes, size=size)
-    train, kept = images[: len(names) - held], images[len(names) - held :]
-    return Dataset(name=source_name(path), train=train, holdout=kept, reference=train, split="train")
+    count = len(names) - held
+    train, kept = images[:count], images[count:]
+    classes, labels = classify(order)
+    return Dataset(
+        name=source_name(path),
+        train=train,
+        holdout=kept,
+        reference=train,
+        split="train",
+        classes=classes,
+        labels=None if labels is None else labels[:count],
+        holdout_labels=None if labels is None else labels[count:],
+    )
 
 
 def check_options(*, size: int | None, channels: int, holdout: float) -> None:
@@ -218,6 +233,21 @@ def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
     order = torch.randperm(len(names), generator=keyed_generator(seed, "folder"))
     drawn = set(order[:held].tolist())
     return [names[k] for k in sorted(range(len(names)), key=lambda k: (k in drawn, k))]
+
+
+# Which class they belong to.
+
+
+def classify(names: list[str]) -> tuple[tuple[str, ...], Tensor | None]:
+    """The classes, sorted, and the number of each picture's, int64 (N,): by the rule in `load_folder`."""
+    folders = [posixpath.dirname(name).split("/") for name in names]  # [""]: in none
+    if len({folder[0] for folder in folders}) == 1:
+        folders = [folder[1:] or [""] for folder in folders]
+    classes = sorted({folder[0] for folder in folders})
+    if "" in classes or len(classes) < 2:
+        return (), None
+    numbers = {name: number for number, name in enumerate(classes)}
+    return tuple(classes), torch.tensor([numbers[folder[0]] for folder in folders])
 
 
 # From files to the tensor.

@@ -22,8 +22,13 @@ def centres(modes: int) -> Tensor:
 
 def draw(count: int, *, modes: int, generator: torch.Generator) -> Tensor:
     """`count` points (count, 2) of the mixture."""
-    means = centres(modes)[torch.randint(modes, (count,), generator=generator)]
-    return means + SD * torch.randn(count, 2, generator=generator)
+    return draw_labelled(count, modes=modes, generator=generator)[0]
+
+
+def draw_labelled(count: int, *, modes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same points (count, 2), and the mode each was drawn from, int64 (count,)."""
+    labels = torch.randint(modes, (count,), generator=generator)
+    return centres(modes)[labels] + SD * torch.randn(count, 2, generator=generator), labels
 
 
 def load_gaussians(
@@ -32,7 +37,18 @@ def load_gaussians(
     size: int,  # points to train on; as many again are held out
     seed: int,
 ) -> Dataset:
-    train, holdout = (
-        draw(size, modes=modes, generator=keyed_generator(seed, "gaussians", split)) for split in ("train", "holdout")
+    """The classes are the modes, by their numbers in `centres`."""
+    (train, labels), (holdout, holdout_labels) = (
+        draw_labelled(size, modes=modes, generator=keyed_generator(seed, "gaussians", split))
+        for split in ("train", "holdout")
     )
-    return Dataset(name=f"gaussians{modes}", train=train, holdout=holdout, reference=train, split="train")
+    return Dataset(
+        name=f"gaussians{modes}",
+        train=train,
+        holdout=holdout,
+        reference=train,
+        split="train",
+        classes=tuple(str(mode) for mode in range(modes)),
+        labels=labels,
+        holdout_labels=holdout_labels,
+    )

@@ -10,6 +10,8 @@ from resgan.data.dataset import Dataset
 from resgan.images import to_float
 from resgan.keys import keyed_generator
 
+Batch = Tensor | tuple[Tensor, Tensor]  # samples, or samples and their labels
+
 
 class Batches:
     """An endless stream of shuffled epochs, cut into batches; batch k holds places k * size to (k + 1) * size.
@@ -27,22 +29,27 @@ class Batches:
         stop: int,  # images to have seen at the end
         seed: int,
         flip: bool,  # mirror each image with probability 1/2
+        labels: Tensor | None = None,  # int64 (N,), to come with the samples
     ) -> None:
-        self.data, self.size, self.start, self.stop = data, size, start, stop
+        self.data, self.labels, self.size, self.start, self.stop = data, labels, size, start, stop
         self.seed, self.flip = seed, flip
         self._epoch = -1
 
     def __len__(self) -> int:
         return max(0, -(-(self.stop - self.start) // self.size))
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Batch]:
         for place in range(self.start, self.stop, self.size):
             yield self.batch(place)
 
-    def batch(self, place: int) -> Tensor:
-        """The samples at places `place` to `place + size`, as floats in [-1, 1]."""
+    def batch(self, place: int) -> Batch:
+        """The samples at places `place` to `place + size`, as floats in [-1, 1], with their labels if there are any."""
         index, flipped = zip(*self._pieces(place), strict=True)
         index, flipped = torch.cat(index), torch.cat(flipped)
+        samples = self._samples(index, flipped)
+        return samples if self.labels is None else (samples, self.labels[index.to(self.labels.device)])
+
+    def _samples(self, index: Tensor, flipped: Tensor) -> Tensor:
         samples = self.data[index.to(self.data.device)]
         if samples.dtype == torch.uint8:
             samples = to_float(samples)
@@ -83,16 +90,19 @@ class DataModule(pl.LightningDataModule):
         seed: int,
         flip: bool,
         on_device: bool,  # move the whole set to the accelerator and gather there
+        conditional: bool = False,  # give the labels with the samples
     ) -> None:
         super().__init__()
         self.data = dataset.train
+        self.labels = dataset.labels if conditional else None
         self.batch_size, self.images_seen, self.total_images = batch_size, images_seen, total_images
         self.seed, self.flip, self.on_device = seed, flip, on_device
 
     def train_dataloader(self) -> Batches:
-        data = self.data
+        data, labels = self.data, self.labels
         if self.on_device and self.trainer is not None:
-            data = data.to(self.trainer.strategy.root_device)
+            device = self.trainer.strategy.root_device
+            data, labels = data.to(device), None if labels is None else labels.to(device)
         return Batches(
             data,
             size=self.batch_size,
@@ -100,4 +110,5 @@ class DataModule(pl.LightningDataModule):
             stop=self.total_images,
             seed=self.seed,
             flip=self.flip,
+            labels=labels,
         )

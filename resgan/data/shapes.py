@@ -4,6 +4,8 @@
 template; the forms are chosen so that two templates are never closer than 2 TAU, so it is then a sample of one only.
 """
 
+from itertools import product
+
 import torch
 from torch import Tensor
 
@@ -12,15 +14,15 @@ from resgan.keys import keyed_generator
 
 BASE_SIZE = 16  # pixels; other sizes repeat pixels
 POSITIONS = 25  # 5 x 5, two pixels apart
-FORM_SIZES = (6, 8)
-COLOURS = (
-    (1, 0, 0),
-    (0, 1, 0),
-    (0, 0, 1),
-    (1, 1, 0),
-    (1, 0, 1),
-    (0, 1, 1),
-)  # red green blue yellow magenta cyan
+FORM_SIZES = {"small": 6, "large": 8}
+COLOURS = {
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "yellow": (1, 1, 0),
+    "magenta": (1, 0, 1),
+    "cyan": (0, 1, 1),
+}
 FORMS = ("square", "frame", "plus", "cross")
 CLASSES = len(FORMS) * len(COLOURS) * len(FORM_SIZES)  # 48
 
@@ -52,8 +54,8 @@ def templates(size: int = BASE_SIZE) -> Tensor:
         raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
     pictures = []
     for name in FORMS:
-        for colour in COLOURS:
-            for form_size in FORM_SIZES:
+        for colour in COLOURS.values():
+            for form_size in FORM_SIZES.values():
                 ink = form(name, form_size) * torch.tensor(colour).view(3, 1, 1) * 255
                 for position in range(POSITIONS):
                     top, left = 2 * (position // 5), 2 * (position % 5)
@@ -67,6 +69,11 @@ def templates(size: int = BASE_SIZE) -> Tensor:
 def classes() -> Tensor:
     """The form x colour x size class of each template (1200,), 0 to 47."""
     return torch.arange(CLASSES).repeat_interleave(POSITIONS)
+
+
+def class_names() -> tuple[str, ...]:
+    """By class: "square-red-small", "square-red-large", "square-green-small", ..."""
+    return tuple("-".join(words) for words in product(FORMS, COLOURS, FORM_SIZES))
 
 
 def tau(size: int) -> float:
@@ -96,4 +103,7 @@ def load_shapes(
         holdout=pictures[~trained],
         reference=pictures,
         split="all",
+        classes=class_names(),
+        labels=classes()[trained],
+        holdout_labels=classes()[~trained],
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 from resgan.data.dataset import DataError, Dataset
 
 Sums = dict[str, str]  # official files, relative to the root, and their MD5 sums
+Split = tuple[Tensor, Tensor, tuple[str, ...]]  # images, labels int64 (N,), the classes where they have names
 
 
 def one_archive(dataset: Any) -> Sums:
@@ -43,7 +44,7 @@ def load_torchvision(
     root: str | Path,  # torchvision's own layout below it; official archives put there are unpacked on first use
     download: bool,  # False: the network is never touched
 ) -> Dataset:
-    """Training split to train on and as reference, test split held out, as uint8 (N, C, H, W).
+    """Training split to train on and as reference, test split held out, as uint8 (N, C, H, W), and their labels.
 
     DataError: an unknown name; files that are not there, cannot be fetched, or are not the official ones.
     """
@@ -51,12 +52,21 @@ def load_torchvision(
         raise DataError(f"data.name={name}: valid are {', '.join(TORCHVISION_SETS)}")
     root = Path(root).expanduser()
     _, train_split, test_split, _ = TORCHVISION_SETS[name]
-    train = load_split(name, train_split, root=root, download=download)
-    test = load_split(name, test_split, root=root, download=download)
-    return Dataset(name=name, train=train, holdout=test, reference=train, split="train")
+    train, labels, classes = load_split(name, train_split, root=root, download=download)
+    test, test_labels, _ = load_split(name, test_split, root=root, download=download)
+    return Dataset(
+        name=name,
+        train=train,
+        holdout=test,
+        reference=train,
+        split="train",
+        classes=classes or numbers(labels, test_labels),
+        labels=labels,
+        holdout_labels=test_labels,
+    )
 
 
-def load_split(name: str, split: dict, *, root: Path, download: bool) -> Tensor:
+def load_split(name: str, split: dict, *, root: Path, download: bool) -> Split:
     from torchvision import datasets  # here, because it takes a second
 
     class_name, _, _, official = TORCHVISION_SETS[name]
@@ -64,16 +74,27 @@ def load_split(name: str, split: dict, *, root: Path, download: bool) -> Tensor:
     files = official(dataset)
     try:
         try:
-            return as_images(dataset(root, **split, download=False).data)
+            return unpack(dataset(root, **split, download=False))
         except RuntimeError:  # torchvision's "not found"
             # It unpacks only when told to download, and then fetches nothing whose MD5 sum is right.
             if not download and not all(check_sums(root, files).values()):
                 raise
-            return as_images(dataset(root, **split, download=True).data)
+            return unpack(dataset(root, **split, download=True))
     except (RuntimeError, OSError, HTTPException, ValueError, AssertionError, EOFError) as error:
         raise DataError(explain(class_name, files, root=root, download=download, error=error)) from error
     except ImportError as error:
         raise DataError(f"data.name={name}: {error}; pip install {error.name}") from error
+
+
+def unpack(dataset: Any) -> Split:
+    labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+    classes = tuple(getattr(dataset, "classes", ()))
+    return as_images(dataset.data), torch.as_tensor(labels, dtype=torch.int64), classes
+
+
+def numbers(*labels: Tensor) -> tuple[str, ...]:
+    """Names of classes that have none: "0" up to the largest label."""
+    return tuple(str(k) for k in range(int(torch.cat(labels).max()) + 1))
 
 
 def as_images(data: Any) -> Tensor:
