@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.layers import NORMS, Norm, activation
+from resgan.nets.layers import Norm, activation, make_norm, normalise
 
 Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
 Join = Literal["sum", "scaled", "gated"]
@@ -56,16 +56,21 @@ class Block(nn.Module):
         if layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), layer_scale))
 
-    def branch(self, x: Tensor) -> Tensor:
-        """F(x)."""
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """F(x). The labels (N,) are for norms that are told the class."""
         raise NotImplementedError
+
+    def skip(self, x: Tensor) -> Tensor:
+        """What the branch is added to: x itself, but in some networks of papers."""
+        return x
 
     def after(self, y: Tensor) -> Tensor:
         """What the next block is given."""
         return y
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.after(join(x, self.branch(x), residual=self.residual, how=self.how, gate=self.gate_of(x)))
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = self.branch(x, labels)
+        return self.after(join(self.skip(x), y, residual=self.residual, how=self.how, gate=self.gate_of(y)))
 
     def gate_of(self, x: Tensor) -> Tensor | float | None:
         """The gate in a shape that goes with x."""
@@ -77,22 +82,30 @@ class Block(nn.Module):
 class Preact(Block):
     """join(x, W2 a(n(W1 a(n(x)))))      (He et al. 2016)"""
 
-    def __init__(self, width: int, *, layer: Callable[[int, int], nn.Module], norm: Norm = "none", **options) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        layer: Callable[[int, int], nn.Module],
+        norm: Norm = "none",
+        classes: int = 0,  # with them, the norms have a gain and a bias for each
+        **options,
+    ) -> None:
         super().__init__(width, **options)
-        self.norm1, self.norm2 = NORMS[norm](width), NORMS[norm](width)
+        self.norm1, self.norm2 = (make_norm(norm, width, classes=classes) for _ in range(2))
         self.layer1, self.layer2 = layer(width, width), layer(width, width)
 
-    def branch(self, x: Tensor) -> Tensor:
-        y = self.layer1(activation(self.norm1(x)))
-        return self.layer2(activation(self.norm2(y)))
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = self.layer1(activation(normalise(self.norm1, x, labels)))
+        return self.layer2(activation(normalise(self.norm2, y, labels)))
 
 
 class Postact(Preact):
     """a(join(x, n(W2 a(n(W1 x)))))      (He et al. 2015, with the leaky ReLU of the rest of the network)"""
 
-    def branch(self, x: Tensor) -> Tensor:
-        y = activation(self.norm1(self.layer1(x)))
-        return self.norm2(self.layer2(y))
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = activation(normalise(self.norm1, self.layer1(x), labels))
+        return normalise(self.norm2, self.layer2(y), labels)
 
     def after(self, y: Tensor) -> Tensor:
         return activation(y)
@@ -101,9 +114,9 @@ class Postact(Preact):
 class StyleGan2(Preact):
     """join(x, a(n(W2 a(n(W1 x)))))      two convolutions, each activated before the join (Karras et al. 2020)"""
 
-    def branch(self, x: Tensor) -> Tensor:
-        y = activation(self.norm1(self.layer1(x)))
-        return activation(self.norm2(self.layer2(y)))
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = activation(normalise(self.norm1, self.layer1(x), labels))
+        return activation(normalise(self.norm2, self.layer2(y), labels))
 
 
 class Bottleneck(Block):
@@ -120,6 +133,7 @@ class Bottleneck(Block):
         *,
         layer: Callable[[int, int], nn.Module],
         norm: Norm = "none",
+        classes: int = 0,
         group_size: int = 16,  # channels of a group of the 3x3
         expansion: int = 2,
         **options,
@@ -131,6 +145,8 @@ class Bottleneck(Block):
             )
         if norm != "none":
             raise ValueError(f"norm={norm}: block=bottleneck has no place for a norm; valid is none")
+        if classes:
+            raise ValueError("conditional=norm: block=bottleneck has no place for a norm; valid is concat")
         inner = expansion * width
         if inner % group_size:
             raise ValueError(f"group_size={group_size}: does not divide {expansion} x width, {inner}")
@@ -138,7 +154,7 @@ class Bottleneck(Block):
         self.layer2 = nn.Conv2d(inner, inner, kernel_size=3, padding=1, groups=inner // group_size)
         self.layer3 = nn.Conv2d(inner, width, kernel_size=1, bias=False)
 
-    def branch(self, x: Tensor) -> Tensor:
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         y = activation(self.layer1(x))
         y = activation(self.layer2(y))
         return self.layer3(y)

@@ -2,13 +2,13 @@
 
 from torch import Tensor, nn
 
-from resgan.nets import layers
+from resgan.nets import conditioning, layers
 from resgan.nets.blocks import Join, Kind, branches
 from resgan.nets.stages import Stage, sizes, widths_of
 
 
 class LabDiscriminator(nn.Module):
-    """Images (N, C, H, W) in [-1, 1] to logits (N,): the larger, the more real."""
+    """Images (N, C, H, W) in [-1, 1], and labels (N,) where it is told the class, to logits (N,): more is more real."""
 
     def __init__(
         self,
@@ -26,34 +26,46 @@ class LabDiscriminator(nn.Module):
         branch_scale: float = 1.0,
         layer_scale: float | None = None,
         group_size: int = 16,  # of a bottleneck
+        image_skips: bool = False,  # the image again at every resolution (Karras et al. 2020, figure 7b)
+        conditional: conditioning.ForDisc = "none",  # how the class is told
+        classes: int = 0,  # in the data
     ) -> None:
         super().__init__()
+        conditioning.check_classes(conditional, classes)
         channels, height, _ = shape
         stage_sizes = sizes(height)[::-1]
         widths = widths_of(width, len(stage_sizes))[::-1]
         options = {"residual": residual, "block": block, "how": join, "norm": norm}
         options |= {"branch_scale": branch_scale, "layer_scale": layer_scale, "group_size": group_size}
 
-        self.from_image = layers.conv3x3(channels, widths[0])
+        self.planes = classes if conditional == "concat" else 0
+        self.from_image = layers.conv3x3(channels + self.planes, widths[0])
+        self.from_images = nn.ModuleList(layers.conv1x1(channels, above) for above in widths[:-1] if image_skips)
         self.stages = nn.ModuleList(
             Stage(above, here, blocks=blocks, **options)
             for above, here in zip([widths[0], *widths], widths, strict=False)
         )
         self.norm = layers.NORMS[norm](widths[-1])
-        self.to_logit = layers.linear(widths[-1] * stage_sizes[-1] ** 2, 1)
+        self.to_logit = layers.linear(features := widths[-1] * stage_sizes[-1] ** 2, 1)
+        self.to_class = layers.unbiased(features, classes) if conditional == "projection" else None
 
         layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self))
         if spectral:
             layers.add_spectral_norm(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         # Image.
-        x = self.from_image(images)  # (N, C, H, W)
+        told = conditioning.with_planes(images, labels, classes=self.planes) if self.planes else images
+        x = self.from_image(told)  # (N, C, H, W)
 
         # Stages: half the resolution from one to the next.
         for k, stage in enumerate(self.stages):
-            x = stage(layers.downsample(x) if k else x)  # (N, C, H / 2^k, W / 2^k)
+            if k:
+                x, images = layers.downsample(x), layers.downsample(images)  # (N, C, H / 2^k, W / 2^k)
+                x = sum((from_image(images) for from_image in self.from_images[k - 1 : k]), x)
+            x = stage(x)
 
         # Logit.
-        x = layers.activation(self.norm(x))
-        return self.to_logit(x.flatten(1)).squeeze(1)  # (N,)
+        x = layers.activation(self.norm(x)).flatten(1)
+        logits = self.to_logit(x).squeeze(1)  # (N,)
+        return logits + conditioning.of_class(self.to_class(x), labels) if self.to_class else logits

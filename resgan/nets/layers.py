@@ -4,7 +4,7 @@ Shapes: N samples, C channels, H x W pixels, F features of a point.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -38,6 +38,10 @@ def linear(width_in: int, width_out: int) -> nn.Module:
     return nn.Linear(width_in, width_out)
 
 
+def unbiased(width_in: int, width_out: int) -> nn.Module:
+    return nn.Linear(width_in, width_out, bias=False)
+
+
 def upsample(x: Tensor) -> Tensor:
     """Nearest neighbour, twice the size."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
@@ -63,13 +67,42 @@ class BatchNorm(nn.BatchNorm2d):
             raise ValueError(f"expected (N, F) or (N, C, H, W), got {tuple(input.shape)}")
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "none": lambda width: nn.Identity(),
-    "batch": BatchNorm,
-    "group": lambda width: nn.GroupNorm(math.gcd(GROUPS, width), width),  # Wu & He 2018
-    "pixel": lambda width: PixelNorm(),
-    "layer": lambda width: nn.GroupNorm(1, width),  # Ba et al. 2016, over channels and pixels together
+# width, affine (a learned gain and bias for each channel) -> norm
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "none": lambda width, affine=True: nn.Identity(),
+    "batch": lambda width, affine=True: BatchNorm(width, affine=affine),
+    "group": lambda width, affine=True: nn.GroupNorm(math.gcd(GROUPS, width), width, affine=affine),  # Wu & He 2018
+    "pixel": lambda width, affine=True: PixelNorm(),
+    "layer": lambda width, affine=True: nn.GroupNorm(1, width, affine=affine),  # Ba et al. 2016, over C, H and W
 }
+
+
+class ClassNorm(nn.Module):
+    """gain_y norm(x) + bias_y: a gain and a bias for each class y (Dumoulin et al. 2017; Miyato & Koyama 2018)."""
+
+    def __init__(self, norm: Norm, width: int, *, classes: int) -> None:
+        super().__init__()
+        self.norm = NORMS[norm](width, affine=False)
+        self.gain = nn.Parameter(torch.ones(classes, width))
+        self.bias = nn.Parameter(torch.zeros(classes, width))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        shape = (*labels.shape, -1, *(1,) * (x.ndim - 2))
+        return self.gain[labels].view(shape) * self.norm(x) + self.bias[labels].view(shape)
+
+
+def make_norm(norm: Norm, width: int, *, classes: int = 0) -> nn.Module:
+    """A norm; with `classes`, one that is told the class."""
+    return ClassNorm(norm, width, classes=classes) if classes else NORMS[norm](width)
+
+
+def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+    """norm(x), or norm(x, labels) of one that is told the class."""
+    if not isinstance(norm, ClassNorm):
+        return norm(x)
+    if labels is None:
+        raise ValueError("this network is told the class: it needs labels (N,)")
+    return norm(x, labels)
 
 
 def add_spectral_norm(net: nn.Module) -> None:
@@ -81,31 +114,47 @@ def add_spectral_norm(net: nn.Module) -> None:
                 spectral_norm(module)
 
 
+WITH_WEIGHTS = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
+
+
 def initialise(
     net: nn.Module,
     *,
     seed: int,
     network: str,  # "generator" or "disc": the two draw different weights
-    scheme: Init,  # how the weights are scaled
-    branches: list[list[str]],  # the names of the weights of each branch, in their order
+    scheme: Init | Callable[[str, Tensor, torch.Generator], None],  # a name, or what fills the weight of a name
+    branches: Sequence[Sequence[str]] = (),  # the names of the weights of each branch, in their order
 ) -> None:
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
 
     So the same seed gives the same weights in every arm, and at every depth to the layers that both depths have
     (but for `fixup`, whose scale is that of the depth).
     """
-    for name, parameter in net.named_parameters():
-        if parameter.ndim >= 2:
-            draw(parameter, keyed_generator(seed, network, name), scheme=scheme)
-        elif name.endswith("bias"):
-            nn.init.zeros_(parameter)
+    for name, module in net.named_modules():
+        if isinstance(module, WITH_WEIGHTS):
+            name = f"{name}.weight".removeprefix(".")
+            generator = keyed_generator(seed, network, name)
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, generator=generator)  # a code, as large as the latent it stands beside
+            elif callable(scheme):
+                scheme(name, module.weight, generator)
+            else:
+                draw(module.weight, generator, scheme=scheme)
+            if isinstance(bias := getattr(module, "bias", None), Tensor):
+                nn.init.zeros_(bias)
+    if not callable(scheme):
+        close_branches(net, scheme=scheme, branches=branches)
+
+
+def close_branches(net: nn.Module, *, scheme: Init, branches: Sequence[Sequence[str]]) -> None:
+    """What an initialisation does to each branch as a whole."""
     parameters = dict(net.named_parameters())
     for names in branches:
         close_branch([parameters[name] for name in names], scheme=scheme, blocks=len(branches))
 
 
 @torch.no_grad()
-def close_branch(weights: list[Tensor], *, scheme: Init, blocks: int) -> None:
+def close_branch(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> None:
     """What an initialisation does to the weights of a branch, after they were drawn.
 
     zero_last  the last one is zero: a residual block begins as the identity (Zhang et al. 2019, Fixup, rule 1)

@@ -30,8 +30,8 @@ class Stage(nn.Module):
         self.to_width = layers.conv1x1(width_in, width) if width_in != width else nn.Identity()
         self.blocks = nn.ModuleList(make_block(width, layer=layers.conv3x3, **options) for _ in range(blocks))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.to_width(x)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, labels)
         return x

@@ -1,0 +1,1 @@
+"""Networks of papers, wired as they were published, on the same join."""

@@ -1,0 +1,230 @@
+"""The ResNet of WGAN-GP (Gulrajani et al. 2017, appendix F) and SNGAN (Miyato et al. 2018, appendix B.4).
+
+Their networks for 32 pixels differ in width, and in D in pooling and spectral normalisation.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resgan.nets import conditioning, layers
+from resgan.nets.blocks import branches
+from resgan.nets.published.projected import ProjectedBlock, Projection
+
+Scale = Literal["up", "down", "same"]
+Upsample = Literal["nearest", "bilinear"]
+Pool = Literal["sum", "mean"]
+Init = Literal["published", "he", "glorot", "orthogonal"]
+
+# Pixels: channels of the widest stage as published, and how often each stage's go into them.
+# Of G from the base up, of D from the first block down.
+GENERATORS = {32: (256, (1, 1, 1, 1)), 48: (512, (1, 2, 4, 8)), 64: (1024, (1, 2, 4, 8, 16))}
+DISCRIMINATORS = {32: (128, (1, 1, 1, 1)), 48: (1024, (16, 8, 4, 2, 1)), 64: (1024, (16, 8, 4, 2, 1))}
+HALVINGS = {32: 2, 48: 4, 64: 5}  # how many blocks of D shrink
+
+
+def widths_of(table: dict[int, tuple[int, tuple[int, ...]]], size: int, width: int | None) -> list[int]:
+    """Channels of each stage. Raises ValueError for sizes that were not published and widths that do not divide."""
+    if size not in table:
+        raise ValueError(f"name=resnet: made for pictures of {', '.join(map(str, table))} pixels; these have {size}")
+    published, shares = table[size]
+    widest = width or published
+    if widest % max(shares):
+        raise ValueError(f"width={widest}: at {size} pixels it must be a multiple of {max(shares)}")
+    return [widest // share for share in shares]
+
+
+def grow(x: Tensor, upsample: Upsample) -> Tensor:
+    """Twice the size."""
+    return F.interpolate(x, scale_factor=2, mode=upsample, align_corners=False if upsample == "bilinear" else None)
+
+
+class Shortcut(nn.Module):
+    """The projection S: a 1x1 convolution, after growing and before shrinking (D's first block shrinks first)."""
+
+    def __init__(
+        self, width_in: int, width: int, *, scale: Scale, upsample: Upsample, norm: layers.Norm, first: bool
+    ) -> None:
+        super().__init__()
+        self.scale, self.first = scale, first
+        self.upsample: Upsample = upsample
+        self.norm = layers.NORMS[norm](width_in)
+        self.layer = layers.conv1x1(width_in, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        match self.scale, self.first:
+            case "up", _:
+                return self.layer(self.norm(grow(x, self.upsample)))
+            case "down", True:
+                return self.layer(self.norm(layers.downsample(x)))
+            case "down", False:
+                return layers.downsample(self.layer(self.norm(x)))
+            case _:
+                return self.layer(self.norm(x))
+
+
+class ResnetBlock(ProjectedBlock):
+    """join(S(x), W2 a(n(W1 a(n(x))))), a = ReLU: grows before W1, shrinks after W2."""
+
+    def __init__(
+        self,
+        width_in: int,
+        width: int,
+        *,
+        residual: bool,
+        projection: Projection,
+        norm: layers.Norm,
+        scale: Scale,
+        upsample: Upsample = "nearest",
+        hidden: int | None = None,  # channels between W1 and W2; None: as many as come out
+        first: bool = False,  # of D: its input is the picture, which is neither normalised nor cut off at 0
+        skip_norm: layers.Norm = "none",  # of D without spectral normalisation: on the projection too
+        classes: int = 0,  # with them, the norms have a gain and a bias for each
+    ) -> None:
+        on_trunk = projection == "trunk"
+
+        def make_projection() -> nn.Module:
+            where = "same" if on_trunk and scale == "down" else scale
+            return Shortcut(width_in, width, scale=where, upsample=upsample, norm=skip_norm, first=first)
+
+        projects = width_in != width or scale != "same"
+        super().__init__(
+            width, residual=residual, projection=projection, make_projection=make_projection if projects else None
+        )
+        self.scale = scale
+        self.upsample: Upsample = upsample
+        self.first = first and not self.on_trunk
+        width_in, hidden = (width if self.on_trunk else width_in), hidden or width
+        self.norm1 = nn.Identity() if self.first else layers.make_norm(norm, width_in, classes=classes)
+        self.norm2 = layers.make_norm(norm, hidden, classes=classes)
+        self.layer1, self.layer2 = layers.conv3x3(width_in, hidden), layers.conv3x3(hidden, width)
+
+    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = x if self.first else F.relu(layers.normalise(self.norm1, x, labels))
+        y = self.layer1(grow(y, self.upsample) if self.scale == "up" and not self.on_trunk else y)
+        y = self.layer2(F.relu(layers.normalise(self.norm2, y, labels)))
+        return layers.downsample(y) if self.scale == "down" and not self.on_trunk else y
+
+    def after(self, y: Tensor) -> Tensor:
+        return layers.downsample(y) if self.scale == "down" and self.on_trunk else y
+
+
+def glorot(name: str, weight: Tensor, generator: torch.Generator) -> None:
+    """Uniform, of variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010); twice that in the branches."""
+    in_branch = name.endswith((".layer1.weight", ".layer2.weight", ".layer3.weight"))
+    nn.init.xavier_uniform_(weight, math.sqrt(2) if in_branch else 1.0, generator)
+
+
+class ResnetGenerator(nn.Module):
+    """Latents (N, latent_dim), and labels (N,) where it is told the class, to images (N, C, H, W) in (-1, 1)."""
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, int, int],  # of an image: channels, height, width
+        latent_dim: int,
+        residual: bool,  # the switch
+        projection: Projection,
+        width: int | None,  # channels of the widest stage; None: as published
+        upsample: Upsample,
+        norm: layers.Norm,
+        spectral: bool,
+        init: Init,
+        seed: int,  # of the weights
+        conditional: conditioning.ForGenerator = "none",
+        classes: int = 0,  # in the data
+    ) -> None:
+        super().__init__()
+        conditioning.check_classes(conditional, classes)
+        channels, height, _ = shape
+        widths = widths_of(GENERATORS, height, width)
+        options = {"residual": residual, "projection": projection, "norm": norm, "upsample": upsample}
+        options |= {"scale": "up", "classes": classes if conditional == "norm" else 0}
+
+        self.with_code = conditioning.WithCode(classes, latent_dim) if conditional == "concat" else None
+        bottom = height // 2 ** (len(widths) - 1)
+        self.base_shape = (widths[0], bottom, bottom)
+        self.base = layers.linear(2 * latent_dim if self.with_code else latent_dim, math.prod(self.base_shape))
+        self.blocks = nn.ModuleList(
+            ResnetBlock(below, here, **options) for below, here in zip(widths, widths[1:], strict=False)
+        )
+        self.norm = layers.NORMS[norm](widths[-1])
+        self.to_image = layers.conv3x3(widths[-1], channels)
+        begin(self, network="generator", init=init, spectral=spectral, seed=seed)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        # Base.
+        z = self.with_code(z, labels) if self.with_code else z
+        x = self.base(z).view(-1, *self.base_shape)  # (N, C, 4, 4)
+
+        # Blocks: each doubles the resolution.
+        for block in self.blocks:
+            x = block(x, labels)
+
+        # Image.
+        x = F.relu(self.norm(x))
+        return torch.tanh(self.to_image(x))  # (N, channels, H, W)
+
+
+class ResnetDiscriminator(nn.Module):
+    """Images (N, C, H, W) in [-1, 1], and labels (N,) where it is told the class, to logits (N,)."""
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, int, int],  # of an image: channels, height, width
+        residual: bool,  # the switch
+        projection: Projection,
+        width: int | None,  # channels of the widest stage; None: as published
+        pool: Pool,  # over the pixels that are left: sum in SNGAN, mean in WGAN-GP
+        norm: layers.Norm,
+        spectral: bool,
+        init: Init,
+        seed: int,  # of the weights
+        conditional: conditioning.ForDisc = "none",
+        classes: int = 0,  # in the data
+    ) -> None:
+        super().__init__()
+        conditioning.check_classes(conditional, classes)
+        channels, height, _ = shape
+        widths = widths_of(DISCRIMINATORS, height, width)
+        options = {"residual": residual, "projection": projection, "norm": norm, "skip_norm": norm}
+
+        self.planes = classes if conditional == "concat" else 0
+        self.pool = pool
+        self.blocks = nn.ModuleList()
+        for k, (above, here) in enumerate(zip([channels + self.planes, *widths], widths, strict=False)):
+            scale: Scale = "down" if k < HALVINGS[height] else "same"
+            hidden = above if k else here
+            self.blocks.append(ResnetBlock(above, here, scale=scale, hidden=hidden, first=k == 0, **options))
+        self.to_logit = layers.linear(widths[-1], 1)
+        self.to_class = layers.unbiased(widths[-1], classes) if conditional == "projection" else None
+        begin(self, network="disc", init=init, spectral=spectral, seed=seed)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        # Blocks.
+        x = conditioning.with_planes(images, labels, classes=self.planes) if self.planes else images
+        for block in self.blocks:
+            x = block(x)
+
+        # Logit.
+        x = F.relu(x)
+        x = x.sum((2, 3)) if self.pool == "sum" else x.mean((2, 3))  # (N, C)
+        logits = self.to_logit(x).squeeze(1)  # (N,)
+        return logits + conditioning.of_class(self.to_class(x), labels) if self.to_class else logits
+
+
+def begin(net: nn.Module, *, network: str, init: Init, spectral: bool, seed: int) -> None:
+    """The weights of either network."""
+    layers.initialise(
+        net,
+        seed=seed,
+        network=network,
+        scheme=glorot if init == "published" else init,
+        branches=branches(net),
+    )
+    if spectral:
+        layers.add_spectral_norm(net)
