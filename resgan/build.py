@@ -18,24 +18,45 @@ from resgan.images import to_float
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
+from resgan.nets.published.dcgan import DcganDiscriminator, DcganGenerator
+from resgan.nets.published.r3gan import R3ganDiscriminator, R3ganGenerator
+from resgan.nets.published.resnet import ResnetDiscriminator, ResnetGenerator
+from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Generator
 from resgan.options import (
-    Disc,
+    Adam as AdamOptions,
+    Augment,
     Folder,
     Gaussians,
-    Generator,
     OptionsError,
     Shapes,
     Torchvision,
     TrainOptions,
 )
 from resgan.training import checkpoints
-from resgan.training.gan import GAN, Adam, Penalty
+from resgan.training.gan import GAN, Adam, Augmentation, Penalty
 
-GENERATORS: dict[str, type[nn.Module]] = {"lab": LabGenerator, "mlp": MlpGenerator}
-DISCRIMINATORS: dict[str, type[nn.Module]] = {"lab": LabDiscriminator, "mlp": MlpDiscriminator}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "lab": LabGenerator,
+    "mlp": MlpGenerator,
+    "resnet": ResnetGenerator,
+    "resnet101": Resnet101Generator,
+    "r3gan": R3ganGenerator,
+    "dcgan": DcganGenerator,
+}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "lab": LabDiscriminator,
+    "mlp": MlpDiscriminator,
+    "resnet": ResnetDiscriminator,
+    "resnet101": Resnet101Discriminator,
+    "r3gan": R3ganDiscriminator,
+    "dcgan": DcganDiscriminator,
+}
 
 # Options of a network's group that say how it is trained, not what it is.
-TRAINING = {"lr", "betas", "decay", "ema_kimg", "ema_ramp", "steps"}
+TRAINING = {
+    *("lr", "lr_final", "betas", "beta2_final", "decay", "steps"),
+    *("batch_size", "ema_kimg", "ema_kimg_final", "ema_ramp"),
+}
 
 
 # Networks, from plain data alone.
@@ -43,24 +64,45 @@ TRAINING = {"lr", "betas", "decay", "ema_kimg", "ema_ramp", "steps"}
 
 def spec_of(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     """What a checkpoint must hold to be opened again: plain data from which `build_networks` makes both networks."""
-    return {"data": dataset.name, **spec_of_networks(options, dataset.shape)}
+    return {"data": dataset.name, **spec_of_networks(options, dataset.shape, classes=classes_of(options, dataset))}
 
 
-def spec_of_networks(options: TrainOptions, shape: tuple[int, ...]) -> dict[str, Any]:
-    """What both networks are; `shape` is that of one sample."""
+def spec_of_networks(options: TrainOptions, shape: tuple[int, ...], *, classes: dict[str, float]) -> dict[str, Any]:
+    """What both networks are; `shape` is that of one sample, `classes` what they are told."""
     return {
         "shape": list(shape),
         "seed": options.seed,
         "generator": options.generator.model_dump(exclude=TRAINING),
         "disc": options.disc.model_dump(exclude=TRAINING),
+        "classes": classes,
     }
+
+
+def is_conditional(options: TrainOptions) -> bool:
+    """Are the networks told the class?"""
+    return getattr(options.generator, "conditional", "none") != "none"
+
+
+def classes_of(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
+    """What the networks are told: the names of the classes and their shares of the training data; none is no name."""
+    if not is_conditional(options):
+        return {}
+    if dataset.labels is None:
+        raise OptionsError(
+            f"generator.conditional={options.generator.conditional}: "  # type: ignore[union-attr]
+            f"data={dataset.name} has no classes (a folder has them where every picture lies in a subfolder); "
+            "valid is none"
+        )
+    counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
+    return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 def build_networks(spec: dict[str, Any]) -> tuple[nn.Module, nn.Module]:
     """(generator, discriminator). Raises OptionsError where an option does not fit the images."""
+    given = {"shape": tuple(spec["shape"]), "seed": spec["seed"], "classes": len(spec.get("classes", {}))}
     return (
-        build_network(GENERATORS, spec["generator"], shape=tuple(spec["shape"]), seed=spec["seed"]),
-        build_network(DISCRIMINATORS, spec["disc"], shape=tuple(spec["shape"]), seed=spec["seed"]),
+        build_network(GENERATORS, spec["generator"], **given),
+        build_network(DISCRIMINATORS, spec["disc"], **given),
     )
 
 
@@ -72,22 +114,32 @@ def build_network(table: dict[str, type[nn.Module]], options: dict[str, Any], **
         raise OptionsError(f"{'generator' if table is GENERATORS else 'disc'}.{error}") from error
 
 
-def count(gan: GAN, spec: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Parameters, and floating point operations of one forward pass of one sample, of both networks."""
+def count(spec: dict[str, Any]) -> dict[str, Any]:
+    """Parameters, and floating point operations of one forward pass of one sample, of both networks.
+
+    And the same with each switch at its other position: networks of papers lose the projections on their skips.
+    """
+    other = spec | {net: spec[net] | {"residual": not spec[net]["residual"]} for net in ("generator", "disc")}
+    return {**sizes_of(spec), "switched": sizes_of(other)}
+
+
+def sizes_of(spec: dict[str, Any]) -> dict[str, dict[str, int]]:
+    generator, disc = build_networks(spec)
+    labels = (torch.zeros(1, dtype=torch.long),) if spec.get("classes") else ()
     inputs = {
-        "generator": (gan.generator, torch.zeros(1, gan.latent_dim)),
-        "disc": (gan.disc, torch.zeros(1, *spec["shape"])),
+        "generator": (generator, torch.zeros(1, spec["generator"]["latent_dim"]), *labels),
+        "disc": (disc, torch.zeros(1, *spec["shape"]), *labels),
     }
     return {
-        "parameters": {name: sum(p.numel() for p in net.parameters()) for name, (net, _) in inputs.items()},
-        "flops": {name: flops(net, sample) for name, (net, sample) in inputs.items()},
+        "parameters": {name: sum(p.numel() for p in net.parameters()) for name, (net, *_) in inputs.items()},
+        "flops": {name: flops(net, *given) for name, (net, *given) in inputs.items()},
     }
 
 
-def flops(net: nn.Module, sample: Tensor) -> int:
+def flops(net: nn.Module, *inputs: Tensor) -> int:
     """Of one forward pass; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net.eval()(sample)
+        net.eval()(*inputs)
     net.train()
     return counter.get_total_flops()
 
@@ -115,6 +167,13 @@ def build_dataset(options: Gaussians | Shapes | Folder | Torchvision, *, seed: i
             return load_torchvision(options.name, root=options.root, download=options.download)
 
 
+def first_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
+    """So many samples to train on as D sees them, from the front again where there are fewer, and their labels."""
+    index = torch.arange(count) % len(dataset.train)
+    labels = [dataset.labels[index]] if labelled and dataset.labels is not None else []
+    return [as_floats(dataset.train[index]), *labels]
+
+
 def as_floats(samples: Tensor) -> Tensor:
     """Samples of a data set as D sees them."""
     return to_float(samples) if samples.dtype == torch.uint8 else samples
@@ -123,7 +182,8 @@ def as_floats(samples: Tensor) -> Tensor:
 # A GAN to train.
 
 
-def build_gan(options: TrainOptions, spec: dict[str, Any]) -> GAN:
+def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> GAN:
+    """Raises OptionsError."""
     generator, disc = build_networks(spec)
     if options.trainer.channels_last and len(spec["shape"]) == 3:
         generator, disc = (net.to(memory_format=torch.channels_last) for net in (generator, disc))  # type: ignore[call-overload]
@@ -133,23 +193,51 @@ def build_gan(options: TrainOptions, spec: dict[str, Any]) -> GAN:
         disc=disc,
         latent_dim=options.generator.latent_dim,
         loss=loss.name,
-        r1=Penalty(weight=loss.r1, interval=loss.r1_interval),
-        r2=Penalty(weight=loss.r2, interval=loss.r2_interval),
+        r1=Penalty(weight=loss.r1, final=loss.r1_final, interval=loss.r1_interval),
+        r2=Penalty(weight=loss.r2, final=loss.r2_final, interval=loss.r2_interval),
         gp=Penalty(weight=loss.gp, interval=loss.gp_interval),
         generator_adam=build_adam(options.generator),
         disc_adam=build_adam(options.disc),
         disc_steps=options.disc.steps,
         ema_kimg=options.generator.ema_kimg,
+        ema_kimg_final=options.generator.ema_kimg_final,
         ema_ramp=options.generator.ema_ramp,
         batch_size=options.batch_size,
         total_images=round_to_batches(options),
         seed=options.seed,
+        burn_in=round(1000 * options.burn_in_kimg),
+        generator_batch=options.generator.batch_size,
+        augmentation=build_augmentation(options.augment, dataset),
     )
 
 
-def build_adam(options: Generator | Disc) -> Adam:
+def build_adam(options: AdamOptions) -> Adam:
     first, second = options.betas
-    return Adam(lr=options.lr, betas=(float(first), float(second)), decay=options.decay)
+    return Adam(
+        lr=options.lr,
+        lr_final=options.lr_final,
+        betas=(float(first), float(second)),
+        beta2_final=options.beta2_final,
+        decay=options.decay,
+    )
+
+
+def build_augmentation(options: Augment, dataset: Dataset) -> Augmentation | None:
+    """Raises OptionsError where p is to go by held-out pictures and there are none."""
+    if not options.operations:
+        return None
+    if options.adapt == "r_v" and not len(dataset.holdout):
+        raise OptionsError(f"augment.adapt=r_v: {dataset.name} has no held-out pictures; set data.holdout, e.g. to 0.1")
+    return Augmentation(
+        operations=tuple(options.operations),
+        p=options.p,
+        p_final=options.p_final,
+        adapt=options.adapt,
+        target=options.target,
+        length=1000 * options.adapt_kimg,
+        holdout=dataset.holdout,
+        holdout_labels=dataset.holdout_labels,
+    )
 
 
 def round_to_batches(options: TrainOptions) -> int:
@@ -174,19 +262,47 @@ class TrainedGan:
         self,
         seeds: Iterable[int],
         *,
+        of_class: int | str | None = None,  # its number or name; None: drawn for each seed, as often as in the data
         truncation: float | None = None,  # cut the normal of the latents at +- this
         averaged: bool = True,  # False: the raw weights
     ) -> Tensor:
-        """Images (N, C, H, W), float32 in [-1, 1], or points (N, 2); each depends on its seed only."""
-        return self.generate(self.latents(seeds, truncation=truncation), averaged=averaged)
+        """Images (N, C, H, W), float32 in [-1, 1], or points (N, 2); each depends on its seed, and on its class.
+
+        Raises OptionsError for a class that is not there.
+        """
+        seeds = list(seeds)
+        z, labels = self.latents(seeds, truncation=truncation), self.labels(seeds, of_class=of_class)
+        return self.generate(z, labels, averaged=averaged)
+
+    @property
+    def classes(self) -> list[str]:
+        """What the GAN is told; none where it is told nothing."""
+        return list(self.spec.get("classes", {}))
 
     def latents(self, seeds: Iterable[int], *, truncation: float | None = None) -> Tensor:
         """(N, latent_dim)."""
         return sampling.latents(list(seeds), dim=self.spec["generator"]["latent_dim"], truncation=truncation)
 
-    def generate(self, z: Tensor, *, averaged: bool = True) -> Tensor:
-        """Samples of latents (N, latent_dim)."""
-        return sampling.generate(self.generator if averaged else self.generator_raw, z)
+    def labels(self, seeds: Iterable[int], *, of_class: int | str | None = None) -> Tensor | None:
+        """(N,); None where the GAN is told nothing. Raises OptionsError."""
+        if of_class is not None:
+            return torch.full((len(list(seeds)),), self.number_of(of_class))
+        return sampling.labels(list(seeds), shares=list(self.spec["classes"].values())) if self.classes else None
+
+    def number_of(self, of_class: int | str) -> int:
+        """Of a class by its number or name. Raises OptionsError."""
+        if not self.classes:
+            raise OptionsError(f"class={of_class}: this GAN was trained without classes; leave it out")
+        if of_class in self.classes:
+            return self.classes.index(str(of_class))
+        if isinstance(of_class, int) and 0 <= of_class < len(self.classes):
+            return of_class
+        names = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
+        raise OptionsError(f"class={of_class}: valid are 0 to {len(self.classes) - 1}, or {names}")
+
+    def generate(self, z: Tensor, labels: Tensor | None = None, *, averaged: bool = True) -> Tensor:
+        """Samples of latents (N, latent_dim), and labels (N,) where the GAN is told the class."""
+        return sampling.generate(self.generator if averaged else self.generator_raw, z, labels)
 
 
 def load_gan(path: str | Path, *, device: str = "cpu") -> TrainedGan:

@@ -344,27 +344,31 @@ def files_of(group: str) -> list[str]:
 def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
     """The file of a group that is chosen, option by option, and what the others do differently."""
     files = sorted(files_of(group), key=lambda name: (name != chosen, name))
-    usual = read_group(group, chosen)[0] if chosen else {}
+    usual, _, meanings = read_group(group, chosen, command) if chosen else ({}, [], {})
     sections: dict[tuple[str, ...], list[str]] = {}  # lines -> the files they hold for
     for name in files:
-        own, elsewhere = read_group(group, name)
-        if name != chosen and own and own.keys() <= usual.keys():
-            elsewhere = [*elsewhere, *(assignment(key, own[key]) for key in own if own[key] != usual[key])]
-            own = {}
+        own, elsewhere, means = read_group(group, name, command)
+        if name != chosen:  # an option that means the same there is said shortly, or not at all
+            same = [key for key in own if key in usual and means[key] == meanings[key]]
+            elsewhere = [*elsewhere, *(assignment(key, own[key]) for key in same if own[key] != usual[key])]
+            own = {key: value for key, value in own.items() if key not in same}
         lines = ["  sets " + line for line in textwrap.wrap(" ".join(elsewhere), 110, break_long_words=False)]
-        lines += option_lines(own, names(command.options, variant=name))
+        lines += option_lines(own, means)
         title = f"{group}={name}" + (" (the default)" if name == chosen else "")
         sections.setdefault(tuple(lines or ["  the same options"]), []).append(title)
     return [line for lines, titles in sections.items() for line in (", ".join(titles) + ":", *lines)]
 
 
-def read_group(group: str, name: str) -> tuple[dict[str, Any], list[str]]:
-    """The options of one file of a group, dotted, and what it sets elsewhere, as one would type it."""
+def read_group(group: str, name: str, command: Command) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """The options of one file of a group, dotted, what it sets elsewhere, as one would type it, and what they mean."""
     import yaml
 
     text = (CONF / group / f"{name}.yaml").read_text()
     values = yaml.safe_load(text) or {}
-    entries = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
+    defaults = values.pop("defaults", [])
+    entries = [entry for entry in defaults if isinstance(entry, dict)]
+    for base in (entry for entry in defaults if isinstance(entry, str) and entry != "_self_"):
+        values = yaml.safe_load((CONF / group / f"{base}.yaml").read_text()) | values  # a variant of that file
     selects = [f"{key.split('/')[-1]}={choice}" for entry in entries for key, choice in entry.items()]
     swept = values.pop("hydra", {}).get("sweeper", {}).get("params", {})
     # Long lists are broken after a comma, to fit the screen.
@@ -372,11 +376,12 @@ def read_group(group: str, name: str) -> tuple[dict[str, Any], list[str]]:
         f"{key}={choices.replace(',', ', ') if len(choices) > 80 else choices}" for key, choices in swept.items()
     ]
     found = flat(values, "" if "@package _global_" in text else f"{group}.")
-    for said in (f"{group}.name", group):
-        if found.get(said) == name:
-            del found[said]  # by the title
+    variant = found.pop(f"{group}.name", name)  # the title says it
+    if found.get(group) == name:
+        del found[group]
     own = {key: value for key, value in found.items() if key.startswith(f"{group}.")}
-    return own, [*selects, *(assignment(key, value) for key, value in found.items() if key not in own)]
+    elsewhere = [*selects, *(assignment(key, value) for key, value in found.items() if key not in own)]
+    return own, elsewhere, names(command.options, variant=variant)
 
 
 def find_accelerator(option: str, name: str) -> str:

@@ -14,9 +14,11 @@ shape, the size of the signal at the start and of the gradient on its way back, 
 side; parameters, floating point operations. No data is read.""",
     examples="""  python -m resgan.describe
   python -m resgan.describe generator.blocks=8 disc.blocks=8 generator.norm=none disc.norm=none
-  python -m resgan.describe data=cifar10 generator.join=scaled disc.join=scaled""",
+  python -m resgan.describe data=cifar10 generator.join=scaled disc.join=scaled
+  python -m resgan.describe data=cifar10 generator=sngan disc=sngan""",
 )
 BATCH = 64
+CLASSES = {"shapes": 48, "cifar100": 100}  # 10 of the other sets
 SHAPES = {"mnist": (1, 28, 28), "fashionmnist": (1, 28, 28), "kmnist": (1, 28, 28), "stl10": (3, 96, 96)}
 
 
@@ -43,6 +45,19 @@ def shape_of(data: Gaussians | Shapes | Folder | Torchvision) -> tuple[int, ...]
             return (channels, int(size or 0), int(size or 0))
         case Torchvision(name=name):
             return SHAPES.get(name, (3, 32, 32))
+
+
+def classes_of(options: TrainOptions) -> dict[str, float]:
+    """As many as the data has, without reading any; none where the networks are not told."""
+    from resgan.build import is_conditional
+
+    data = options.data
+    if not is_conditional(options):
+        return {}
+    if isinstance(data, Folder):
+        raise OptionsError("generator.conditional: the classes of a folder are not known here, where no data is read")
+    count = data.modes if isinstance(data, Gaussians) else CLASSES.get(data.name, 10)
+    return {str(k): 1 / count for k in range(count)}
 
 
 def table(options: TrainOptions, network: str, shape: tuple[int, ...]) -> list[str]:
@@ -75,11 +90,16 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
         given = check(TrainOptions, values)
     except OptionsError as error:
         return str(error)
-    generator, disc = build.build_networks(build.spec_of_networks(given, shape))
+    classes = classes_of(given)
+    generator, disc = build.build_networks(build.spec_of_networks(given, shape, classes=classes))
     net, width = (generator, (given.generator.latent_dim,)) if network == "generator" else (disc, shape)
-    inputs = torch.randn(BATCH, *width, generator=keyed_generator(given.seed, "describe"))
-    counts = {"parameters": sum(p.numel() for p in net.parameters()), "flops": build.flops(net, inputs[:1])}
-    return counts, scales(net, inputs)
+    inputs = [torch.randn(BATCH, *width, generator=keyed_generator(given.seed, "describe"))]
+    inputs += [torch.arange(BATCH) % len(classes)] if classes else []
+    counts = {
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "flops": build.flops(net, *(tensor[:1] for tensor in inputs)),
+    }
+    return counts, scales(net, *inputs)
 
 
 if __name__ == "__main__":

@@ -180,13 +180,15 @@ def draw(options: EvaluateOptions, path: Path, device: str) -> "Tensor":
     gan = load_gan(path, device=device)
     random = keyed_generator(options.seed, "evaluate")
     z = torch.randn(options.metrics.samples, gan.spec["generator"]["latent_dim"], generator=random)
+    shares = list(gan.spec.get("classes", {}).values())
+    labels = sampling.classes_at(torch.rand(len(z), generator=random), shares) if shares else None
     raw = gan.generator if options.averaged else gan.generator_raw
-    generator = sampling.with_norm_mode(raw, options.metrics.norm_mode, dim=z.shape[1])
+    generator = sampling.with_norm_mode(raw, options.metrics.norm_mode, dim=z.shape[1], shares=shares)
     batches = -(-len(z) // sampling.CHUNK)
     with tqdm(
         total=batches, desc="generating", unit="batch", delay=1, disable=None if options.progress else True
     ) as bar:
-        samples = sampling.generate(generator, z, between=partial(advance, bar))
+        samples = sampling.generate(generator, z, labels, between=partial(advance, bar))
     if not samples.isfinite().all():
         raise OptionsError(f"ckpt={path}: its samples are not finite (NaN or infinity); there is nothing to score")
     return samples

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from resgan.runs import plain
+from resgan.runs import flat, plain
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -32,10 +32,42 @@ class Options(BaseModel):
 # Networks.
 
 
-class Block(Options):
-    """What both networks, and all kinds of them, have: the switch and the block it stands in."""
+class Adam(Options):
+    """How one network is trained."""
 
+    lr: float = option("learning rate of Adam", gt=0)
+    lr_final: Annotated[float, Field(gt=0)] | None = option("where it is after burn_in_kimg; null: it stays")
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
+    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("the second after burn_in_kimg; null: it stays")
+    decay: Literal["none", "linear", "cosine"] = option("how the learning rate falls to 0 over the run")
+
+    @model_validator(mode="after")
+    def _betas_below_one(self) -> "Adam":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas: each is at least 0 and below 1")
+        if self.lr_final is not None and self.decay != "none":
+            raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} moves the rate too; valid is decay=none")
+        return self
+
+
+class Generator(Adam):
     residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    latent_dim: int = option("size of the latent", ge=1)
+    batch_size: Positive | None = option("latents in a step of the generator; null: batch_size")
+    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
+    ema_kimg_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
+    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+
+
+class Disc(Adam):
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+
+
+class Block(Options):
+    """What the lab networks and the perceptrons have: the block the switch stands in."""
+
+    residual: bool
     block: Literal["preact", "postact", "bottleneck", "stylegan2"] = option("what the branch of a block is")
     blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
     norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation in every block")
@@ -68,50 +100,133 @@ class Block(Options):
         return self
 
 
-class Adam(Options):
-    """How one network is trained."""
+class TellsGenerator(Options):
+    conditional: Literal["none", "norm", "concat"] = option(
+        "how it is told the class: by the norms of its blocks, or by a code beside the latent"
+    )
 
-    lr: float = option("learning rate of Adam", gt=0)
-    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
-    decay: Literal["none", "linear", "cosine"] = option("how the learning rate falls to 0 over the run")
+
+class TellsDisc(Options):
+    conditional: Literal["none", "projection", "concat"] = option(
+        "how it is told the class: by a projection in the logit, or by planes beside the image"
+    )
+
+
+NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
+LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
+GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
+
+
+class LabGenerator(Generator, Block, TellsGenerator):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("an image at every resolution, and their sum (the skips of StyleGAN2)")
+
+
+class LabDisc(Disc, Block, TellsDisc):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("the image again at every resolution (the skips of StyleGAN2)")
+
+
+class MlpGenerator(Generator, Block, TellsGenerator):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class MlpDisc(Disc, Block, TellsDisc):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class Published(Options):
+    """What networks of papers have in common."""
+
+    spectral: bool = option("spectral normalisation of every layer")
+    init: Literal["published", "he", "glorot", "orthogonal"] = option("initialisation of the weights")
+
+
+class PublishedResidual(Published):
+    """Of those whose branches begin at zero."""
+
+    residual: bool
 
     @model_validator(mode="after")
-    def _betas_below_one(self) -> "Adam":
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError("betas: each is at least 0 and below 1")
+    def _blocks_can_learn(self) -> "PublishedResidual":
+        if self.init == "published" and not self.residual:
+            raise ValueError(
+                "init=published: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "valid for residual=false are he, glorot, orthogonal"
+            )
         return self
 
 
-class Generator(Block, Adam):
-    latent_dim: int = option("size of the latent", ge=1)
-    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
-    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+class Projects(Options):
+    """Of those with projections, which are those with norms."""
+
+    norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation, where the paper has one")
+    projection: Literal["skip", "trunk"] = option(
+        "where a block's projection stands: as published, so that a plain arm has none, or on the trunk of both arms"
+    )
 
 
-class Disc(Block, Adam):
-    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+class ResnetGenerator(Generator, Published, Projects, TellsGenerator):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    upsample: Literal["nearest", "bilinear"] = option("how the resolution grows")
 
 
-class LabGenerator(Generator):
-    name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
-    width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
-    group_size: Positive = option("channels of a group in the 3x3 of block=bottleneck")
+class ResnetDisc(Disc, Published, Projects, TellsDisc):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    pool: Literal["sum", "mean"] = option("over the pixels that are left")
 
 
-class MlpGenerator(Generator):
-    name: Literal["mlp"] = option("lab (images) or mlp (points, or small images)")
-    width: Positive = option("features of every layer")
+class Resnet101Generator(Generator, Published, Projects):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
 
 
-class LabDisc(Disc):
-    name: Literal["lab"] = option("lab (images) or mlp (points, or small images)")
-    width: Positive | list[Positive] = option("channels: one number, or one per stage, lowest resolution first")
-    group_size: Positive = option("channels of a group in the 3x3 of block=bottleneck")
+class Resnet101Disc(Disc, Published, Projects):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
 
 
-class MlpDisc(Disc):
-    name: Literal["mlp"] = option("lab (images) or mlp (points, or small images)")
-    width: Positive = option("features of every layer")
+class DcganGenerator(Generator, Published, Projects):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 1024 as published")
+
+
+class DcganDisc(Disc, Published, Projects):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 512 as published")
+
+
+class R3ganGenerator(Generator, PublishedResidual):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "concat"] = option("how it is told the class: a code beside the latent")
+
+
+class R3ganDisc(Disc, PublishedResidual):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "projection"] = option("how it is told the class: the logit is that of the class")
+
+
+AnyGenerator = Annotated[
+    LabGenerator | MlpGenerator | ResnetGenerator | Resnet101Generator | R3ganGenerator | DcganGenerator,
+    Field(discriminator="name"),
+]
+AnyDisc = Annotated[LabDisc | MlpDisc | ResnetDisc | Resnet101Disc | R3ganDisc | DcganDisc, Field(discriminator="name")]
 
 
 # The game.
@@ -122,12 +237,36 @@ class Loss(Options):
         "the loss of G and D"
     )
     r1: NotNegative = option("weight gamma of R1, gamma/2 |grad D|^2 on real samples; 0 for none")
+    r1_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
     r1_interval: int = option("apply R1 every so many D steps, with as many times its weight", ge=1)
     r2: NotNegative = option("weight gamma of R2, the same on fakes")
+    r2_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
     r2_interval: int = option("apply R2 every so many D steps", ge=1)
     gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
     gp_interval: int = option("apply the gradient penalty every so many D steps", ge=1)
     gp_with_spectral: bool = option("allow it beside spectral normalisation, which bounds the same gradient")
+
+
+class Augment(Options):
+    """What is done to every picture before D sees it, real or not, at random."""
+
+    operations: list[Literal["flip", "translation", "colour", "cutout"]] = option("which; [] for none")
+    p: float = option("the share of pictures each is done to", ge=0, le=1)
+    p_final: Annotated[float, Field(ge=0, le=1)] | None = option("what it is after burn_in_kimg; null: it stays")
+    adapt: Literal["none", "r_t", "r_v"] = option(
+        "move p by how much D overfits: r_t, E sign D(train), for losses whose D has a zero; "
+        "r_v, (E D(train) - E D(held out)) / (E D(train) - E D(fake)), for any, where data is held out"
+    )
+    target: float = option("p goes up where D overfits more than this, down where less", gt=0, lt=1)
+    adapt_kimg: float = option("how long p takes from 0 to 1 at the most", gt=0)
+
+    @model_validator(mode="after")
+    def _one_of_both_moves(self) -> "Augment":
+        if self.adapt != "none" and self.p_final is not None:
+            raise ValueError(f"p_final={self.p_final:g}: adapt={self.adapt} moves p too; take one of them")
+        if self.adapt != "none" and not self.operations:
+            raise ValueError(f"adapt={self.adapt}: there are no operations; valid is none, or name some")
+        return self
 
 
 # Data.
@@ -238,13 +377,17 @@ class TrainOptions(Options):
         "the run directory; null: a new one with date and time under runs/"
     )
     total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
+    burn_in_kimg: NotNegative = option(
+        "over so many thousand images an option goes along a cosine to its ..._final, and stays there"
+    )
     batch_size: int = option("images in a batch", ge=1)
     score_kimg: NotNegative = option("score every so many thousand images; 0: only at the end")
     sample_kimg: NotNegative = option("write a grid of samples every so many thousand images; 0: only at the end")
     save_kimg: NotNegative = option("save a checkpoint every so many thousand images; 0: only at the end")
-    generator: Annotated[LabGenerator | MlpGenerator, Field(discriminator="name")]
-    disc: Annotated[LabDisc | MlpDisc, Field(discriminator="name")]
+    generator: AnyGenerator
+    disc: AnyDisc
     loss: Loss
+    augment: Augment
     data: Data
     metrics: Metrics
     tuning: Tuning
@@ -262,7 +405,45 @@ class TrainOptions(Options):
         for network, given in (("generator", self.generator), ("disc", self.disc)):
             if points and given.name != "mlp":
                 raise ValueError(f"{network}={given.name}: data=gaussians are points in the plane; valid is mlp")
+        self._both_are_told()
+        self._relativistic_needs_pairs()
+        self._augments_pictures()
+        self._finals_have_time()
         return self
+
+    def _both_are_told(self) -> None:
+        told = {name: getattr(getattr(self, name), "conditional", "none") for name in ("generator", "disc")}
+        if (told["generator"] == "none") != (told["disc"] == "none"):
+            said = " with ".join(f"{name}.conditional={how}" for name, how in told.items())
+            raise ValueError(f"{said}: tell both networks the class, or neither")
+
+    def _relativistic_needs_pairs(self) -> None:
+        size = self.generator.batch_size
+        if self.loss.name == "relativistic" and size not in (None, self.batch_size):
+            raise ValueError(
+                f"generator.batch_size={size}: loss=relativistic pairs each fake with a real picture; "
+                f"valid is null, or batch_size={self.batch_size}"
+            )
+
+    def _augments_pictures(self) -> None:
+        augment = self.augment
+        if augment.operations and self.data.name == "gaussians":
+            raise ValueError(
+                f"augment.operations={plain(augment.operations)}: data=gaussians has no pictures; valid is []"
+            )
+        if augment.adapt == "r_t" and self.loss.name in ("relativistic", "wasserstein", "least_squares"):
+            raise ValueError(
+                f"augment.adapt=r_t: loss={self.loss.name} gives D no zero point, so that its sign says nothing; "
+                "valid are none, r_v"
+            )
+
+    def _finals_have_time(self) -> None:
+        finals = [
+            name for name, value in flat(self.model_dump()).items() if name.endswith("_final") and value is not None
+        ]
+        if bool(finals) != bool(self.burn_in_kimg):
+            said = f"{finals[0]}: needs burn_in_kimg" if finals else "no option has a ..._final that it could go to"
+            raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
 
 
 class EvaluateOptions(Options):
@@ -306,6 +487,9 @@ class SampleOptions(Options):
     outdir: str = option("where the samples go; made if it is not there")
     seeds: str = option("which samples: e.g. 0-63, or 1,5,8-12")
     format: Literal["png", "grid", "npz", "zip"] = option("a file each, one picture, one array, or an archive of files")
+    class_: int | str | None = Field(
+        description="of a GAN that is told the class: its number or name; null: as in the data", alias="class"
+    )
     averaged: bool = option("the averaged weights; false: the raw ones")
     truncation: Annotated[float, Field(gt=0)] | None = option(
         "cut the normal of the latents at +- this; null: not at all"
@@ -357,7 +541,7 @@ def describe(error: Any, model: type[Options]) -> tuple[str, str]:
     """One of pydantic's errors as (option=value, what is expected)."""
     # The location of a variant holds its tag, and of a union the name of its type: neither is typed by a user.
     steps = [step for step in error["loc"] if isinstance(step, str)]
-    variants = {"lab", "mlp", "gaussians", "shapes", "folder", *SETS}
+    variants = {"lab", "mlp", "resnet", "resnet101", "r3gan", "dcgan", "gaussians", "shapes", "folder", *SETS}
     name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in variants) and not _is_type(s))
     context = error.get("ctx", {})
     if error["type"] == "value_error":
@@ -396,7 +580,8 @@ def names(model: type[Options], prefix: str = "", *, variant: str | None = None)
     variant: of the kinds of a group, the one of this name only.
     """
     found: dict[str, str] = {}
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         models = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
         chosen = [part for part in models if variant in choices(part.model_fields.get("name"))]
         for part in chosen or models:

@@ -28,13 +28,13 @@ def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
     dataset = build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
     spec = build.spec_of(options, dataset)
-    gan = build.build_gan(options, spec)
+    gan = build.build_gan(options, spec, dataset)
     return Parts(
         accelerator=accelerator,
         dataset=dataset,
         spec=spec,
         gan=gan,
-        counts=build.count(gan, spec),
+        counts=build.count(spec),
         scorer=scorer_of(options, dataset, device=accelerator, progress=options.trainer.progress),
     )
 

@@ -106,12 +106,12 @@ def seconds_of_run(options: TrainOptions, *, side_by_side: bool) -> float:
 def seconds_of_step(parts: Parts) -> float:
     gan, device = parts.gan, parts.accelerator
     gan.to(device)
-    real = as_batch(parts).to(device)
+    samples, *labels = (tensor.to(device) for tensor in batch_of(parts, gan.batch_size))
 
     def seconds_of_steps() -> float:
         start = time.perf_counter()
         for step in range(STEPS):
-            gan.training_step(real, step)
+            gan.training_step((samples, *labels) if labels else samples, step)
         synchronise(device)
         return time.perf_counter() - start
 
@@ -126,16 +126,16 @@ def seconds_of_scoring(parts: Parts, count: int) -> float:
 
     parts.scorer.prepare()  # what is kept on disk afterwards
     start = time.perf_counter()
-    z = torch.randn(count, parts.gan.latent_dim)
-    parts.scorer.measure(sampling.generate(parts.gan.generator_ema, z))
+    z, shares = torch.randn(count, parts.gan.latent_dim), list(parts.spec["classes"].values())
+    labels = sampling.classes_at(torch.rand(count), shares) if shares else None
+    parts.scorer.measure(sampling.generate(parts.gan.generator_ema, z, labels))
     return time.perf_counter() - start
 
 
-def as_batch(parts: Parts) -> Any:
-    from resgan.build import as_floats
+def batch_of(parts: Parts, count: int) -> list[Any]:
+    from resgan.build import first_batch
 
-    data = parts.dataset.train
-    return as_floats(data[[k % len(data) for k in range(parts.gan.batch_size)]])
+    return first_batch(parts.dataset, count, labelled=bool(parts.spec["classes"]))
 
 
 def synchronise(device: str) -> None:

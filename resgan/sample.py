@@ -23,7 +23,8 @@ Image i depends on its seed only, whichever others are asked for beside it.""",
     examples="""  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples format=grid columns=8
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-9999 outdir=samples format=npz
-  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=3,7,11 outdir=walk format=grid interpolate=8""",
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=3,7,11 outdir=walk format=grid interpolate=8
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=cats format=grid class=cat""",
 )
 MOST_SEEDS = 10_000_000
 
@@ -41,10 +42,12 @@ def sample(options: SampleOptions, job: Job) -> None:
 
     gan = load_gan(Path(options.ckpt).expanduser(), device=find_accelerator("device", options.device))
     z = gan.latents(seeds, truncation=options.truncation)
+    labels = gan.labels(seeds, of_class=options.class_)
     names = [f"seed{seed:04d}" for seed in seeds]
     if options.interpolate:
         z, names = walk(z, names, steps=options.interpolate)
-    samples = gan.generate(z, averaged=options.averaged)
+        labels = None if labels is None else labels[walked(len(seeds), steps=options.interpolate)]
+    samples = gan.generate(z, labels, averaged=options.averaged)
     columns = options.columns or (options.interpolate if options.interpolate else None)
     try:
         print(save(samples, names, outdir, form=options.format, columns=columns))
@@ -73,6 +76,11 @@ def walk(z: "Tensor", names: list[str], *, steps: int) -> tuple["Tensor", list[s
     legs = [slerp(a, b, steps=steps) for a, b in itertools.pairwise(z)]
     between = [f"{a}-{b[4:]}-{k:03d}" for a, b in itertools.pairwise(names) for k in range(steps)]
     return torch.cat([*legs, z[-1:]]), [*between, names[-1]]
+
+
+def walked(count: int, *, steps: int) -> list[int]:
+    """Which seed each latent of a walk is on its way from: its class is that of the picture too."""
+    return [k for k in range(count - 1) for _ in range(steps)] + [count - 1]
 
 
 def save(samples: "Tensor", names: list[str], outdir: Path, *, form: str, columns: int | None) -> str:

@@ -31,6 +31,18 @@ def latents(seeds: Sequence[int], *, dim: int, truncation: float | None = None) 
     return torch.stack(rows) if rows else torch.empty(0, dim)
 
 
+def labels(seeds: Sequence[int], *, shares: Sequence[float]) -> Tensor:
+    """A class for each seed (len(seeds),), as often as `shares` say; seed and shares alone decide it."""
+    draws = [torch.rand((), generator=keyed_generator("class", seed)) for seed in seeds]
+    return classes_at(torch.stack(draws) if draws else torch.empty(0), shares)
+
+
+def classes_at(places: Tensor, shares: Sequence[float]) -> Tensor:
+    """The class (N,) in whose share each place (N,) from 0 to 1 lies."""
+    ends = torch.tensor(shares).cumsum(0)
+    return torch.searchsorted(ends, places, right=True).clamp_max(len(shares) - 1)
+
+
 def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
     """`steps` latents (steps, dim) from `start` towards `end`, both (dim,), along the great circle; `end` is left out.
 
@@ -55,12 +67,12 @@ def norm_mode_in_words(mode: NormMode) -> str:
     }[mode]
 
 
-def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int) -> nn.Module:
+def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int, shares: Sequence[float] = ()) -> nn.Module:
     """The generator as it is (running), or a copy whose batch norms take another mean and variance.
 
     batch       those of the batch at hand: a sample depends on the others beside it
-    recomputed  the averages over fresh latents (dim,): what averaged weights lack, whose running statistics are those
-                of other weights
+    recomputed  the averages over fresh latents (dim,), and classes by their shares: what averaged weights lack, whose
+                running statistics are those of other weights
     """
     if mode == "running":
         return generator
@@ -77,22 +89,31 @@ def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int) -> nn.Modu
     device, random = next(changed.parameters()).device, keyed_generator(0, "norms")
     with torch.no_grad():
         for _ in range(RECOMPUTED_FROM if norms else 0):
-            changed(torch.randn(CHUNK, dim, generator=random).to(device))
+            z = torch.randn(CHUNK, dim, generator=random)
+            told = [classes_at(torch.rand(CHUNK, generator=random), shares).to(device)] if shares else []
+            changed(z.to(device), *told)
     return changed.eval()
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, z: Tensor, *, between: Callable[[], None] | None = None) -> Tensor:
-    """Samples on the CPU, float32: (N, C, H, W) in [-1, 1], or (N, 2). `between` is called after each chunk."""
+def generate(
+    generator: nn.Module,
+    z: Tensor,  # latents (N, latent_dim)
+    labels: Tensor | None = None,  # (N,), where the generator is told the class
+    *,
+    between: Callable[[], None] | None = None,  # called after each chunk
+) -> Tensor:
+    """Samples on the CPU, float32: (N, C, H, W) in [-1, 1], or (N, 2)."""
     device = next(generator.parameters()).device
     was_training = generator.training
     generator.eval()
     try:
         chunks = []
-        for chunk in z.split(CHUNK):
-            missing = torch.arange(CHUNK - len(chunk)) % len(z)
-            padded = torch.cat([chunk, z[missing]])  # with latents, since a batch norm may look at them
-            chunks.append(generator(padded.to(device))[: len(chunk)].float().cpu())
+        for index in torch.arange(len(z)).split(CHUNK):
+            missing = torch.arange(CHUNK - len(index)) % len(z)
+            padded = torch.cat([index, missing])  # with latents, since a batch norm may look at them
+            told = [] if labels is None else [labels[padded].to(device)]
+            chunks.append(generator(z[padded].to(device), *told)[: len(index)].float().cpu())
             if between is not None:
                 between()
         return torch.cat(chunks)

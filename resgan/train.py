@@ -157,12 +157,15 @@ def build_recorder(options: TrainOptions, run: Run, parts: Parts, tracker: Any, 
         ),
         tracker=tracker,
         spec=parts.spec,
-        reference=build.as_floats(parts.dataset.train[:START_SAMPLES]),
+        reference=build.first_batch(
+            parts.dataset, min(START_SAMPLES, len(parts.dataset.train)), labelled=bool(parts.spec["classes"])
+        ),
         seconds=seconds,
     )
 
 
 def batches_of(options: TrainOptions, gan: Any, dataset: Any) -> Any:
+    from resgan import build
     from resgan.data.module import DataModule
 
     return DataModule(
@@ -172,6 +175,7 @@ def batches_of(options: TrainOptions, gan: Any, dataset: Any) -> Any:
         total_images=gan.total_images,
         seed=options.seed,
         flip=getattr(options.data, "flip", False),
+        conditional=build.is_conditional(options),
         on_device=options.trainer.data_on_device,
     )
 
@@ -245,7 +249,8 @@ def closing_table(run: Run, result: dict[str, Any], job: Job) -> str:
     """What a run ends with on the screen."""
     rows = [("status", result["status"])]
     rows += [(name, "-" if value is None else f"{value:.4g}") for name, value in result["scores"].items()]
-    rows += [(f"parameters of {net}", f"{result['parameters'][net]:,}") for net in ("generator", "disc")]
+    rows += [(f"{what} of {net}", cost) for what in ("parameters", "flops") for net in ("generator", "disc")
+             if (cost := cost_of(result, what, net))]  # fmt: skip
     rows += [
         ("images seen", f"{result['images_seen']:,}"),
         ("seconds", f"{result['seconds']:.0f}"),
@@ -255,6 +260,14 @@ def closing_table(run: Run, result: dict[str, Any], job: Job) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def cost_of(result: dict[str, Any], what: str, net: str) -> str:
+    """Parameters always; what the switch at its other position would cost, where that is something else."""
+    mine, other = result[what][net], result["switched"][what][net]
+    if mine == other:
+        return f"{mine:,}" if what == "parameters" else ""
+    return f"{mine:,} ({other:,} with {net}.residual at its other position)"
 
 
 def next_commands(run: Run, result: dict[str, Any], job: Job) -> list[tuple[str, str]]:

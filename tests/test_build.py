@@ -40,10 +40,10 @@ def test_a_spec_is_plain_data_and_enough(overrides):
 @pytest.mark.parametrize("norm", ["batch", "pixel"])
 @pytest.mark.parametrize("spectral", ["true", "false"])
 def test_load_gan_needs_the_file_alone(tmp_path, norm, spectral):
-    given, _, spec = built(
+    given, dataset, spec = built(
         *(f"{net}.{o}" for net in ("generator", "disc") for o in (f"norm={norm}", f"spectral={spectral}"))
     )
-    gan = build.build_gan(given, spec)
+    gan = build.build_gan(given, spec, dataset)
     with torch.no_grad():
         for parameter in gan.generator_ema.parameters():
             parameter.add_(0.1)  # so that averaged and raw differ
@@ -93,11 +93,12 @@ def test_points_have_no_frechet_distance():
 
 def test_counts():
     """Floating point operations by hand: a multiply-add is two, a 3 x 3 convolution 18 ab HW."""
-    given, _, spec = built()
-    counts = build.count(build.build_gan(given, spec), spec)
+    _, _, spec = built()
+    counts = build.count(spec)
     convolutions = sum(2 * 18 * 8 * 8 * size**2 for size in (4, 8, 16))
     assert counts["flops"]["generator"] == 2 * 16 * 128 + convolutions + 18 * 8 * 3 * 256
     assert counts["flops"]["disc"] == 18 * 3 * 8 * 256 + convolutions + 2 * 128
+    assert counts["switched"] == {what: counts[what] for what in ("parameters", "flops")}  # the switch costs nothing
 
 
 def test_the_length_of_a_run_is_whole_batches():

@@ -12,7 +12,10 @@ from resgan.command import CONF, files_of, is_sweep, quoted
 from resgan.options import EvaluateOptions, SampleOptions, TrainOptions, check, names
 from resgan.runs import flat
 
-GROUPS = ("generator", "disc", "loss", "data", "metrics", "trainer", "wandb", "experiment", "study")
+GROUPS = ("generator", "disc", "loss", "augment", "data", "metrics", "trainer", "wandb", "experiment", "study")
+# Files that are a variant of a network of another name.
+SELECTS = {"lab_plain": "lab", "lab_skip": "lab", "lab_residual": "lab", "sngan": "resnet", "wgan_gp": "resnet",
+           "wgan_gp_101": "resnet101"}  # fmt: skip
 FILES = [(group, name) for group in GROUPS for name in files_of(group)]
 
 
@@ -29,12 +32,14 @@ def test_every_file_composes_and_passes(group, name):
     values.pop("experiment", None)
     options = check(TrainOptions, values)
     if group in ("generator", "disc", "loss", "data"):
-        assert getattr(options, group).name == name  # the file is called as what it selects
+        assert getattr(options, group).name == SELECTS.get(name, name)  # the file is called as what it selects
 
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g not in ("experiment", "study")])
 def test_every_option_has_a_default_in_its_file_and_every_key_is_an_option(group, name):
     values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    for base in (entry for entry in values.get("defaults", []) if entry in files_of(group)):
+        values = yaml.safe_load((CONF / group / f"{base}.yaml").read_text()) | values
     values = values[group] if group in values else {k: v for k, v in values.items() if k != "defaults"}
     known = {key for key in names(TrainOptions, variant=values.get("name")) if key.startswith(f"{group}.")}
     assert set(flat(values, f"{group}.")) == known
@@ -44,7 +49,9 @@ def test_the_primary_files():
     train = options_of()
     assert set(train) == set(TrainOptions.model_fields)
     sample = yaml.safe_load((CONF / "sample.yaml").read_text())
-    assert set(sample) - {"defaults", "hydra"} == set(SampleOptions.model_fields)
+    assert set(sample) - {"defaults", "hydra"} == {
+        field.alias or name for name, field in SampleOptions.model_fields.items()
+    }
     check(SampleOptions, options_of("ckpt=x", config="sample"))
     check(TrainOptions, train)
 

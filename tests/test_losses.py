@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from resgan.training import ema
-from resgan.training.gan import Adam, Penalty
+from resgan.training.gan import Adam, Penalty, ramp
 from resgan.training.losses import LOSSES
 from resgan.training.penalties import gradient_penalty, one_centred, zero_centred
 
@@ -89,11 +89,25 @@ def test_lazy_penalties_have_the_same_mean():
 
 def test_learning_rate_decay():
     rates = {
-        d: [Adam(lr=2.0, betas=(0.0, 0.9), decay=d).lr_at(p) for p in (0, 0.5, 1)] for d in ("none", "linear", "cosine")
+        decay: [Adam(lr=2.0, betas=(0.0, 0.9), decay=decay).at(progress=p)["lr"] for p in (0, 0.5, 1)]
+        for decay in ("none", "linear", "cosine")
     }
     assert rates["none"] == [2, 2, 2]
     assert rates["linear"] == [2, 1, 0]
     assert rates["cosine"] == pytest.approx([2, 1, 0])
+
+
+def test_what_moves_over_the_burn_in():
+    """Half of the way at half time, a quarter of it at a third: (1 - cos(pi / 3)) / 2."""
+    adam = Adam(lr=2e-4, lr_final=5e-5, betas=(0.0, 0.9), beta2_final=0.99, decay="none")
+    places = [adam.at(progress=0.1, burnt_in=b) for b in (0, 1 / 3, 0.5, 1)]
+    assert [place["lr"] for place in places] == pytest.approx([2e-4, 1.625e-4, 1.25e-4, 5e-5])
+    assert [place["betas"] for place in places] == [(0, pytest.approx(b)) for b in (0.9, 0.9225, 0.945, 0.99)]
+    penalty = Penalty(weight=0.05, final=0.005, interval=2)
+    assert [penalty.weight_at(0, burnt_in=b) for b in (0, 1)] == pytest.approx([0.1, 0.01])
+    assert penalty.weight_at(1, burnt_in=0.5) == 0
+    assert ramp(0.0, 0.55, 0.0) == 0
+    assert ramp(3.0, None, 0.7) == 3
 
 
 def test_half_life_of_the_average():

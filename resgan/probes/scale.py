@@ -11,6 +11,9 @@ from resgan.keys import keyed_generator
 from resgan.nets.blocks import Block
 
 
+LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+
+
 @dataclass(frozen=True)
 class Scale:
     """Of the output of one layer or block, over a batch."""
@@ -25,12 +28,12 @@ def places(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Blocks, and the layers outside them that have weights."""
     inside = {id(part) for block in net.modules() if isinstance(block, Block) for part in block.modules()}
     for name, module in net.named_modules():
-        if isinstance(module, Block) or (isinstance(module, nn.Linear | nn.Conv2d) and id(module) not in inside):
+        if isinstance(module, Block) or (isinstance(module, LAYERS) and id(module) not in inside):
             yield name, module
 
 
-def scales(net: nn.Module, inputs: Tensor) -> list[Scale]:
-    """In the order in which the network computes. The network is left as it was.
+def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
+    """In the order in which the network computes, from its inputs (and labels). The network is left as it was.
 
     The gradient is that of the outputs' sum with fixed random signs, one for each output.
     """
@@ -44,7 +47,7 @@ def scales(net: nn.Module, inputs: Tensor) -> list[Scale]:
     before = {key: value.clone() for key, value in net.state_dict().items()}
     try:
         with torch.enable_grad():
-            outputs = net(inputs)
+            outputs = net(*inputs)
             signs = torch.randint(2, outputs.shape, generator=keyed_generator(0, "signs")) * 2 - 1
             (outputs * signs).sum().backward()
     finally:

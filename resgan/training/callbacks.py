@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,11 @@ class Recorder(pl.Callback):
     """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
-                 spec: dict[str, Any], reference: Tensor, seconds: float) -> None:  # fmt: skip
+                 spec: dict[str, Any], reference: Sequence[Tensor], seconds: float) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
-        self.reference = reference  # real samples as D sees them, for the figures at step 0
+        self.reference = reference  # real samples as D sees them, and their labels: for the figures at step 0
+        self.shares = list(spec.get("classes", {}).values())  # of the classes that the networks are told
         measured = run.measurements()
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
         self.has_start = any(m["kind"] == "start" for m in measured)
@@ -102,8 +103,8 @@ class Recorder(pl.Callback):
     def record_start(self) -> None:
         """The spread of D's logits and the size of its input gradient before training: what a penalty weight meets."""
         disc = copy.deepcopy(self.gan.disc)  # running statistics must not see these samples twice
-        real = self.reference.to(self.gan.device).requires_grad_()
-        logits = disc(real)
+        real, *labels = (tensor.to(self.gan.device) for tensor in self.reference)
+        logits = disc(real.requires_grad_(), *labels)
         figures = {
             "logit_spread": float(logits.detach().std()),
             "input_gradient": float(gradient(real, logits).detach().flatten(1).norm(dim=1).mean()),
@@ -129,9 +130,10 @@ class Recorder(pl.Callback):
             raise Diverged(self.gan.images_seen)
 
     def record_samples(self) -> None:
-        count = GRID if self.reference.ndim == 4 else POINTS
+        count = GRID if self.reference[0].ndim == 4 else POINTS
         z = sampling.latents(range(count), dim=self.gan.latent_dim)
-        picture = images.picture(sampling.generate(self.gan.generator_ema, z))
+        labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
+        picture = images.picture(sampling.generate(self.gan.generator_ema, z, labels))
         images.save_png(picture, self.run.samples / f"{self.gan.images_seen:09d}.png")
         self.tracker.log_picture("samples", picture, images_seen=self.gan.images_seen)
 
@@ -139,9 +141,11 @@ class Recorder(pl.Callback):
         now = self.gan.images_seen
         self.refuse_nan()  # a diverged state is not scored
         random = keyed_generator(self.gan.seed, "scores")  # the same latents at every measurement
-        z = torch.randn(self.scorer.samples, self.gan.latent_dim, generator=random)
-        generator = sampling.with_norm_mode(self.gan.generator_ema, self.scorer.norm_mode, dim=self.gan.latent_dim)
-        samples = sampling.generate(generator, z, between=self.stop_if_asked)
+        count, dim = self.scorer.samples, self.gan.latent_dim
+        z = torch.randn(count, dim, generator=random)
+        labels = sampling.classes_at(torch.rand(count, generator=random), self.shares) if self.shares else None
+        generator = sampling.with_norm_mode(self.gan.generator_ema, self.scorer.norm_mode, dim=dim, shares=self.shares)
+        samples = sampling.generate(generator, z, labels, between=self.stop_if_asked)
         if not samples.isfinite().all():
             raise Diverged(now)
         scores = self.scorer.measure(samples)

@@ -4,40 +4,56 @@ import functools
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from resgan.images import to_float
 from resgan.keys import keyed_generator
 from resgan.training import ema
-from resgan.training.losses import LOSSES
+from resgan.training.augment import Operation, adapted, augment, r_t, r_v
+from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
 
 Decay = Literal["none", "linear", "cosine"]
 
 
+def ramp(first: float, last: float | None, burnt_in: float) -> float:
+    """From `first` to `last` along a cosine, when `burnt_in`, from 0 to 1, of the burn-in is done (Huang et al. 2024).
+
+    last: None: it does not move.
+    """
+    return first if last is None else first + (last - first) * (1 - math.cos(math.pi * burnt_in)) / 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam for one network, and how its learning rate falls from `lr` to 0 over the run."""
+    """Adam for one network. Its learning rate falls to 0 over the run, or moves over the burn-in."""
 
     lr: float
     betas: tuple[float, float]
     decay: Decay
+    lr_final: float | None = None  # after the burn-in; None: it does not move
+    beta2_final: float | None = None
 
     def optimiser(self, net: nn.Module) -> torch.optim.Adam:
         return torch.optim.Adam(net.parameters(), lr=self.lr, betas=self.betas, fused=True)
 
-    def lr_at(self, progress: float) -> float:
-        """The learning rate when `progress`, from 0 to 1, of the run is done."""
-        match self.decay:
-            case "none":
-                return self.lr
-            case "linear":
-                return self.lr * (1 - progress)
-            case "cosine":
-                return self.lr * (1 + math.cos(math.pi * progress)) / 2
+    @property
+    def moves(self) -> bool:
+        return self.decay != "none" or self.lr_final is not None or self.beta2_final is not None
+
+    def at(self, *, progress: float, burnt_in: float = 0.0) -> dict[str, Any]:
+        """The settings when so much, from 0 to 1, of the run and of the burn-in is done."""
+        share = {"none": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.decay]
+        beta1, beta2 = self.betas
+        return {
+            "lr": ramp(self.lr, self.lr_final, burnt_in) * share,
+            "betas": (beta1, ramp(beta2, self.beta2_final, burnt_in)),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +62,31 @@ class Penalty:
 
     weight: float
     interval: int
+    final: float | None = None  # the weight after the burn-in; None: it does not move
 
-    def weight_at(self, step: int) -> float:
+    def weight_at(self, step: int, *, burnt_in: float = 0.0) -> float:
         """The weight at D step `step`; 0 where it is not applied (Karras et al. 2020, appendix B)."""
-        return self.weight * self.interval if self.weight and step % self.interval == 0 else 0.0
+        return ramp(self.weight, self.final, burnt_in) * self.interval if step % self.interval == 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What is done to pictures before D sees them, and how its share p moves.
+
+    adapt: by a measure of how much D overfits, r_t or r_v (Karras et al. 2020b, section 3), taken every few steps; p
+    then stands in the state of the run.
+    """
+
+    operations: tuple[Operation, ...]
+    p: float
+    p_final: float | None = None  # after the burn-in; None: it does not move
+    adapt: Literal["none", "r_t", "r_v"] = "none"
+    target: float = 0.6
+    length: float = 500_000  # images in which p goes from 0 to 1 at the most
+    holdout: Tensor | None = None  # for r_v: pictures D never learns from, as D sees them
+    holdout_labels: Tensor | None = None
+
+    INTERVAL: ClassVar[int] = 4  # D steps between two measurements
 
 
 class GAN(pl.LightningModule):
@@ -76,6 +113,10 @@ class GAN(pl.LightningModule):
         batch_size: int,
         total_images: int,  # length of the run
         seed: int,
+        ema_kimg_final: float | None = None,  # after the burn-in; None: it does not move
+        burn_in: int = 0,  # images over which what has a final value moves to it
+        generator_batch: int | None = None,  # latents in a G step; None: batch_size
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -86,9 +127,15 @@ class GAN(pl.LightningModule):
         self.r1, self.r2, self.gp = r1, r2, gp
         self.generator_adam, self.disc_adam = generator_adam, disc_adam
         self.disc_steps = disc_steps
-        self.ema_halflife, self.ema_ramp = 1000 * ema_kimg, ema_ramp
+        self.ema_kimg, self.ema_kimg_final, self.ema_ramp = ema_kimg, ema_kimg_final, ema_ramp
         self.batch_size, self.total_images = batch_size, total_images
         self.seed = seed
+        self.burn_in = burn_in
+        self.generator_batch = generator_batch or batch_size
+        self.paired = loss in PAIRED
+        self.augmentation = augmentation
+        # Of an adaptive augmentation: a tensor, since it is moved by what D says, which stays on the device.
+        self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
         self.images_seen = 0
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
         self._disc_parameters = list(disc.parameters())
@@ -99,25 +146,28 @@ class GAN(pl.LightningModule):
 
     # One step.
 
-    def training_step(self, real: Tensor, batch_idx: int) -> None:
-        self.discriminator_step(real)
+    def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """`batch`: real samples, with their labels (N,) where the networks are told the class."""
+        real, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        self.discriminator_step(real, labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
-            self.generator_step(real)
+            self.generator_step(real, labels)
             self.update_average()
         self.images_seen += len(real)
 
-    def discriminator_step(self, real: Tensor) -> None:
-        step = self.images_seen // self.batch_size
-        r1, r2, gp = (penalty.weight_at(step) for penalty in (self.r1, self.r2, self.gp))
+    def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
+        step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
+        r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
         optimiser = self._optimiser(1)
 
         with torch.no_grad():
-            fake = self.generator(self.latents("disc", len(real)))
+            fake = self.generator(self.latents("disc", len(real)), labels)
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
         # Second derivatives are taken in full precision.
         with self._full_precision() if r1 or r2 or gp else nullcontext():
-            real_logits, fake_logits = self.disc(real), self.disc(fake)
+            shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
+            real_logits, fake_logits = self.disc(shown_real, labels), self.disc(shown_fake, labels)
             loss = total = self.disc_loss(real_logits, fake_logits)
             if r1:
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
@@ -126,20 +176,25 @@ class GAN(pl.LightningModule):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
                 total = total + r2 / 2 * penalty
             if gp:
-                mix = self.mix(len(real))
-                self.losses["gp"] = (penalty := gradient_penalty(self.disc, real, fake, mix)).detach()
+                told, mix = partial(self.disc, labels=labels), self.mix(len(real))
+                self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
         self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
+        self.adapt(step, real_logits.detach(), fake_logits.detach())
 
-    def generator_step(self, real: Tensor) -> None:
+    def generator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
         optimiser = self._optimiser(0)
         self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
-            fake_logits = self.disc(self.generator(self.latents("generator", len(real))))
-            with torch.no_grad():
-                real_logits = self.disc(real)
+            told = repeated(labels, self.generator_batch)
+            fake = self.generator(self.latents("generator", self.generator_batch), told)
+            fake_logits = self.disc(self.augmented(fake, "generator's fake"), told)
+            real_logits = fake_logits  # which the loss does not look at
+            if self.paired:
+                with torch.no_grad():
+                    real_logits = self.disc(self.augmented(real, "generator's real"), labels)
             loss = self.generator_loss(real_logits, fake_logits)
             self._descend(optimiser, loss)
         finally:
@@ -147,20 +202,67 @@ class GAN(pl.LightningModule):
         self.losses["loss_g"] = loss.detach()
 
     def update_average(self) -> None:
-        images = self.batch_size * self.disc_steps
         decay = ema.decay(
-            images=images,
-            halflife=self.ema_halflife,
+            images=self.batch_size * self.disc_steps,
+            halflife=1000 * ramp(self.ema_kimg, self.ema_kimg_final, self.burnt_in()),
             images_seen=self.images_seen + self.batch_size,
             ramp=self.ema_ramp,
         )
         self._average.update(decay=decay)
+
+    # What D is shown.
+
+    def augmented(self, images: Tensor, purpose: str) -> Tensor:
+        """As D sees them; decided by (seed, purpose, images_seen)."""
+        if self.augmentation is None:
+            return images
+        a = self.augmentation
+        return augment(
+            images,
+            operations=a.operations,
+            p=ramp(a.p, a.p_final, self.burnt_in()) if a.adapt == "none" else self.augment_p,
+            random=keyed_generator(self.seed, "augment", purpose, self.images_seen),
+        )
+
+    @torch.no_grad()
+    def adapt(self, step: int, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Move p by what D said of this batch, and of one that is held out."""
+        augmentation = self.augmentation
+        if augmentation is None or augmentation.adapt == "none" or step % augmentation.INTERVAL:
+            return
+        if augmentation.adapt == "r_t":
+            measure = r_t(real_logits)
+        else:
+            measure = r_v(real_logits, self.disc(*self.held_out(len(real_logits))), fake_logits)
+        self.augment_p = adapted(
+            self.augment_p,
+            measure=measure,
+            target=augmentation.target,
+            images=self.batch_size * augmentation.INTERVAL,
+            length=augmentation.length,
+        )
+        self.losses["augment_p"], self.losses[augmentation.adapt] = self.augment_p, measure
+
+    def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """A batch of held-out pictures as D sees the others, and their labels; decided by (seed, images_seen)."""
+        assert self.augmentation is not None
+        assert self.augmentation.holdout is not None
+        pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
+        index = torch.randint(
+            len(pictures), (count,), generator=keyed_generator(self.seed, "holdout", self.images_seen)
+        )
+        chosen = to_float(pictures[index]).to(self.device)
+        return self.augmented(chosen, "held out"), None if labels is None else labels[index].to(self.device)
 
     # What a step is made of.
 
     @functools.cached_property
     def _average(self) -> ema.Average:
         return ema.Average(self.generator_ema, self.generator)
+
+    def burnt_in(self) -> float:
+        """How much of the burn-in is done, from 0 to 1."""
+        return min(1.0, self.images_seen / self.burn_in) if self.burn_in else 1.0
 
     def latents(self, purpose: str, count: int) -> Tensor:
         """Standard normal (count, latent_dim), decided by (seed, purpose, images_seen)."""
@@ -175,9 +277,10 @@ class GAN(pl.LightningModule):
     def _optimiser(self, index: int) -> torch.optim.Adam:
         """The generator's (0) or the discriminator's (1), at the learning rate of this moment."""
         optimiser, adam = self._adams[index], (self.generator_adam, self.disc_adam)[index]
-        if adam.decay != "none":
+        if adam.moves:
+            settings = adam.at(progress=self.images_seen / self.total_images, burnt_in=self.burnt_in())
             for group in optimiser.param_groups:
-                group["lr"] = adam.lr_at(self.images_seen / self.total_images)
+                group.update(settings)
         return optimiser
 
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
@@ -204,6 +307,7 @@ class GAN(pl.LightningModule):
             "disc": self.disc.state_dict(),
             "generator_adam": self._adams[0].state_dict(),
             "disc_adam": self._adams[1].state_dict(),
+            "augment_p": self.augment_p,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -213,3 +317,9 @@ class GAN(pl.LightningModule):
         self.disc.load_state_dict(state["disc"])
         self._adams[0].load_state_dict(state["generator_adam"])
         self._adams[1].load_state_dict(state["disc_adam"])
+        self.augment_p = state["augment_p"].to(self.device)
+
+
+def repeated(labels: Tensor | None, count: int) -> Tensor | None:
+    """The labels of a batch, from the front again where more are needed."""
+    return None if labels is None else labels[torch.arange(count, device=labels.device) % len(labels)]

@@ -65,3 +65,5 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
     "least_squares": (least_squares_disc, least_squares_gen),
     "relativistic": (relativistic_disc, relativistic_gen),
 }
+
+PAIRED = {"relativistic"}  # the generator's loss looks at the real logits too

@@ -44,7 +44,7 @@ def compose(*overrides: str) -> TrainOptions:
 
 
 def make(options: TrainOptions, dataset: Dataset, steps: int) -> GAN:
-    gan = build_gan(options, spec_of(options, dataset))
+    gan = build_gan(options, spec_of(options, dataset), dataset)
     gan.total_images = steps * options.batch_size
     return gan
 
@@ -62,7 +62,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
             tracker=Tracker(mode="disabled", directory=Path(folder), run_id=None, config={}, project="", entity=None,
                             name=None, group=None, tags=[]),
             spec={},
-            reference=torch.zeros(4, *dataset.shape),
+            reference=[torch.zeros(4, *dataset.shape)],
             seconds=0.0,
         )  # fmt: skip
         data = DataModule(dataset, batch_size=options.batch_size, images_seen=0, total_images=gan.total_images,
