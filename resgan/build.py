@@ -24,6 +24,8 @@ from resgan.nets.published.resnet import ResnetDiscriminator, ResnetGenerator
 from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Generator
 from resgan.options import (
     Adam as AdamOptions,
+)
+from resgan.options import (
     Augment,
     Folder,
     Gaussians,

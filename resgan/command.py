@@ -376,7 +376,8 @@ def read_group(group: str, name: str, command: Command) -> tuple[dict[str, Any],
         f"{key}={choices.replace(',', ', ') if len(choices) > 80 else choices}" for key, choices in swept.items()
     ]
     found = flat(values, "" if "@package _global_" in text else f"{group}.")
-    variant = found.pop(f"{group}.name", name)  # the title says it
+    title = f"{group}.name"  # of the kind of network, loss or data; but a run in W&B may have one too
+    variant = found.pop(title) if isinstance(found.get(title), str) else name
     if found.get(group) == name:
         del found[group]
     own = {key: value for key, value in found.items() if key.startswith(f"{group}.")}

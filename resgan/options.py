@@ -102,13 +102,13 @@ class Block(Options):
 
 class TellsGenerator(Options):
     conditional: Literal["none", "norm", "concat"] = option(
-        "how it is told the class: by the norms of its blocks, or by a code beside the latent"
+        "how it is told the class: in its norms, or beside the latent"
     )
 
 
 class TellsDisc(Options):
     conditional: Literal["none", "projection", "concat"] = option(
-        "how it is told the class: by a projection in the logit, or by planes beside the image"
+        "how it is told the class: in the logit, or beside the image"
     )
 
 
@@ -167,9 +167,7 @@ class Projects(Options):
     """Of those with projections, which are those with norms."""
 
     norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation, where the paper has one")
-    projection: Literal["skip", "trunk"] = option(
-        "where a block's projection stands: as published, so that a plain arm has none, or on the trunk of both arms"
-    )
+    projection: Literal["skip", "trunk"] = option("where projections stand: on the skip, as published, or on the trunk")
 
 
 class ResnetGenerator(Generator, Published, Projects, TellsGenerator):
@@ -254,8 +252,7 @@ class Augment(Options):
     p: float = option("the share of pictures each is done to", ge=0, le=1)
     p_final: Annotated[float, Field(ge=0, le=1)] | None = option("what it is after burn_in_kimg; null: it stays")
     adapt: Literal["none", "r_t", "r_v"] = option(
-        "move p by how much D overfits: r_t, E sign D(train), for losses whose D has a zero; "
-        "r_v, (E D(train) - E D(held out)) / (E D(train) - E D(fake)), for any, where data is held out"
+        "move p by how D overfits: its sign on reals, or its fall to held-out ones"
     )
     target: float = option("p goes up where D overfits more than this, down where less", gt=0, lt=1)
     adapt_kimg: float = option("how long p takes from 0 to 1 at the most", gt=0)
@@ -377,9 +374,7 @@ class TrainOptions(Options):
         "the run directory; null: a new one with date and time under runs/"
     )
     total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
-    burn_in_kimg: NotNegative = option(
-        "over so many thousand images an option goes along a cosine to its ..._final, and stays there"
-    )
+    burn_in_kimg: NotNegative = option("over so many thousand images options go along a cosine to their ..._final")
     batch_size: int = option("images in a batch", ge=1)
     score_kimg: NotNegative = option("score every so many thousand images; 0: only at the end")
     sample_kimg: NotNegative = option("write a grid of samples every so many thousand images; 0: only at the end")

@@ -1,23 +1,26 @@
-"""Print the table of docs/wirings.md: signal and gradient through untrained networks, residual against plain.
+"""Print the tables of docs/wirings.md: signal and gradient through untrained networks, residual against plain.
 
     python scripts/wirings_table.py
 
-32 x 32 pictures, four blocks a stage (16 in each network), width 32, seed 0: rms at the last block as a multiple of the
-rms at the first, and the gradient at the first block as a multiple of that at the last.
+Lab networks: 32 x 32 pictures, four blocks a stage (16 in each network), width 32. Networks of papers: as published, on
+pictures of their size. Seed 0; rms at the last block as a multiple of the rms at the first, and the gradient at the
+first block as a multiple of that at the last. And the counts of the networks of papers.
 """
 
 import itertools
 import sys
-from typing import Any
+from collections.abc import Iterator
 
-import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from resgan.command import CONF
 from resgan.describe import arm
 from resgan.options import TrainOptions, check
+from resgan.runs import plain
 
 PLAIN = {"block": "preact", "norm": "none", "join": "sum", "init": "he"}
-ROWS: list[dict[str, Any]] = [
+LAB: list[dict[str, object]] = [
     *(PLAIN | {"norm": norm, "join": join} for norm in ("none", "pixel") for join in ("sum", "scaled", "gated")),
     *(PLAIN | {"block": block} for block in ("postact", "stylegan2", "bottleneck")),
     *(PLAIN | {"init": init} for init in ("glorot", "orthogonal", "fixup", "dirac")),
@@ -25,40 +28,78 @@ ROWS: list[dict[str, Any]] = [
     PLAIN | {"branch_scale": 0.1},
     PLAIN | {"layer_scale": 1e-5},
 ]
+# (title, files of both groups, pixels, options of both networks)
+PAPERS: list[tuple[str, str, int, dict[str, str]]] = [
+    *((f"sngan {size}", "sngan", size, {}) for size in (32, 48, 64)),
+    ("wgan_gp 32", "wgan_gp", 32, {}),
+    ("wgan_gp_101 64", "wgan_gp_101", 64, {}),
+    ("dcgan 32", "dcgan", 32, {}),
+    ("r3gan 32", "r3gan", 32, {}),
+    ("r3gan 32, init=he", "r3gan", 32, {"init": "he"}),
+]
+NETWORKS = ("generator", "disc")
 
 
-def options(**changes: Any) -> TrainOptions:
-    """The defaults of conf/, without Hydra, with four blocks a stage."""
-    values = yaml.safe_load((CONF / "train.yaml").read_text())
-    del values["hydra"]
-    for entry in values.pop("defaults"):
-        for group, name in entry.items() if isinstance(entry, dict) else ():
-            if name and not group.startswith("override"):
-                values[group] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    for network in ("generator", "disc"):
-        values[network] |= {"blocks": 4, "residual": True, **changes}
-    return check(TrainOptions, values)
+def options(*overrides: str) -> TrainOptions:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(TrainOptions, OmegaConf.to_container(compose("train", list(overrides)), resolve=True))  # type: ignore[arg-type]
 
 
-def cells(given: TrainOptions, network: str, residual: bool) -> list[str]:
-    found = arm(given, network, (3, 32, 32), residual)
-    if isinstance(found, str):
-        return ["-", "-"]
-    blocks = [scale for scale in found[1] if "blocks" in scale.name]
-    return [f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}"]
+def of_both(values: dict) -> list[str]:
+    return [f"{network}.{key}={value}" for network in NETWORKS for key, value in values.items()]
+
+
+def cells(given: TrainOptions, size: int) -> Iterator[str]:
+    """rms and gradient, of G residual, G plain, D residual, D plain."""
+    for network, residual in itertools.product(NETWORKS, (True, False)):
+        found = arm(given, network, (3, size, size), residual)
+        blocks = [] if isinstance(found, str) else [scale for scale in found[1] if "blocks" in scale.name]
+        yield from (f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}") if blocks else ("-", "-")
+
+
+def costs(given: TrainOptions, size: int) -> Iterator[str]:
+    """Parameters and MFLOP, likewise."""
+    for network, residual in itertools.product(NETWORKS, (True, False)):
+        found = arm(given, network, (3, size, size), residual)
+        counts = None if isinstance(found, str) else found[0]
+        yield f"{counts['parameters']:,}" if counts else "-"
+        yield f"{counts['flops'] / 1e6:.4g}" if counts else "-"
+
+
+def print_table(title: str, heads: tuple[str, str], rows: Iterator[tuple[str, list[str]]]) -> None:
+    columns = [f"{net} {arm}: {what}" for net in ("G", "D") for arm in ("residual", "plain") for what in heads]
+    print(f"\n| {title} | " + " | ".join(columns) + " |")
+    print("| --- |" + " ---: |" * len(columns))
+    for name, found in rows:
+        print(f"| {name} | " + " | ".join(found) + " |", flush=True)
+
+
+def lab_rows() -> Iterator[tuple[str, list[str]]]:
+    for row in LAB:
+        title = ", ".join(str(value) if key in PLAIN else f"{key} {value:g}" for key, value in row.items())
+        yield title, list(cells(options("generator=lab", "disc=lab", *of_both({"blocks": 4} | row)), 32))
+
+
+def paper_rows(what) -> Iterator[tuple[str, list[str]]]:
+    for title, file, size, changes in PAPERS:
+        yield title, list(what(options(f"generator={file}", f"disc={file}", *of_both(changes)), size))
+
+
+def trunk_rows() -> Iterator[tuple[str, list[str]]]:
+    """With the projections on the trunk, in both arms."""
+    for title, file, size, changes in PAPERS:
+        if file != "r3gan":
+            given = options(f"generator={file}", f"disc={file}", *of_both(changes | {"projection": "trunk"}))
+            yield plain(title), list(costs(given, size))
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         raise SystemExit(__doc__)
-    heads = [f"{net} {arm}: {what}" for net in ("G", "D") for arm in ("residual", "plain") for what in ("rms", "grad")]
-    print("| block, norm, join, init | " + " | ".join(heads) + " |")
-    print("| --- |" + " ---: |" * len(heads))
-    for row in ROWS:
-        given = options(**row)
-        found = [cells(given, net, residual) for net in ("generator", "disc") for residual in (True, False)]
-        title = ", ".join(str(value) if key in PLAIN else f"{key} {value:g}" for key, value in row.items())
-        print(f"| {title} | " + " | ".join(itertools.chain(*found)) + " |")
+    print_table("block, norm, join, init", ("rms", "grad"), lab_rows())
+    print_table("as published", ("rms", "grad"), paper_rows(cells))
+    print_table("as published", ("parameters", "MFLOP"), paper_rows(costs))
+    print_table("projection=trunk", ("parameters", "MFLOP"), trunk_rows())
 
 
 if __name__ == "__main__":

@@ -76,6 +76,22 @@ def trained(tmp_path_factory):
         ("disc.block=bottleneck disc.norm=none disc.group_size=7", "disc.group_size=7: does not divide 2 x width, 64"),
         ("generator.join=gated generator.branch_scale=0.3", "join=gated with branch_scale=0.3: one factor"),
         ("disc.spectral=true loss=wasserstein", "loss.gp=10: disc.spectral=true bounds the gradient already"),
+        ("generator=sngan", "generator.name=resnet: made for pictures of 32, 48, 64 pixels; these have 16"),
+        ("disc=wgan_gp_101", "disc.name=resnet101: made for pictures of 64 pixels; these have 16"),
+        ("generator=r3gan generator.residual=false", "generator.init=published: ends every branch in zero"),
+        ("generator=r3gan generator.norm=batch", "generator.norm=batch: valid are 'none'"),
+        ("disc=sngan loss=wasserstein", "loss.gp=10: disc.spectral=true bounds the gradient already"),
+        ("generator=sngan generator.block=preact", "generator.block: there is no such option"),
+        ("generator.conditional=norm", "conditional=norm with disc.conditional=none: tell both networks"),
+        ("generator.batch_size=16", "generator.batch_size=16: loss=relativistic pairs each fake with a real picture"),
+        ("generator.lr_final=1e-4", "generator.lr_final=0.0001: decay=cosine moves the rate too"),
+        ("loss.r1_final=0.01", "burn_in_kimg=0: loss.r1_final: needs burn_in_kimg"),
+        ("burn_in_kimg=5", "burn_in_kimg=5: no option has a ..._final that it could go to"),
+        ("augment.adapt=r_v", "augment.adapt=r_v: there are no operations"),
+        ("augment=adaptive augment.adapt=r_t", "augment.adapt=r_t: loss=relativistic gives D no zero point"),
+        ("augment=adaptive augment.p_final=0.5 burn_in_kimg=1", "augment.p_final=0.5: adapt=r_v moves p too"),
+        ("augment.operations=[blur]", "augment.operations=blur: valid are"),
+        ("augment=diffaugment data=gaussians", "data=gaussians has no pictures"),
         ("run_dir=file", "run_dir=file: is a file"),
         ("run_dir=file/below", "run_dir=file/below"),
         ("run_dir=.", "holds other files and no run"),
@@ -156,6 +172,7 @@ def test_wrong_checkpoints(tmp_path, refused, trained, kind, says):
         ("ckpt=CKPT outdir=file", "outdir=file"),
         ("ckpt=CKPT outdir=file/below", "outdir=file/below"),
         ("ckpt=CKPT frmat=grid", "did you mean format?"),
+        ("ckpt=CKPT class=3", "class=3: this GAN was trained without classes; leave it out"),
     ],
 )
 def test_sample_refuses(tmp_path, refused, trained, arguments, says):
@@ -337,7 +354,8 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     assert places == sorted(places)
     # What is shown is what the bare command does.
     defaults = flat(options_of())
-    shown = dict(re.findall(r"^  ([a-z_.0-9]+)=(\S+)  ", text[: text.index("examples:")], re.MULTILINE))
+    lines = re.findall(r"^  ([a-z_.0-9]+)=(\S+)  ", text[: text.index("examples:")], re.MULTILINE)
+    shown = dict(reversed(lines))  # the default stands first, its variants below
     variants = ("data.", "loss.name")
     expected = {key: plain(value) for key, value in defaults.items() if not key.endswith(".name") or key[:5] == "wandb"}
     expected = {key: value for key, value in expected.items() if not key.startswith(variants)}

@@ -5,8 +5,10 @@ import copy
 import pytest
 import torch
 
+from resgan.nets.discriminator import LabDiscriminator
+from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
-from resgan.training.gan import GAN, Adam, Penalty
+from resgan.training.gan import GAN, Adam, Augmentation, Penalty
 
 OFF = Penalty(weight=0.0, interval=1)
 
@@ -152,3 +154,100 @@ def test_a_state_continues_bit_for_bit():
     assert continued.images_seen == whole.images_seen
     for a, b in zip(whole.state_dict().values(), continued.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+# Augmentation
+
+PICTURES = {
+    "shape": (3, 8, 8), "residual": True, "block": "preact", "blocks": 1, "width": 8, "norm": "none", "spectral": False,
+    "join": "sum", "init": "he", "seed": 0,
+}  # fmt: skip
+REAL_PICTURES = torch.rand(10, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def picture_gan(augmentation: Augmentation | None, **changes) -> GAN:
+    networks = {"generator": LabGenerator(latent_dim=3, **PICTURES), "disc": LabDiscriminator(**PICTURES)}
+    return make_gan(**networks, augmentation=augmentation, **changes)
+
+
+def seen_by(disc: torch.nn.Module) -> list[torch.Tensor]:
+    """What D is given from now on."""
+    seen: list[torch.Tensor] = []
+    disc.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().clone()))
+    return seen
+
+
+def test_d_is_shown_augmented_pictures_only_real_and_fake_in_both_steps():
+    gan = picture_gan(Augmentation(operations=("cutout",), p=1.0))
+    seen = seen_by(gan.disc)
+    gan.training_step(REAL_PICTURES, 0)
+    assert len(seen) == 4  # relativistic: G's step looks at the real ones too
+    for pictures in seen:
+        assert ((pictures == 0).flatten(1).sum(1) >= 3 * 2 * 2).all()  # a window of 4 x 4, half of it inside at least
+    holes = [(pictures == 0).all(1) for pictures in seen]
+    assert not any(torch.equal(a, b) for k, a in enumerate(holes) for b in holes[:k])  # each with draws of its own
+    again = picture_gan(Augmentation(operations=("cutout",), p=1.0))
+    seen_again = seen_by(again.disc)
+    torch.manual_seed(5)
+    again.training_step(REAL_PICTURES, 0)
+    assert all(torch.equal(a, b) for a, b in zip(seen, seen_again, strict=True))
+
+
+def test_penalties_go_through_the_augmentation():
+    """R1 is of D(augmented x) with regard to x: what was cut out has no gradient."""
+    gan = picture_gan(Augmentation(operations=("cutout",), p=1.0), r1=Penalty(weight=1.0, interval=1))
+    real = REAL_PICTURES.clone().requires_grad_()
+    shown = gan.augmented(real, "real")
+    (gradient,) = torch.autograd.grad(gan.disc(shown).sum(), real)
+    assert not gradient[(shown == 0).all(1, keepdim=True).expand_as(gradient)].any()
+    expected = gradient.square().flatten(1).sum(1).mean()
+    gan.discriminator_step(REAL_PICTURES)
+    assert gan.losses["r1"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_p_moves_over_the_burn_in():
+    gan = picture_gan(Augmentation(operations=("cutout",), p=0.0, p_final=1.0), burn_in=1000)
+    shares = []
+    for gan.images_seen in (0, 500, 1000, 5000):
+        pictures = gan.augmented(torch.ones(400, 3, 8, 8), "real")
+        shares.append(float((pictures == 0).flatten(1).any(1).float().mean()))
+    assert shares == [0, pytest.approx(0.5, abs=0.1), 1, 1]  # of 400: sd 0.025, four of them
+
+
+@pytest.mark.parametrize(("adapt", "logits", "up"), [
+    ("r_t", (1.0, None, -1.0), True),  # all training pictures above zero
+    ("r_t", (-1.0, None, -2.0), False),
+    ("r_v", (2.0, 0.1, 0.0), True),  # held-out pictures rated as fakes: (2 - 0.1) / 2
+    ("r_v", (2.0, 1.9, 0.0), False),  # as training pictures
+    ("r_v", (1002.0, 1000.1, 1000.0), True),  # D's zero means nothing
+])  # fmt: skip
+def test_p_follows_how_much_d_overfits(adapt, logits, up):
+    real, holdout, fake = logits
+    augmentation = Augmentation(operations=("cutout",), p=0.5, adapt=adapt, target=0.6, length=4000,
+                                holdout=torch.full((3, 3, 8, 8), 255, dtype=torch.uint8))  # fmt: skip
+    gan = picture_gan(augmentation)
+    gan.disc.forward = lambda images, labels=None: torch.full((len(images),), holdout)
+    for step in range(5):
+        gan.adapt(step, torch.full((10,), real), torch.full((10,), fake))
+    # At steps 0 and 4, each 4 steps of 10 images of 4,000: 0.01.
+    assert gan.augment_p.item() == pytest.approx(0.52 if up else 0.48)
+    state = copy.deepcopy(gan.training_state())
+    other = picture_gan(augmentation)
+    other.load_training_state(state)
+    assert torch.equal(other.augment_p, gan.augment_p)
+
+
+def test_losses_that_do_not_pair_spare_d_the_real_pictures():
+    for loss, looks in (("hinge", 1), ("relativistic", 2)):
+        gan = picture_gan(None, loss=loss)
+        seen = seen_by(gan.disc)
+        gan.generator_step(REAL_PICTURES)
+        assert len(seen) == looks
+
+
+def test_a_larger_batch_for_the_generator():
+    gan = picture_gan(None, loss="hinge", generator_batch=25)
+    seen = seen_by(gan.disc)
+    gan.training_step(REAL_PICTURES, 0)
+    assert [len(pictures) for pictures in seen] == [10, 10, 25]
+    assert gan.images_seen == 10

@@ -15,12 +15,16 @@ from resgan.training.callbacks import Diverged, Recorder
 
 POINTS = [*TINY, "disc.steps=2", "generator.norm=batch"]
 LONG = [*POINTS, "total_kimg=15"]  # stopped where it has come to, not after some time: machines differ in speed
-# What has most state: running statistics, the vectors of spectral norm, penalties that are lazy, D alone in some steps.
+# What has most state: running statistics, the vectors of spectral norm, penalties that are lazy, D alone in some steps,
+# classes, an augmentation that goes by what D says of held-out pictures, and options that move over the run.
 IMAGES = [
     "generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.norm=batch",
     "disc.norm=batch", "disc.spectral=true", "generator.spectral=true", "disc.steps=2", "metrics=exact",
     "metrics.samples=100", "batch_size=8", "total_kimg=0.4", "score_kimg=0.1", "sample_kimg=0.2", "save_kimg=0.1",
     "loss.r1_interval=3", "loss.r2_interval=5", "trainer.accelerator=cpu", "trainer.threads=1",
+    "generator.conditional=norm", "disc.conditional=projection", "augment=adaptive", "augment.target=0.05",
+    "augment.adapt_kimg=0.5", "loss=hinge", "generator.batch_size=12", "burn_in_kimg=0.3", "loss.r1_final=0.02",
+    "disc.decay=none", "disc.lr_final=5e-4", "disc.beta2_final=0.9", "generator.ema_kimg_final=1",
 ]  # fmt: skip
 
 

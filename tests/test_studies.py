@@ -22,10 +22,11 @@ SMALL = [
     "save_kimg=0.5", "generator.latent_dim=4", "trainer.threads=1", "trainer.accelerator=cpu",
 ]  # fmt: skip
 RUNS = {  # of each study
-    "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96, "init_join": 72,
-    "loss": 60, "smoke": 8, "tuning": 48,
+    "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96, "grid3x3": 27,
+    "init_join": 72, "loss": 60, "smoke": 8, "tuning": 48,
 }  # fmt: skip
 SWITCHES = {"generator.residual", "disc.residual"}
+SKIPS = {"generator.image_skips", "disc.image_skips"}
 
 
 def study(*arguments: str) -> Study:
@@ -52,11 +53,13 @@ def test_the_jobs_of_a_study(name):
     places = {(arm_name(job), options.seed) for job, options in found.jobs}
     assert len(places) == RUNS[name]  # no two jobs in one directory
     blocks: dict[str, Counter] = {}
+    told_apart = {*SWITCHES, *(SKIPS if name == "grid3x3" else ())}
     for _, options in found.jobs:
         values = flat(options.model_dump())
-        arm = tuple(values.pop(switch) for switch in sorted(SWITCHES))
+        arm = tuple(values.pop(option) for option in sorted(told_apart))
         blocks.setdefault(repr(values), Counter())[arm] += 1
-    assert all(len(arms) == 4 and set(arms.values()) == {1} for arms in blocks.values())  # seed and settings: 4 arms
+    arms_of_each = 9 if name == "grid3x3" else 4  # seed and settings: all arms
+    assert all(len(arms) == arms_of_each and set(arms.values()) == {1} for arms in blocks.values())
 
 
 def test_seeds_share_a_composition_and_it_is_the_right_one():

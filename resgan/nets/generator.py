@@ -10,7 +10,7 @@ from resgan.nets.stages import Stage, sizes, widths_of
 
 
 class LabGenerator(nn.Module):
-    """Latents (N, latent_dim), and labels (N,) where it is told the class, to images (N, C, H, W), nominally in [-1, 1].
+    """Latents (N, latent_dim), and labels (N,) where it is told the class, to images (N, C, H, W), about in [-1, 1].
 
     No tanh closes the network: where most pixels of the data are black, its gradient dies early and all stays black.
     Resolution changes between stages, on the trunk, in both arms; with one width the identity path of the residual

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from resgan.keys import keyed_generator
 from resgan.nets.blocks import Block
 
-
 LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 

@@ -13,6 +13,7 @@ from resgan.report import figures
 from resgan.report.claims import CLAIMS, SEEDS_FOR_A_CLAIM, Answer, answer
 from resgan.report.effects import Effect
 from resgan.report.figures import Picture
+from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import Panel, Score
 from resgan.report.records import COLLAPSED, Record
 from resgan.report.tables import Table, arms_table, count, curve_mean, effects_table, in_a_line, notes, tuning_table
@@ -37,6 +38,7 @@ class Page:
     summary: list[str]
     overview: list[Picture]
     sections: list[Section]
+    grids: list[list[Table]]  # of wirings: scores, contrasts
     tunings: list[tuple[str, Table]]  # (title, ranks)
     answers: list[Answer]
     made: list[tuple[str, str]]  # (what, which)
@@ -50,15 +52,24 @@ def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> di
 
 def page_of(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
     records = [record for panel in panels for record in panel.records]
+    wirings = grids(records, mixed_code=mixed_code)
+    panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
     return Page(
         headline=headline(panels),
         summary=summary(panels, records),
         overview=overview(panels),
         sections=[section(panel, f"panel{k + 1}") for k, panel in enumerate(panels)],
+        grids=[[table for table in (scores_table(grid), contrasts_table(grid)) if table] for grid in wirings],
         tunings=[(tuning.title_among(tunings), tuning_table(tuning)) for tuning in tunings],
         answers=[answer(claim, panels) for claim in CLAIMS] if panels else [],
         made=how_it_was_made([*records, *(r for t in tunings for r in t.records)], mixed_code=mixed_code),
     )
+
+
+def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
+    """Runs with image skips that are no experiment of four arms of their own."""
+    has_skips = any(panel.records[0].config.get(option) for option in SKIPS)
+    return has_skips and not panel.seeds and any(panel.records[0] in grid.records for grid in wirings)
 
 
 # The first screen.

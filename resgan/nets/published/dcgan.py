@@ -4,6 +4,7 @@ Published without skips: its plain arm is the original. With `residual` a projec
 what the layer makes of it.
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -118,9 +119,7 @@ class DcganGenerator(nn.Module):
         self.base_shape = (widths[0], bottom, bottom)
         self.base = layers.unbiased(latent_dim, math.prod(self.base_shape))
         self.base_norm = layers.NORMS[norm](widths[0])
-        self.blocks = nn.ModuleList(
-            Growing(below, here, **options) for below, here in zip(widths, widths[1:], strict=False)
-        )
+        self.blocks = nn.ModuleList(Growing(below, here, **options) for below, here in itertools.pairwise(widths))
         self.to_image = nn.ConvTranspose2d(widths[-1], channels, kernel_size=4, stride=2, padding=1, bias=False)
         begin(self, network="generator", init=init, spectral=spectral, seed=seed)
 

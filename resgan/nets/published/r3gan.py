@@ -3,6 +3,7 @@
 So the switch needs no projection here: both arms own the same parameters, as in the lab networks.
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -156,7 +157,7 @@ class R3ganDiscriminator(nn.Module):
 
 def transitions(widths: list[int]) -> nn.ModuleList:
     """From each stage to the next: a 1x1 convolution where the width changes."""
-    pairs = zip(widths, widths[1:], strict=False)
+    pairs = itertools.pairwise(widths)
     return nn.ModuleList(conv1x1(here, there) if here != there else nn.Identity() for here, there in pairs)
 
 

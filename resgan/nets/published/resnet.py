@@ -3,6 +3,7 @@
 Their networks for 32 pixels differ in width, and in D in pooling and spectral normalisation.
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -148,9 +149,7 @@ class ResnetGenerator(nn.Module):
         bottom = height // 2 ** (len(widths) - 1)
         self.base_shape = (widths[0], bottom, bottom)
         self.base = layers.linear(2 * latent_dim if self.with_code else latent_dim, math.prod(self.base_shape))
-        self.blocks = nn.ModuleList(
-            ResnetBlock(below, here, **options) for below, here in zip(widths, widths[1:], strict=False)
-        )
+        self.blocks = nn.ModuleList(ResnetBlock(below, here, **options) for below, here in itertools.pairwise(widths))
         self.norm = layers.NORMS[norm](widths[-1])
         self.to_image = layers.conv3x3(widths[-1], channels)
         begin(self, network="generator", init=init, spectral=spectral, seed=seed)
