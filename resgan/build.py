@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgan import sampling
+from resgan.checking import OptionsError
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
@@ -22,20 +23,11 @@ from resgan.nets.published.dcgan import DcganDiscriminator, DcganGenerator
 from resgan.nets.published.r3gan import R3ganDiscriminator, R3ganGenerator
 from resgan.nets.published.resnet import ResnetDiscriminator, ResnetGenerator
 from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Generator
-from resgan.options import (
-    Adam as AdamOptions,
-)
-from resgan.options import (
-    Augment,
-    Folder,
-    Gaussians,
-    OptionsError,
-    Shapes,
-    Torchvision,
-    TrainOptions,
-)
+from resgan.network_options import Adam as AdamOptions
+from resgan.options import Augment, Folder, Gaussians, Shapes, Torchvision, TrainOptions
 from resgan.training import checkpoints
-from resgan.training.gan import GAN, Adam, Augmentation, Penalty
+from resgan.training.gan import GAN
+from resgan.training.schedules import Adam, Augmentation, Penalty
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "lab": LabGenerator,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resgan.options import Options, OptionsError, check, did_you_mean, names
+from resgan.checking import Options, OptionsError, check, did_you_mean, names
 from resgan.runs import flat, plain, stop_signals
 
 HERE = Path(__file__).resolve().parent

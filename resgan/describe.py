@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from resgan.checking import OptionsError, check
 from resgan.command import Command, Job, run_command
-from resgan.options import Folder, Gaussians, OptionsError, Shapes, Torchvision, TrainOptions, check
+from resgan.options import Folder, Gaussians, Shapes, Torchvision, TrainOptions
 
 COMMAND = Command(
     name="describe",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from resgan.checking import OptionsError, check
 from resgan.command import CONF, Command, Job, files_of, find_accelerator, run_command, say
-from resgan.options import DataOptions, EvaluateOptions, OptionsError, check
+from resgan.options import DataOptions, EvaluateOptions
 from resgan.runs import Run, check_writable, plain, unlike
 
 if TYPE_CHECKING:

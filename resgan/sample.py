@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resgan.checking import OptionsError
 from resgan.command import Command, Job, find_accelerator, run_command
-from resgan.options import OptionsError, SampleOptions
+from resgan.options import SampleOptions
 from resgan.runs import check_writable
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resgan.checking import OptionsError
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
 from resgan.images import as_uint8
@@ -18,7 +19,7 @@ from resgan.metrics.features import Extractor, extract
 from resgan.metrics.reference import Reference, cache_directory
 from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
-from resgan.options import Gaussians, Metrics, OptionsError, Shapes, TrainOptions
+from resgan.options import Gaussians, Metrics, Shapes, TrainOptions
 from resgan.sampling import norm_mode_in_words
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from resgan import plan
+from resgan.checking import OptionsError, check
 from resgan.command import Command, Job, run_command, say
-from resgan.options import OptionsError, TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.parts import Parts, prepare
 from resgan.provenance import provenance
 from resgan.runs import Run, RunError, Stopped, arm_name, claim_new, flat

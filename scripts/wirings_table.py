@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from resgan.checking import check
 from resgan.command import CONF
 from resgan.describe import arm
-from resgan.options import TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.runs import plain
 
 PLAIN = {"block": "preact", "norm": "none", "join": "sum", "init": "he"}

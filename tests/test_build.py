@@ -7,8 +7,9 @@ import torch
 from conftest import options_of
 
 from resgan import build
+from resgan.checking import OptionsError, check
 from resgan.images import to_float
-from resgan.options import OptionsError, TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.scoring import scorer_of
 from resgan.training import checkpoints
 

@@ -21,8 +21,9 @@ from PIL import Image
 from processes import run, start
 
 from resgan import sample, train
+from resgan.checking import check
 from resgan.command import Job
-from resgan.options import TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.runs import flat, plain
 from resgan.training import checkpoints
 

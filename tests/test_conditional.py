@@ -8,8 +8,9 @@ from conftest import options_of
 from torch.nn import functional as F
 
 from resgan import build
+from resgan.checking import OptionsError, check
 from resgan.nets import conditioning, layers
-from resgan.options import OptionsError, TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.sampling import classes_at, labels, with_norm_mode
 from resgan.training import checkpoints
 from resgan.training.gan import repeated

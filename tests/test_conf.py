@@ -8,8 +8,9 @@ import pytest
 import yaml
 from conftest import options_of
 
+from resgan.checking import check, names
 from resgan.command import CONF, files_of, is_sweep, quoted
-from resgan.options import EvaluateOptions, SampleOptions, TrainOptions, check, names
+from resgan.options import EvaluateOptions, SampleOptions, TrainOptions
 from resgan.runs import flat
 
 GROUPS = ("generator", "disc", "loss", "augment", "data", "metrics", "trainer", "wandb", "experiment", "study")

@@ -8,7 +8,8 @@ import torch
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
-from resgan.training.gan import GAN, Adam, Augmentation, Penalty
+from resgan.training.gan import GAN
+from resgan.training.schedules import Adam, Augmentation, Penalty
 
 OFF = Penalty(weight=0.0, interval=1)
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from resgan.training import ema
-from resgan.training.gan import Adam, Penalty, ramp
 from resgan.training.losses import LOSSES
 from resgan.training.penalties import gradient_penalty, one_centred, zero_centred
+from resgan.training.schedules import Adam, Penalty, ramp
 
 REAL, FAKE = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 3.0])  # asymmetric: swapped arguments show
 

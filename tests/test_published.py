@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from resgan.build import DISCRIMINATORS, GENERATORS, build_network, build_networks, count
+from resgan.checking import OptionsError
 from resgan.nets.blocks import Block, join
-from resgan.options import OptionsError
 
 PAPER = {"residual": True, "spectral": False, "init": "published"}
 RESNET_G = {"name": "resnet", "projection": "skip", "width": None, "upsample": "nearest", "norm": "batch",

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from resgan.checking import OptionsError
 from resgan.nets.generator import LabGenerator
-from resgan.options import OptionsError
 from resgan.sample import parse_seeds
 from resgan.sampling import CHUNK, generate, latents, slerp, with_norm_mode
 

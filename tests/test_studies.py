@@ -11,8 +11,9 @@ from conftest import options_of
 from processes import run, start
 
 from resgan import plan
+from resgan.checking import check
 from resgan.command import CONF, Study, study_of
-from resgan.options import TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.runs import arm_name, flat
 from resgan.train import COMMAND
 

@@ -8,8 +8,9 @@ import pytest
 from conftest import options_of
 from made_runs import make_run
 
+from resgan.checking import OptionsError, check
 from resgan.command import Job
-from resgan.options import OptionsError, TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.report.page import files
 from resgan.report.records import ARM_NAMES, read_runs
 from resgan.report.tables import tuning_table

@@ -1,11 +1,9 @@
 """The GAN as a LightningModule: what one step of the game is. It is given its networks and builds nothing."""
 
 import functools
-import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,79 +12,10 @@ from torch import Tensor, nn
 from resgan.images import to_float
 from resgan.keys import keyed_generator
 from resgan.training import ema
-from resgan.training.augment import Operation, adapted, augment, r_t, r_v
+from resgan.training.augment import adapted, augment, r_t, r_v
 from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
-
-Decay = Literal["none", "linear", "cosine"]
-
-
-def ramp(first: float, last: float | None, burnt_in: float) -> float:
-    """From `first` to `last` along a cosine, when `burnt_in`, from 0 to 1, of the burn-in is done (Huang et al. 2024).
-
-    last: None: it does not move.
-    """
-    return first if last is None else first + (last - first) * (1 - math.cos(math.pi * burnt_in)) / 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam for one network. Its learning rate falls to 0 over the run, or moves over the burn-in."""
-
-    lr: float
-    betas: tuple[float, float]
-    decay: Decay
-    lr_final: float | None = None  # after the burn-in; None: it does not move
-    beta2_final: float | None = None
-
-    def optimiser(self, net: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(net.parameters(), lr=self.lr, betas=self.betas, fused=True)
-
-    @property
-    def moves(self) -> bool:
-        return self.decay != "none" or self.lr_final is not None or self.beta2_final is not None
-
-    def at(self, *, progress: float, burnt_in: float = 0.0) -> dict[str, Any]:
-        """The settings when so much, from 0 to 1, of the run and of the burn-in is done."""
-        share = {"none": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.decay]
-        beta1, beta2 = self.betas
-        return {
-            "lr": ramp(self.lr, self.lr_final, burnt_in) * share,
-            "betas": (beta1, ramp(beta2, self.beta2_final, burnt_in)),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Penalty:
-    """A penalty of weight `weight`, applied every `interval` D steps with `interval` times its weight."""
-
-    weight: float
-    interval: int
-    final: float | None = None  # the weight after the burn-in; None: it does not move
-
-    def weight_at(self, step: int, *, burnt_in: float = 0.0) -> float:
-        """The weight at D step `step`; 0 where it is not applied (Karras et al. 2020, appendix B)."""
-        return ramp(self.weight, self.final, burnt_in) * self.interval if step % self.interval == 0 else 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """What is done to pictures before D sees them, and how its share p moves.
-
-    adapt: by a measure of how much D overfits, r_t or r_v (Karras et al. 2020b, section 3), taken every few steps; p
-    then stands in the state of the run.
-    """
-
-    operations: tuple[Operation, ...]
-    p: float
-    p_final: float | None = None  # after the burn-in; None: it does not move
-    adapt: Literal["none", "r_t", "r_v"] = "none"
-    target: float = 0.6
-    length: float = 500_000  # images in which p goes from 0 to 1 at the most
-    holdout: Tensor | None = None  # for r_v: pictures D never learns from, as D sees them
-    holdout_labels: Tensor | None = None
-
-    INTERVAL: ClassVar[int] = 4  # D steps between two measurements
+from resgan.training.schedules import Adam, Augmentation, Penalty, ramp
 
 
 class GAN(pl.LightningModule):
@@ -216,11 +145,10 @@ class GAN(pl.LightningModule):
         """As D sees them; decided by (seed, purpose, images_seen)."""
         if self.augmentation is None:
             return images
-        a = self.augmentation
         return augment(
             images,
-            operations=a.operations,
-            p=ramp(a.p, a.p_final, self.burnt_in()) if a.adapt == "none" else self.augment_p,
+            operations=self.augmentation.operations,
+            p=self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in()),
             random=keyed_generator(self.seed, "augment", purpose, self.images_seen),
         )
 
@@ -228,7 +156,7 @@ class GAN(pl.LightningModule):
     def adapt(self, step: int, real_logits: Tensor, fake_logits: Tensor) -> None:
         """Move p by what D said of this batch, and of one that is held out."""
         augmentation = self.augmentation
-        if augmentation is None or augmentation.adapt == "none" or step % augmentation.INTERVAL:
+        if augmentation is None or not augmentation.adapts or step % augmentation.INTERVAL:
             return
         if augmentation.adapt == "r_t":
             measure = r_t(real_logits)

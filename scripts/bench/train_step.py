@@ -20,10 +20,11 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from resgan.build import build_gan, spec_of
+from resgan.checking import check
 from resgan.command import CONF
 from resgan.data.dataset import Dataset
 from resgan.data.module import Batches, DataModule
-from resgan.options import TrainOptions, check
+from resgan.options import TrainOptions
 from resgan.runs import Run
 from resgan.scoring import scorer_of
 from resgan.training.callbacks import ProgressBar, Recorder, Schedule

@@ -1,0 +1,202 @@
+"""The options of the networks: one strict model for each kind of generator and of discriminator."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from resgan.checking import NotNegative, Options, Positive, option
+
+
+class Adam(Options):
+    """How one network is trained."""
+
+    lr: float = option("learning rate of Adam", gt=0)
+    lr_final: Annotated[float, Field(gt=0)] | None = option("where it is after burn_in_kimg; null: it stays")
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
+    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("the second after burn_in_kimg; null: it stays")
+    decay: Literal["none", "linear", "cosine"] = option("how the learning rate falls to 0 over the run")
+
+    @model_validator(mode="after")
+    def _betas_below_one(self) -> "Adam":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas: each is at least 0 and below 1")
+        if self.lr_final is not None and self.decay != "none":
+            raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} moves the rate too; valid is decay=none")
+        return self
+
+
+class Generator(Adam):
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    latent_dim: int = option("size of the latent", ge=1)
+    batch_size: Positive | None = option("latents in a step of the generator; null: batch_size")
+    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
+    ema_kimg_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
+    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+
+
+class Disc(Adam):
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+
+
+class Block(Options):
+    """What the lab networks and the perceptrons have: the block the switch stands in."""
+
+    residual: bool
+    block: Literal["preact", "postact", "bottleneck", "stylegan2"] = option("what the branch of a block is")
+    blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
+    norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation in every block")
+    spectral: bool = option("spectral normalisation of every layer")
+    join: Literal["sum", "scaled", "gated"] = option("x+F | F, (x+F)/sqrt 2 | F, or x+gF | gF with a learned g")
+    init: Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"] = option("initialisation of the weights")
+    branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
+    layer_scale: Annotated[float, Field(gt=0)] | None = option(
+        "where a learned factor on each channel of a branch begins; null: there is none"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_can_learn(self) -> "Block":
+        if self.init in ("zero_last", "fixup") and not self.residual:
+            raise ValueError(
+                f"init={self.init}: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "dirac starts a plain network near the identity"
+            )
+        factors = {
+            "join=gated": self.join == "gated",
+            f"branch_scale={self.branch_scale}": self.branch_scale != 1,
+            f"layer_scale={self.layer_scale}": self.layer_scale is not None,
+        }
+        if sum(factors.values()) > 1:
+            raise ValueError(
+                " with ".join(name for name, used in factors.items() if used) + ": one factor on a branch is enough"
+            )
+        if self.block == "bottleneck" and self.norm != "none":
+            raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+        return self
+
+
+class TellsGenerator(Options):
+    conditional: Literal["none", "norm", "concat"] = option(
+        "how it is told the class: in its norms, or beside the latent"
+    )
+
+
+class TellsDisc(Options):
+    conditional: Literal["none", "projection", "concat"] = option(
+        "how it is told the class: in the logit, or beside the image"
+    )
+
+
+NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
+LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
+GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
+
+
+class LabGenerator(Generator, Block, TellsGenerator):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("an image at every resolution, and their sum (the skips of StyleGAN2)")
+
+
+class LabDisc(Disc, Block, TellsDisc):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("the image again at every resolution (the skips of StyleGAN2)")
+
+
+class MlpGenerator(Generator, Block, TellsGenerator):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class MlpDisc(Disc, Block, TellsDisc):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class Published(Options):
+    """What networks of papers have in common."""
+
+    spectral: bool = option("spectral normalisation of every layer")
+    init: Literal["published", "he", "glorot", "orthogonal"] = option("initialisation of the weights")
+
+
+class PublishedResidual(Published):
+    """Of those whose branches begin at zero."""
+
+    residual: bool
+
+    @model_validator(mode="after")
+    def _blocks_can_learn(self) -> "PublishedResidual":
+        if self.init == "published" and not self.residual:
+            raise ValueError(
+                "init=published: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "valid for residual=false are he, glorot, orthogonal"
+            )
+        return self
+
+
+class Projects(Options):
+    """Of those with projections, which are those with norms."""
+
+    norm: Literal["none", "batch", "group", "pixel", "layer"] = option("normalisation, where the paper has one")
+    projection: Literal["skip", "trunk"] = option("where projections stand: on the skip, as published, or on the trunk")
+
+
+class ResnetGenerator(Generator, Published, Projects, TellsGenerator):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    upsample: Literal["nearest", "bilinear"] = option("how the resolution grows")
+
+
+class ResnetDisc(Disc, Published, Projects, TellsDisc):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    pool: Literal["sum", "mean"] = option("over the pixels that are left")
+
+
+class Resnet101Generator(Generator, Published, Projects):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
+
+
+class Resnet101Disc(Disc, Published, Projects):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
+
+
+class DcganGenerator(Generator, Published, Projects):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 1024 as published")
+
+
+class DcganDisc(Disc, Published, Projects):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 512 as published")
+
+
+class R3ganGenerator(Generator, PublishedResidual):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "concat"] = option("how it is told the class: a code beside the latent")
+
+
+class R3ganDisc(Disc, PublishedResidual):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "projection"] = option("how it is told the class: the logit is that of the class")
+
+
+AnyGenerator = Annotated[
+    LabGenerator | MlpGenerator | ResnetGenerator | Resnet101Generator | R3ganGenerator | DcganGenerator,
+    Field(discriminator="name"),
+]
+AnyDisc = Annotated[LabDisc | MlpDisc | ResnetDisc | Resnet101Disc | R3ganDisc | DcganDisc, Field(discriminator="name")]
