@@ -3,6 +3,7 @@
 import difflib
 import types
 import typing
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -101,6 +102,7 @@ def nearest(name: str, known: list[str]) -> str | None:
     return found[0] if found else None
 
 
+@cache
 def names(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, str]:
     """Every option of a model, dotted, with its meaning: for --help and for the nearest right name.
 

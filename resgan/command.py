@@ -327,9 +327,7 @@ def assignment(name: str, value: Any) -> str:
 
 def read_primary(command: Command) -> tuple[dict[str, Any], dict[str, str | None]]:
     """The options that stand in no group, dotted, and the groups: which of their files is chosen."""
-    import yaml
-
-    primary = yaml.safe_load((CONF / f"{command.primary}.yaml").read_text())
+    primary = read_yaml(CONF / f"{command.primary}.yaml")
     entries = [entry for entry in primary.pop("defaults", []) if isinstance(entry, dict)]
     primary.pop("hydra", None)
     groups = {key: chosen for entry in entries for key, chosen in entry.items() if not key.startswith("override")}
@@ -359,23 +357,28 @@ def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
     return [line for lines, titles in sections.items() for line in (", ".join(titles) + ":", *lines)]
 
 
-def read_group(group: str, name: str, command: Command) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-    """The options of one file of a group, dotted, what it sets elsewhere, as one would type it, and what they mean."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """By the parser in C where there is one: conf/ has many files, and help is to be at once."""
     import yaml
 
-    text = (CONF / group / f"{name}.yaml").read_text()
-    values = yaml.safe_load(text) or {}
+    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+def read_group(group: str, name: str, command: Command) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """The options of one file of a group, dotted, what it sets elsewhere, as one would type it, and what they mean."""
+    path = CONF / group / f"{name}.yaml"
+    values = read_yaml(path)
     defaults = values.pop("defaults", [])
     entries = [entry for entry in defaults if isinstance(entry, dict)]
     for base in (entry for entry in defaults if isinstance(entry, str) and entry != "_self_"):
-        values = yaml.safe_load((CONF / group / f"{base}.yaml").read_text()) | values  # a variant of that file
+        values = read_yaml(CONF / group / f"{base}.yaml") | values  # a variant of that file
     selects = [f"{key.split('/')[-1]}={choice}" for entry in entries for key, choice in entry.items()]
     swept = values.pop("hydra", {}).get("sweeper", {}).get("params", {})
     # Long lists are broken after a comma, to fit the screen.
     selects += [
         f"{key}={choices.replace(',', ', ') if len(choices) > 80 else choices}" for key, choices in swept.items()
     ]
-    found = flat(values, "" if "@package _global_" in text else f"{group}.")
+    found = flat(values, "" if "@package _global_" in path.read_text() else f"{group}.")
     title = f"{group}.name"  # of the kind of network, loss or data; but a run in W&B may have one too
     variant = found.pop(title) if isinstance(found.get(title), str) else name
     if found.get(group) == name:
