@@ -16,6 +16,7 @@ from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
 from resgan.data.torchvision_sets import load_torchvision
 from resgan.images import to_float
+from resgan.nets import layers
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
@@ -131,8 +132,8 @@ def sizes_of(spec: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def flops(net: nn.Module, *inputs: Tensor) -> int:
-    """Of one forward pass; a multiply-add is two."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    """Of one forward pass, as it is written down; a multiply-add is two."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), layers.unfused(net):
         net.eval()(*inputs)
     net.train()
     return counter.get_total_flops()
@@ -179,6 +180,8 @@ def as_floats(samples: Tensor) -> Tensor:
 def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> GAN:
     """Raises OptionsError."""
     generator, disc = build_networks(spec)
+    for net in (generator, disc):
+        layers.fuse(net, options.trainer.fused)
     if options.trainer.channels_last and len(spec["shape"]) == 3:
         generator, disc = (net.to(memory_format=torch.channels_last) for net in (generator, disc))  # type: ignore[call-overload]
     loss = options.loss

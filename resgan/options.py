@@ -124,6 +124,7 @@ class Trainer(Options):
     precision: Literal["32-true", "bf16-mixed"] = option("bf16-mixed pays where the hardware has bfloat16")
     threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
     channels_last: bool = option("memory format of images; the same function, faster")
+    fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
     data_on_device: bool = option("hold the data on the accelerator")
     deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
     progress: bool = option("show a progress bar")

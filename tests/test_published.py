@@ -50,6 +50,10 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def noise64(*shape: int) -> torch.Tensor:
+    return noise(*shape).double()
+
+
 # Counts.
 
 
@@ -93,9 +97,9 @@ def test_counts_of_dcgan():
     assert parameters(disc(DCGAN_D | {"residual": False}, 32)) == 4_309_441
 
 
-# A second implementation. Sums of a thousand float32 products differ by their order in the sixth digit.
+# A second implementation, in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 RESNET_NAMES = [
     (r"^base\.", "linear."), (r"^to_logit\.", "linear."), (r"^to_image\.", "conv."), (r"^norm\.", "bn."),
     (r"^blocks\.(\d)\.", lambda m: f"block{int(m[1]) + 1}."), (r"\.norm(\d)", r".bn\1"), (r"\.layer(\d)", r".conv\1"),
@@ -118,27 +122,27 @@ def renamed(net: nn.Module, names: list) -> dict[str, torch.Tensor]:
 
 
 def disturbed(net: nn.Module) -> nn.Module:
-    """All parameters moved, so that no zero or one of the start hides a mistake."""
+    """In float64, all parameters moved, so that no zero or one of the start hides a mistake."""
     random = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=random)
-    return net
+    return net.double()
 
 
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
 def test_sngan_32_by_a_second_implementation(residual, upsample):
     ours = disturbed(generator(RESNET_G | {"width": 32, "residual": residual, "upsample": upsample}, 32))
-    other = plain.Sngan32Generator(width=32, upsample=upsample, residual=residual)
+    other = plain.Sngan32Generator(width=32, upsample=upsample, residual=residual).double()
     other.load_state_dict(renamed(ours, RESNET_NAMES))
-    z = noise(5, 128)
+    z = noise64(5, 128)
     torch.testing.assert_close(ours(z), other(z), **CLOSE)
     torch.testing.assert_close(ours.eval()(z), other.eval()(z), **CLOSE)  # by the running statistics of that pass
     ours = disturbed(disc(RESNET_D | {"width": 32, "residual": residual}, 32))
-    other = plain.Sngan32Discriminator(width=32, residual=residual)
+    other = plain.Sngan32Discriminator(width=32, residual=residual).double()
     other.load_state_dict(renamed(ours, RESNET_NAMES))
-    images = noise(5, 3, 32, 32)
+    images = noise64(5, 3, 32, 32)
     torch.testing.assert_close(ours(images), other(images), **CLOSE)
 
 
@@ -148,9 +152,9 @@ def test_the_block_of_r3gan_by_a_second_implementation():
 
     for residual in (True, False):
         ours = disturbed(Bottleneck(32, layer=layers.conv3x3, group_size=16, residual=residual))
-        other = plain.R3ganBlock(32, 4, residual=residual)
+        other = plain.R3ganBlock(32, 4, residual=residual).double()
         other.load_state_dict(renamed(ours, R3GAN_NAMES + [(r"^layer", "conv")]))
-        x = noise(2, 32, 8, 8)
+        x = noise64(2, 32, 8, 8)
         torch.testing.assert_close(ours(x), other(x), **CLOSE)
 
 
@@ -165,18 +169,20 @@ def test_r3gan_by_a_second_implementation(classes):
     weights = renamed(ours, R3GAN_NAMES)
     if classes:
         weights["embed.weight"] = weights.pop("with_code.code.weight").T
-    other = plain.R3ganGenerator(widths, groups, [2, 2, 2], 8, embedding=8 if classes else 0, classes=classes)
+    other = plain.R3ganGenerator(widths, groups, [2, 2, 2], 8, embedding=8 if classes else 0, classes=classes).double()
     other.load_state_dict(weights)
-    torch.testing.assert_close(ours(noise(4, 8), labels), other(noise(4, 8), labels), **CLOSE)
+    torch.testing.assert_close(ours(noise64(4, 8), labels), other(noise64(4, 8), labels), **CLOSE)
 
     del options["latent_dim"]
     ours = disturbed(disc(R3GAN_D | options | told[1], 16, classes=classes))
     weights = renamed(ours, R3GAN_NAMES)
     if classes:
         weights["embed.weight"] = weights.pop("to_class.weight").T
-    other = plain.R3ganDiscriminator(widths, groups, [2, 2, 2], classes=classes, embedding=32 if classes else 0)
+    other = plain.R3ganDiscriminator(
+        widths, groups, [2, 2, 2], classes=classes, embedding=32 if classes else 0
+    ).double()
     other.load_state_dict(weights)
-    images = noise(4, 3, 16, 16)
+    images = noise64(4, 3, 16, 16)
     torch.testing.assert_close(ours(images, labels), other(images, labels), **CLOSE)
 
 
@@ -203,11 +209,11 @@ def block_of(name: str) -> int:
 @pytest.mark.parametrize("residual", [True, False])
 def test_the_101_layers_by_a_second_implementation(residual):
     ours = disturbed(generator(DEEP_G | {"width": 8, "residual": residual}, 64))
-    other = in_order(ours, plain.WganGp101Generator(dim=8, residual=residual))
-    torch.testing.assert_close(ours(noise(3, 128)), other(noise(3, 128)), **CLOSE)
+    other = in_order(ours, plain.WganGp101Generator(dim=8, residual=residual).double())
+    torch.testing.assert_close(ours(noise64(3, 128)), other(noise64(3, 128)), **CLOSE)
     ours = disturbed(disc(DEEP_D | {"width": 8, "residual": residual}, 64))
-    other = in_order(ours, plain.WganGp101Discriminator(dim=8, residual=residual))
-    images = noise(3, 3, 64, 64)
+    other = in_order(ours, plain.WganGp101Discriminator(dim=8, residual=residual).double())
+    images = noise64(3, 3, 64, 64)
     torch.testing.assert_close(ours(images), other(images), **CLOSE)
 
 

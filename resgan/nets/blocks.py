@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.layers import Norm, activation, make_norm, normalise
+from resgan.nets.layers import BatchNorm, Norm, activation, make_norm, normalise
 
 Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
 Join = Literal["sum", "scaled", "gated"]
+Layer = Callable[[Tensor], Tensor]
 
 
 def join(x: Tensor, y: Tensor, *, residual: bool, how: Join = "sum", gate: Tensor | float | None = None) -> Tensor:
@@ -69,8 +71,21 @@ class Block(nn.Module):
         return y
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        y = self.branch(x, labels)
-        return self.after(join(self.skip(x), y, residual=self.residual, how=self.how, gate=self.gate_of(y)))
+        return self.joined(self.skip(x), self.branch(x, labels))
+
+    def joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """What the block makes of the trunk and of the branch."""
+        return self.after(join(x, y, residual=self.residual, how=self.how, gate=self.gate_of(y)))
+
+    # At another resolution. Some kinds compute it faster than so: as one with a convolution, the same function.
+
+    def doubled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The block of x at twice the size."""
+        return self(layers.upsample(x), labels)
+
+    def halved(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Half the size of the block of x."""
+        return layers.downsample(self(x, labels))
 
     def gate_of(self, x: Tensor) -> Tensor | float | None:
         """The gate in a shape that goes with x."""
@@ -79,8 +94,8 @@ class Block(nn.Module):
         return self.gate
 
 
-class Preact(Block):
-    """join(x, W2 a(n(W1 a(n(x)))))      (He et al. 2016)"""
+class TwoLayers(Block):
+    """What the kinds of two layers at constant width have in common; each says what its branch is."""
 
     def __init__(
         self,
@@ -95,27 +110,50 @@ class Preact(Block):
         self.norm1, self.norm2 = (make_norm(norm, width, classes=classes) for _ in range(2))
         self.layer1, self.layer2 = layer(width, width), layer(width, width)
 
-    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        y = self.layer1(activation(normalise(self.norm1, x, labels)))
-        return self.layer2(activation(normalise(self.norm2, y, labels)))
+    def branch(self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None) -> Tensor:
+        """F(x); `first` stands in for the first layer."""
+        raise NotImplementedError
+
+    def doubled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = self.branch(x, labels, first=partial(layers.doubled_conv, layer=self.layer1))
+        return self.joined(layers.upsample(x), y)
 
 
-class Postact(Preact):
+class Preact(TwoLayers):
+    """join(x, W2 a(n(W1 a(n(x)))))      (He et al. 2016)"""
+
+    def branch(
+        self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None, last: Layer | None = None
+    ) -> Tensor:
+        y = (first or self.layer1)(activation(normalise(self.norm1, x, labels)))
+        return (last or self.layer2)(activation(normalise(self.norm2, y, labels)))
+
+    def doubled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        if any(isinstance(module, BatchNorm) for module in self.norm1.modules()):
+            return Block.doubled(self, x, labels)  # a quarter of the pixels would move its running variance
+        return super().doubled(x, labels)
+
+    def halved(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = self.branch(x, labels, last=partial(layers.halved_conv, layer=self.layer2))
+        return self.joined(layers.downsample(x), y)
+
+
+class Postact(TwoLayers):
     """a(join(x, n(W2 a(n(W1 x)))))      (He et al. 2015, with the leaky ReLU of the rest of the network)"""
 
-    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        y = activation(normalise(self.norm1, self.layer1(x), labels))
+    def branch(self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None) -> Tensor:
+        y = activation(normalise(self.norm1, (first or self.layer1)(x), labels))
         return normalise(self.norm2, self.layer2(y), labels)
 
     def after(self, y: Tensor) -> Tensor:
         return activation(y)
 
 
-class StyleGan2(Preact):
+class StyleGan2(TwoLayers):
     """join(x, a(n(W2 a(n(W1 x)))))      two convolutions, each activated before the join (Karras et al. 2020)"""
 
-    def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        y = activation(normalise(self.norm1, self.layer1(x), labels))
+    def branch(self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None) -> Tensor:
+        y = activation(normalise(self.norm1, (first or self.layer1)(x), labels))
         return activation(normalise(self.norm2, self.layer2(y), labels))
 
 

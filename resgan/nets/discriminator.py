@@ -1,5 +1,8 @@
 """The lab discriminator: image -> (blocks, down) x stages -> logit. The mirror of the generator."""
 
+from collections.abc import Iterable
+from typing import cast
+
 from torch import Tensor, nn
 
 from resgan.nets import conditioning, layers
@@ -59,11 +62,13 @@ class LabDiscriminator(nn.Module):
         x = self.from_image(told)  # (N, C, H, W)
 
         # Stages: half the resolution from one to the next.
-        for k, stage in enumerate(self.stages):
-            if k:
-                x, images = layers.downsample(x), layers.downsample(images)  # (N, C, H / 2^k, W / 2^k)
-                x = sum((from_image(images) for from_image in self.from_images[k - 1 : k]), x)
-            x = stage(x)
+        *most, last = cast(Iterable[Stage], self.stages)
+        for k, stage in enumerate(most):
+            x = stage.halved(x)  # (N, C, H / 2^(k + 1), W / 2^(k + 1))
+            if self.from_images:
+                images = layers.downsample(images)
+                x = x + self.from_images[k](images)
+        x = last(x)
 
         # Logit.
         x = layers.activation(self.norm(x)).flatten(1)

@@ -1,6 +1,8 @@
 """The lab generator: base -> (blocks, up) x stages -> image. The discriminator is its mirror."""
 
 import functools
+from collections.abc import Iterable
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -68,9 +70,9 @@ class LabGenerator(nn.Module):
         x = self.base(z).view(-1, *self.base_shape)  # (N, C, 4, 4)
 
         # Stages: twice the resolution from one to the next.
-        images = []
-        for k, stage in enumerate(self.stages):
-            x = stage(layers.upsample(x) if k else x, labels)  # (N, C, 4 * 2^k, 4 * 2^k)
+        images, stages = [], cast(Iterable[Stage], self.stages)
+        for k, stage in enumerate(stages):
+            x = stage.doubled(x, labels) if k else stage(x, labels)  # (N, C, 4 * 2^k, 4 * 2^k)
             images += [to_image(x) for to_image in self.to_images[k : k + 1]]
 
         # Image.

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import make_block
+from resgan.nets.blocks import Block, make_block
 
 
 def sizes(image_size: int) -> list[int]:
@@ -25,13 +25,37 @@ def widths_of(width: int | list[int], stages: int) -> list[int]:
 class Stage(nn.Module):
     """Blocks at one resolution and width; a 1x1 convolution goes before them only where the width changes."""
 
+    fused = True  # resampling beside a convolution is part of it: the same function, faster
+
     def __init__(self, width_in: int, width: int, *, blocks: int, **options) -> None:
         super().__init__()
         self.to_width = layers.conv1x1(width_in, width) if width_in != width else nn.Identity()
         self.blocks = nn.ModuleList(make_block(width, layer=layers.conv3x3, **options) for _ in range(blocks))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.to_width(x)
-        for block in self.blocks:
-            x = block(x, labels)
+        return self.through(self.to_width(x), labels, blocks=range(len(self.blocks)))
+
+    def doubled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The stage of x at twice the size."""
+        if not self.fused:
+            return self(layers.upsample(x), labels)
+        x = self.to_width(x)  # a 1x1 convolution of copies makes copies
+        x = self.block(0).doubled(x, labels) if len(self.blocks) else layers.upsample(x)
+        return self.through(x, labels, blocks=range(1, len(self.blocks)))
+
+    def halved(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Half the size of the stage of x."""
+        if not self.fused:
+            return layers.downsample(self(x, labels))
+        x = self.through(self.to_width(x), labels, blocks=range(len(self.blocks) - 1))
+        return self.block(-1).halved(x, labels) if len(self.blocks) else layers.downsample(x)
+
+    def through(self, x: Tensor, labels: Tensor | None, *, blocks: range) -> Tensor:
+        for k in blocks:
+            x = self.blocks[k](x, labels)
         return x
+
+    def block(self, k: int) -> Block:
+        block = self.blocks[k]
+        assert isinstance(block, Block)
+        return block

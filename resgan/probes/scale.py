@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resgan.keys import keyed_generator
 from resgan.nets.blocks import Block
+from resgan.nets.layers import unfused
 
 LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
@@ -45,7 +46,7 @@ def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
     hooks = [module.register_forward_hook(partial(keep, name)) for name, module in places(net)]
     before = {key: value.clone() for key, value in net.state_dict().items()}
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), unfused(net):
             outputs = net(*inputs)
             signs = torch.randint(2, outputs.shape, generator=keyed_generator(0, "signs")) * 2 - 1
             (outputs * signs).sum().backward()

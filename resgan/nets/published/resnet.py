@@ -44,7 +44,13 @@ def grow(x: Tensor, upsample: Upsample) -> Tensor:
 
 
 class Shortcut(nn.Module):
-    """The projection S: a 1x1 convolution, after growing and before shrinking (D's first block shrinks first)."""
+    """The projection S: a 1x1 convolution and what the resolution does beside it.
+
+    It is published after growing and before shrinking (D's first block shrinks first), and computed at the lower
+    resolution, where it is the same function: each new pixel is a mean of old ones, with weights that sum to one.
+    """
+
+    fused = True  # False: in the published order
 
     def __init__(
         self, width_in: int, width: int, *, scale: Scale, upsample: Upsample, norm: layers.Norm, first: bool
@@ -56,12 +62,16 @@ class Shortcut(nn.Module):
         self.layer = layers.conv1x1(width_in, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        match self.scale, self.first:
-            case "up", _:
+        match self.scale, self.first, self.fused:
+            case "up", _, True:
+                return grow(self.layer(self.norm(x)), self.upsample)
+            case "up", _, False:
                 return self.layer(self.norm(grow(x, self.upsample)))
-            case "down", True:
+            case "down", True, _:
                 return self.layer(self.norm(layers.downsample(x)))
-            case "down", False:
+            case "down", False, True:
+                return self.layer(layers.downsample(self.norm(x)))
+            case "down", False, False:
                 return layers.downsample(self.layer(self.norm(x)))
             case _:
                 return self.layer(self.norm(x))
@@ -69,6 +79,8 @@ class Shortcut(nn.Module):
 
 class ResnetBlock(ProjectedBlock):
     """join(S(x), W2 a(n(W1 a(n(x))))), a = ReLU: grows before W1, shrinks after W2."""
+
+    fused = True  # False: resampling and convolution one after the other
 
     def __init__(
         self,
@@ -105,9 +117,18 @@ class ResnetBlock(ProjectedBlock):
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         y = x if self.first else F.relu(layers.normalise(self.norm1, x, labels))
-        y = self.layer1(grow(y, self.upsample) if self.scale == "up" and not self.on_trunk else y)
-        y = self.layer2(F.relu(layers.normalise(self.norm2, y, labels)))
-        return layers.downsample(y) if self.scale == "down" and not self.on_trunk else y
+        y = self.grown(y) if self.scale == "up" and not self.on_trunk else self.layer1(y)
+        y = F.relu(layers.normalise(self.norm2, y, labels))
+        return self.shrunk(y) if self.scale == "down" and not self.on_trunk else self.layer2(y)
+
+    def grown(self, y: Tensor) -> Tensor:
+        """W1 of y at twice the size."""
+        fuses = self.fused and self.upsample == "nearest"
+        return layers.doubled_conv(y, self.layer1) if fuses else self.layer1(grow(y, self.upsample))
+
+    def shrunk(self, y: Tensor) -> Tensor:
+        """W2 y at half the size."""
+        return layers.halved_conv(y, self.layer2) if self.fused else layers.downsample(self.layer2(y))
 
     def after(self, y: Tensor) -> Tensor:
         return layers.downsample(y) if self.scale == "down" and self.on_trunk else y
