@@ -265,7 +265,7 @@ def closing_table(run: Run, result: dict[str, Any], job: Job) -> str:
 
 def cost_of(result: dict[str, Any], what: str, net: str) -> str:
     """Parameters always; what the switch at its other position would cost, where that is something else."""
-    mine, other = result[what][net], result["switched"][what][net]
+    mine, other = result[what][net], result.get("switched", result)[what][net]
     if mine == other:
         return f"{mine:,}" if what == "parameters" else ""
     return f"{mine:,} ({other:,} with {net}.residual at its other position)"
