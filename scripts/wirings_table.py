@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from resgan.checking import check
+from resgan import build
+from resgan.checking import OptionsError, check
 from resgan.command import CONF
 from resgan.describe import arm
 from resgan.options import TrainOptions
@@ -61,10 +62,15 @@ def cells(given: TrainOptions, size: int) -> Iterator[str]:
 def costs(given: TrainOptions, size: int) -> Iterator[str]:
     """Parameters and MFLOP, likewise."""
     for network, residual in itertools.product(NETWORKS, (True, False)):
-        found = arm(given, network, (3, size, size), residual)
-        counts = None if isinstance(found, str) else found[0]
-        yield f"{counts['parameters']:,}" if counts else "-"
-        yield f"{counts['flops'] / 1e6:.4g}" if counts else "-"
+        values = given.model_dump()
+        values[network]["residual"] = residual
+        try:
+            spec = build.spec_of_networks(check(TrainOptions, values), (3, size, size), classes={})
+        except OptionsError:
+            yield from ("-", "-")
+            continue
+        found = build.sizes_of(spec)
+        yield from (f"{found['parameters'][network]:,}", f"{found['flops'][network] / 1e6:,.0f}")
 
 
 def print_table(title: str, heads: tuple[str, str], rows: Iterator[tuple[str, list[str]]]) -> None:
