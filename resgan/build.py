@@ -290,7 +290,7 @@ class TrainedGan:
         """Of a class by its number or name. Raises OptionsError."""
         if not self.classes:
             raise OptionsError(f"class={of_class}: this GAN was trained without classes; leave it out")
-        if of_class in self.classes:
+        if str(of_class) in self.classes:
             return self.classes.index(str(of_class))
         if isinstance(of_class, int) and 0 <= of_class < len(self.classes):
             return of_class

@@ -111,3 +111,26 @@ def test_widths_that_do_not_fit_the_images():
     _, _, spec = built("generator.width=[8,8]")
     with pytest.raises(OptionsError, match=r"generator\.width=\[8, 8\]: .*3 stages"):
         build.build_networks(spec)
+
+
+def test_what_moves_reaches_the_gan_in_images():
+    given, dataset, spec = built(
+        *("burn_in_kimg=2", "loss.r1_final=0.01", "loss.r2_final=0.02", "disc.decay=none", "disc.lr_final=5e-4"),
+        *("disc.beta2_final=0.9", "generator.ema_kimg_final=3", "augment=adaptive", "augment.adapt_kimg=7"),
+    )
+    gan = build.build_gan(given, spec, dataset)
+    assert gan.burn_in == 2000
+    assert (gan.r1.final, gan.r2.final) == (0.01, 0.02)
+    assert (gan.disc_adam.lr_final, gan.disc_adam.beta2_final) == (5e-4, 0.9)
+    assert gan.ema_kimg_final == 3
+    assert gan.augmentation.length == 7000
+    assert torch.equal(gan.augmentation.holdout, dataset.holdout)
+
+
+def test_shares_of_classes_are_those_of_the_data():
+    _, dataset, spec = built("generator.conditional=concat", "disc.conditional=concat")
+    shares = spec["classes"]
+    assert list(shares) == list(dataset.classes)
+    for k, share in enumerate(shares.values()):
+        assert share == pytest.approx(float((dataset.labels == k).float().mean()))
+    assert len(set(shares.values())) == 2  # 12 or 13 of 600

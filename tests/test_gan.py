@@ -252,3 +252,19 @@ def test_a_larger_batch_for_the_generator():
     gan.training_step(REAL_PICTURES, 0)
     assert [len(pictures) for pictures in seen] == [10, 10, 25]
     assert gan.images_seen == 10
+
+
+def test_rates_penalties_and_the_average_move_over_the_burn_in():
+    gan = make_gan(
+        burn_in=100,
+        disc_adam=Adam(lr=0.01, lr_final=0.03, betas=(0.0, 0.9), decay="none"),
+        ema_kimg=1.0,
+        ema_kimg_final=0.0,
+    )
+    gan.images_seen = 50
+    gan.discriminator_step(REAL)
+    assert gan._adams[1].param_groups[0]["lr"] == pytest.approx(0.02)
+    gan.images_seen = 100  # at the end the half-life is 0: the average is the generator
+    gan.generator_step(REAL)
+    gan.update_average()
+    assert same(weights(gan.generator), weights(gan.generator_ema))
