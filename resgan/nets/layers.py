@@ -153,7 +153,7 @@ def add_spectral_norm(net: nn.Module) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # only the start of the power iteration; the same in both arms
         for module in list(net.modules()):
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 spectral_norm(module)
 
 

@@ -85,6 +85,16 @@ def scores_table(grid: Grid) -> Table:
     return rows
 
 
+def floor_of(grid: Grid) -> float | None:
+    """Where a run that diverged stands: all wrong for a share, as in a panel."""
+    score = Score.of(grid.primary or "")
+    if score.scale != "share":
+        return None
+    samples = next(r.result["cards"][score.name]["n_fake"] for r in grid.records if r.result)
+    worst = np.array([1.0 if score.low_is_good else 0.0])
+    return float(transformed(worst, scale="share", samples=samples, low_is_good=score.low_is_good)[0])
+
+
 def in_cell(records: list[Record], name: str) -> str:
     diverged = sum(record.status == "diverged" for record in records)
     return spread(record.score(name) for record in records) + (f" ({diverged} diverged)" if diverged else "")
@@ -95,7 +105,7 @@ def contrasts_table(grid: Grid) -> Table:
     gs, ds = grid.wirings
     if not grid.seeds or grid.primary is None:
         return []
-    y = with_worst(grid.blocks())
+    y = with_worst(grid.blocks(), floor=floor_of(grid))
     found: list[tuple[str, Array]] = []
     for network, names, axis in (("G", gs, 1), ("D", ds, 2)):
         if "plain" in names:

@@ -90,7 +90,7 @@ class GAN(pl.LightningModule):
         optimiser = self._optimiser(1)
 
         with torch.no_grad():
-            fake = self.generator(self.latents("disc", len(real)), labels)
+            fake = self.generator(self.latents("disc", len(real)), labels).float()  # which bf16-mixed leaves half
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
         # Second derivatives are taken in full precision.
@@ -109,9 +109,9 @@ class GAN(pl.LightningModule):
                 self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
+        self.adapt(step, real_logits.detach(), fake_logits.detach())  # by the same D: a step shifts all of its logits
         self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
-        self.adapt(step, real_logits.detach(), fake_logits.detach())
 
     def generator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
         optimiser = self._optimiser(0)
