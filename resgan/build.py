@@ -25,7 +25,7 @@ from resgan.nets.published.r3gan import R3ganDiscriminator, R3ganGenerator
 from resgan.nets.published.resnet import ResnetDiscriminator, ResnetGenerator
 from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Generator
 from resgan.network_options import Adam as AdamOptions
-from resgan.options import Augment, Folder, Gaussians, Shapes, Torchvision, TrainOptions
+from resgan.options import Folder, Gaussians, Shapes, Torchvision, TrainOptions
 from resgan.training import checkpoints
 from resgan.training.gan import GAN
 from resgan.training.schedules import Adam, Augmentation, Penalty
@@ -204,7 +204,7 @@ def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> 
         seed=options.seed,
         burn_in=round(1000 * options.burn_in_kimg),
         generator_batch=options.generator.batch_size,
-        augmentation=build_augmentation(options.augment, dataset),
+        augmentation=build_augmentation(options, dataset),
     )
 
 
@@ -219,8 +219,9 @@ def build_adam(options: AdamOptions) -> Adam:
     )
 
 
-def build_augmentation(options: Augment, dataset: Dataset) -> Augmentation | None:
+def build_augmentation(train: TrainOptions, dataset: Dataset) -> Augmentation | None:
     """Raises OptionsError where p is to go by held-out pictures and there are none."""
+    options = train.augment
     if not options.operations:
         return None
     if options.adapt == "r_v" and not len(dataset.holdout):
@@ -234,6 +235,7 @@ def build_augmentation(options: Augment, dataset: Dataset) -> Augmentation | Non
         length=1000 * options.adapt_kimg,
         holdout=dataset.holdout,
         holdout_labels=dataset.holdout_labels,
+        flip=getattr(train.data, "flip", False),
     )
 
 
@@ -290,10 +292,11 @@ class TrainedGan:
         """Of a class by its number or name. Raises OptionsError."""
         if not self.classes:
             raise OptionsError(f"class={of_class}: this GAN was trained without classes; leave it out")
-        if str(of_class) in self.classes:
-            return self.classes.index(str(of_class))
-        if isinstance(of_class, int) and 0 <= of_class < len(self.classes):
-            return of_class
+        said = str(of_class)
+        if said in self.classes:
+            return self.classes.index(said)
+        if said.isdecimal() and int(said) < len(self.classes):
+            return int(said)
         names = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
         raise OptionsError(f"class={of_class}: valid are 0 to {len(self.classes) - 1}, or {names}")
 

@@ -3,6 +3,7 @@
 import difflib
 import types
 import typing
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -71,7 +72,8 @@ def describe(error: Any, model: type[Options]) -> tuple[str, str]:
     if error["type"] == "value_error":
         return "", f"{name}.{context['error']}" if name else str(context["error"])
     if error["type"] == "extra_forbidden":
-        return name, f"there is no such option here{did_you_mean(name, model)}"
+        variant = next((s for k, s in enumerate(steps) if k == 1 and s in tags(model)), None)
+        return name, f"there is no such option here{did_you_mean(name, names(model, variant=variant))}"
     if error["type"] == "union_tag_invalid":
         return f"{name}={context['tag']}", f"valid are {context['expected_tags']}"
     if error["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
@@ -80,8 +82,15 @@ def describe(error: Any, model: type[Options]) -> tuple[str, str]:
     return (name if error["type"] == "missing" else f"{name}={plain(error['input'])}"), expected.format(**context)
 
 
-def did_you_mean(name: str, model: type[Options]) -> str:
-    close = nearest(name, [known for known in names(model) if known != name])
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    group, _, leaf = name.rpartition(".")
+    options = [option.rpartition(".") for option in known if option != name]
+    beside = [last for first, _, last in options if group and first == group]
+    if beside:  # in a group that is there, only its own: disc.blocks is no help to who typed generator.blocks
+        close = nearest(leaf, beside)
+        close = close and f"{group}.{close}"
+    else:
+        close = nearest(name, ["".join(parts) for parts in options])
     return f"; did you mean {close}?" if close else "; see --help"
 
 

@@ -21,9 +21,9 @@ HERE = Path(__file__).resolve().parent
 # In a wheel conf/ lies inside the package, in a checkout beside it.
 CONF = next((d for d in (HERE / "conf", HERE.parent / "conf") if (d / "train.yaml").is_file()), HERE / "conf")
 
-# Values that are paths or lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
+# Paths, names of classes and lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|metrics\.weights|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"(ckpt|class|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|metrics\.weights|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
     re.DOTALL,
 )
@@ -281,7 +281,7 @@ def describe(error: Exception, command: Command) -> str:
     """Hydra's errors in one line that names the option and what is valid."""
     text = str(error)
     if match := re.search(r"Could not override '([^']*)'", text):
-        return f"{match[1]}: there is no such option{did_you_mean(match[1], command.options)}"
+        return f"{match[1]}: there is no such option{did_you_mean(match[1], known_beside(match[1], command))}"
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         group, *inner = match[1].split("/")
         name = "/".join([*inner, match[2]])
@@ -295,6 +295,13 @@ def describe(error: Exception, command: Command) -> str:
         line = one_line(error).split(" See https")[0]
         return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"
     return one_line(error)
+
+
+def known_beside(option: str, command: Command) -> dict[str, str]:
+    """The options there are in place of one that is not: of its group, those of the file that is chosen."""
+    group = option.split(".")[0]
+    choice = last_value(group, sys.argv[1:]) or read_primary(command)[1].get(group)
+    return read_group(group, choice, command)[2] if choice in files_of(group) else names(command.options)
 
 
 # Help.

@@ -72,6 +72,13 @@ class Block(Options):
             )
         if self.block == "bottleneck" and self.norm != "none":
             raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+        if self.spectral and self.init in ("zero_last", "fixup"):
+            raise ValueError(
+                f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
+                "take one of them"
+            )
+        if self.blocks == 0 and getattr(self, "conditional", "none") == "norm":
+            raise ValueError("conditional=norm: with blocks=0 there is no norm that is told; valid are none, concat")
         return self
 
 
@@ -134,6 +141,11 @@ class PublishedResidual(Published):
             raise ValueError(
                 "init=published: ends every branch in zero, and a plain network of such branches passes nothing on; "
                 "valid for residual=false are he, glorot, orthogonal"
+            )
+        if self.init == "published" and self.spectral:
+            raise ValueError(
+                "spectral=true: init=published ends every branch in zero, which no singular value can divide; "
+                "valid beside it are he, glorot, orthogonal"
             )
         return self
 

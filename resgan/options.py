@@ -33,7 +33,7 @@ class Loss(Options):
 class Augment(Options):
     """What is done to every picture before D sees it, real or not, at random."""
 
-    operations: list[Literal["flip", "translation", "colour", "cutout"]] = option("which; [] for none")
+    operations: list[Literal["flip", "colour", "translation", "cutout"]] = option("which; [] for none")
     p: float = option("the share of pictures each is done to", ge=0, le=1)
     p_final: Annotated[float, Field(ge=0, le=1)] | None = option("what it is after burn_in_kimg; null: it stays")
     adapt: Literal["none", "r_t", "r_v"] = option(
@@ -268,7 +268,7 @@ class SampleOptions(Options):
     outdir: str = option("where the samples go; made if it is not there")
     seeds: str = option("which samples: e.g. 0-63, or 1,5,8-12")
     format: Literal["png", "grid", "npz", "zip"] = option("a file each, one picture, one array, or an archive of files")
-    class_: int | str | None = Field(
+    class_: str | int | None = Field(
         description="of a GAN that is told the class: its number or name; null: as in the data", alias="class"
     )
     averaged: bool = option("the averaged weights; false: the raw ones")

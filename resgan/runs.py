@@ -228,7 +228,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     old, new = flat(old), flat(new)
     keys = [key for key in [*old, *(key for key in new if key not in old)] if not is_bookkeeping(key)]
     return [
-        f"{key} was {plain(old.get(key))}, is {plain(new.get(key))}" for key in keys if old.get(key) != new.get(key)
+        f"{key} was {plain(old[key]) if key in old else 'no option then'}, is {plain(new.get(key))}"
+        for key in keys
+        if old.get(key) != new.get(key)
     ]
 
 

@@ -190,7 +190,7 @@ def test_operations_do_not_shift_each_other():
     """All at once is one after the other, each with the whole of the draws for itself."""
     images = noise(50, 3, 8, 8)
     one_by_one = images
-    for name in ("flip", "translation", "colour", "cutout"):
+    for name in ("flip", "colour", "translation", "cutout"):
         one_by_one = shown(one_by_one, name, p=0.5)
     assert torch.equal(shown(images, *ALL, p=0.5), one_by_one)
     assert torch.equal(shown(images, *reversed(ALL), p=0.5), one_by_one)

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from conftest import options_of
@@ -179,12 +180,13 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
     assert loaded.classes[:2] == ["square-red-small", "square-red-large"]
     by_name, by_number = loaded.sample(range(3), of_class="square-red-large"), loaded.sample(range(3), of_class=1)
     assert torch.equal(by_name, by_number)
+    assert loaded.number_of("1") == loaded.number_of(np.int64(1)) == 1  # the command line gives text
     assert not torch.equal(by_name, loaded.sample(range(3), of_class=2))
     # Without a class, that of the seed.
     drawn = loaded.labels(range(3))
     alone = [loaded.sample([k], of_class=int(y)) for k, y in enumerate(drawn)]
     assert torch.equal(loaded.sample(range(3)), torch.cat(alone))
-    for wrong in (48, -1, "dog"):
+    for wrong in (48, -1, "48", "-1", "dog"):
         with pytest.raises(OptionsError, match=f"class={wrong}: valid are 0 to 47"):
             loaded.sample([0], of_class=wrong)
     # And the statistics of its norms can be made again.

@@ -89,3 +89,10 @@ def test_the_examples_of_help_are_valid():
             if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
             check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))
+
+
+@pytest.mark.parametrize("name", ["a,b", "x=y", "it's", "true", "3", "0 - zero", "(q)"])
+def test_a_class_is_taken_as_it_is_typed(name):
+    options = options_of("ckpt=a.ckpt", "seeds=0-3", quoted(f"class={name}"), config="sample")
+    assert options["class"] == name
+    assert check(SampleOptions, options).class_ == name

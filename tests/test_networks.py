@@ -97,7 +97,7 @@ def test_he_initialisation_keeps_the_scale():
     start = x.square().mean()
     for k in range(20):
         weight = torch.empty(512, 512)
-        layers.draw(weight, torch.Generator().manual_seed(k), scheme="he")
+        layers.draw(weight, torch.Generator().manual_seed(k), scheme="he", fan_in=512)
         x = layers.activation(x) @ weight.T
     # Each layer multiplies by 1 +- sqrt(2 / 512) or so; 20 of them: 1 +- 0.3.
     assert 0.4 < x.square().mean() / start < 2.5
@@ -108,11 +108,11 @@ def test_initialisations_have_the_variance_they_name():
     gain = 2 / (1 + 0.2**2)
     for scheme, variance in (("he", gain / fan_in), ("glorot", 2 / (fan_in + fan_out))):
         weight = torch.empty(shape)
-        layers.draw(weight, torch.Generator().manual_seed(0), scheme=scheme)
+        layers.draw(weight, torch.Generator().manual_seed(0), scheme=scheme, fan_in=fan_in)
         # 18,432 numbers: the variance is known to sqrt(2 / 18432) = 1 %; four of these.
         assert abs(weight.var() / variance - 1) < 0.042
     rows = torch.empty(64, 288)
-    layers.draw(rows, torch.Generator().manual_seed(0), scheme="orthogonal")
+    layers.draw(rows, torch.Generator().manual_seed(0), scheme="orthogonal", fan_in=288)
     torch.testing.assert_close(rows @ rows.T, gain * torch.eye(64), atol=1e-5, rtol=0)
 
 

@@ -278,6 +278,47 @@ def test_both_arms_own_the_same_where_the_projection_is_on_the_trunk(name):
             assert all(torch.equal(a, b) for a, b in zip(arms[0].values(), arms[1].values(), strict=True))
 
 
+@pytest.mark.parametrize("name", PROJECTED)
+def test_spectral_norm_is_the_same_in_both_arms(name):
+    """A projection more in one arm moves no start of a power iteration in the layers that both have."""
+    for make, options in ((generator, NARROW[name][0]), (disc, NARROW[name][1])):
+        given = options | {"spectral": True, "init": "glorot"}
+        arms = [make(given | {"residual": residual}, NARROW[name][2]).state_dict() for residual in (True, False)]
+        vectors = [key for key in arms[1] if key.endswith("._u")]
+        assert len(vectors) > 2
+        assert all(torch.equal(arms[0][key], value) for key, value in arms[1].items())
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_spectral_norm_bounds_every_layer(name):
+    g, d, size = NARROW[name]
+    nets = (
+        (generator(g | {"spectral": True}, size), noise(2, g["latent_dim"])),
+        (disc(d | {"spectral": True}, size), noise(2, 3, size, size)),
+    )
+    for net, x in nets:
+        with torch.no_grad():
+            for _ in range(30):
+                net(x)  # each pass is a step of the power iteration
+        layered = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+        assert len(layered) > 4
+        for layer in layered:
+            # Rows are outputs; the weight of a transposed convolution has them second.
+            weight = layer.weight.detach()
+            rows = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+            largest = torch.linalg.matrix_norm(rows.flatten(1), ord=2)
+            # The iteration comes from below; after k steps, whatever the gap to the next value, to about log(n) / 2k.
+            assert 1 - 1e-4 < largest < 1.05
+
+
+def test_he_initialisation_counts_what_a_transposed_convolution_adds_up():
+    """4x4 of stride 2: each pixel is a sum over 2 x 2 places of each input channel."""
+    weight = generator(DCGAN_G | {"width": 256, "init": "he"}, 32).to_image.weight
+    assert weight.shape == (32, 3, 4, 4)
+    # 1,536 numbers: the variance is known to sqrt(2 / 1536) = 4 %; four of these.
+    assert abs(weight.var() * (32 * 4) * (1 + 0.2**2) / 2 - 1) < 0.15
+
+
 def test_both_counts_are_there():
     """Parameters of the 1x1 shortcuts of SNGAN: 3 * (256 * 256 + 256), and (3 + 1) * 128 + (128 + 1) * 128."""
     spec = {"shape": [3, 32, 32], "seed": 0, "generator": RESNET_G, "disc": RESNET_D | {"residual": False}}

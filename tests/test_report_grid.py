@@ -53,6 +53,22 @@ def test_a_seed_that_lacks_a_cell_is_no_block(tmp_path):
     assert grid.seeds == [0, 1, 3]
 
 
+def test_an_unfinished_run_joins_the_others_whatever_code_it_ran(tmp_path):
+    """Though it is the first that is read."""
+    make_grid(tmp_path)
+    first = make_run(
+        tmp_path / "a-first" / "9",
+        g=False,
+        d=False,
+        seed=9,
+        finished=False,
+        git={"commit": "fedcba9876543210", "dirty": False},
+        overrides=("+generator.image_skips=false", "+disc.image_skips=false"),
+    )
+    assert read_runs([tmp_path])[0].path == first
+    assert len(grids(read_runs([tmp_path]), mixed_code=False)) == 1
+
+
 def test_the_page_has_the_grid_and_the_four_arms_once(tmp_path):
     make_grid(tmp_path)
     found = panels(read_runs([tmp_path]))

@@ -25,7 +25,10 @@ def test_claim(tmp_path):
 
 
 def test_differences_name_what_was_added_and_removed():
-    assert differences({"a": 1, "b": {"c": 2}}, {"a": 1, "d": 3}) == ["b.c was 2, is null", "d was null, is 3"]
+    assert differences({"a": 1, "b": {"c": 2}}, {"a": 1, "d": 3}) == [
+        "b.c was 2, is null",
+        "d was no option then, is 3",
+    ]
 
 
 def test_two_processes_do_not_share_a_run(tmp_path):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from resgan.keys import keyed_generator
+from resgan.keys import key, keyed_generator
 
 Norm = Literal["none", "batch", "group", "pixel", "layer"]
 Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
@@ -151,9 +151,10 @@ def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
 def add_spectral_norm(net: nn.Module) -> None:
     """Divide every convolution and linear map by its largest singular value (Miyato et al. 2018)."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # only the start of the power iteration; the same in both arms
-        for module in list(net.modules()):
+        for name, module in list(net.named_modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                # Where the power iteration starts: by name, since one arm may have projections that the other has not.
+                torch.manual_seed(key("power iteration", name))
                 spectral_norm(module)
 
 
@@ -182,7 +183,7 @@ def initialise(
             elif callable(scheme):
                 scheme(name, module.weight, generator)
             else:
-                draw(module.weight, generator, scheme=scheme)
+                draw(module.weight, generator, scheme=scheme, fan_in=fan_in(module))
             if isinstance(bias := getattr(module, "bias", None), Tensor):
                 nn.init.zeros_(bias)
     if not callable(scheme):
@@ -238,8 +239,15 @@ def draw_bias(layer: nn.Linear, *, seed: int, network: str) -> None:
     nn.init.normal_(layer.bias, std=sd, generator=keyed_generator(seed, network, "first bias"))
 
 
+def fan_in(layer: Any) -> float:
+    """The numbers that one output is a weighted sum of."""
+    if isinstance(layer, nn.ConvTranspose2d):  # whose weight is (in, out, ...); a stride leaves gaps between inputs
+        return layer.weight[:, 0].numel() / math.prod(layer.stride)
+    return layer.weight[0].numel()
+
+
 @torch.no_grad()
-def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init) -> None:
+def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init, fan_in: float) -> None:
     """Fill a weight (out, in, ...) in place.
 
     he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the size of a leaky ReLU's signal (He et al. 2015)
@@ -249,7 +257,8 @@ def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init) -> None:
     """
     match scheme:
         case "he" | "zero_last" | "fixup" | "dirac":
-            nn.init.kaiming_normal_(weight, a=SLOPE, generator=generator)
+            gain = nn.init.calculate_gain("leaky_relu", SLOPE)
+            nn.init.normal_(weight, std=gain / math.sqrt(fan_in), generator=generator)
         case "glorot":
             nn.init.xavier_normal_(weight, generator=generator)
         case "orthogonal":

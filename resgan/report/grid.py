@@ -64,7 +64,7 @@ class Grid:
 def grids(records: list[Record], *, mixed_code: bool) -> list[Grid]:
     """Groups of runs that are equal but for seed and wiring, where image skips are among the wirings."""
     groups: list[list[Record]] = []
-    for record in records:
+    for record in sorted(records, key=lambda r: r.status == "unfinished"):  # which join the code that others ran
         what = identity(record, mixed_code=mixed_code)
         ignored = {*SKIPS, *({"code"} if record.status == "unfinished" else set())}
         group = next((g for g in groups if equal_but(identity(g[0], mixed_code=mixed_code), what, ignored)), None)

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Operation = Literal["flip", "translation", "colour", "cutout"]
+Operation = Literal["flip", "colour", "translation", "cutout"]
 
 NUMBERS = 3  # the most that one operation uses for one image
 
@@ -72,11 +72,11 @@ def cutout(images: Tensor, u: Tensor) -> Tensor:
     return images.masked_fill(window(height, u[0]).mT & window(width, u[1]), 0)
 
 
-# In the order in which they are applied.
+# In the order in which they are applied, which is that of Zhao et al.: what is moved in stays 0.
 OPERATIONS: dict[Operation, Callable[[Tensor, Tensor], Tensor]] = {
     "flip": flip,
-    "translation": translation,
     "colour": colour,
+    "translation": translation,
     "cutout": cutout,
 }
 

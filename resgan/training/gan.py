@@ -109,7 +109,8 @@ class GAN(pl.LightningModule):
                 self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
-        self.adapt(step, real_logits.detach(), fake_logits.detach())  # by the same D: a step shifts all of its logits
+            # By the same D: a step shifts all of its logits.
+            self.adapt(step, real_logits.detach(), fake_logits.detach())
         self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
 
@@ -176,11 +177,13 @@ class GAN(pl.LightningModule):
         assert self.augmentation is not None
         assert self.augmentation.holdout is not None
         pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
-        index = torch.randint(
-            len(pictures), (count,), generator=keyed_generator(self.seed, "holdout", self.images_seen)
-        )
-        chosen = to_float(pictures[index]).to(self.device)
-        return self.augmented(chosen, "held out"), None if labels is None else labels[index].to(self.device)
+        random = keyed_generator(self.seed, "holdout", self.images_seen)
+        index, mirror = torch.randint(len(pictures), (count,), generator=random), torch.rand(count, generator=random)
+        chosen = to_float(pictures[index])
+        if self.augmentation.flip:
+            chosen = torch.where(mirror.view(-1, 1, 1, 1) < 0.5, chosen.flip(3), chosen)
+        labels = None if labels is None else labels[index].to(self.device)
+        return self.augmented(chosen.to(self.device), "held out"), labels
 
     # What a step is made of.
 

@@ -76,6 +76,7 @@ class Augmentation:
     length: float = 500_000  # images in which p goes from 0 to 1 at the most
     holdout: Tensor | None = None  # for r_v: pictures D never learns from, uint8
     holdout_labels: Tensor | None = None
+    flip: bool = False  # mirror them at random, as those it learns from are
 
     INTERVAL: ClassVar[int] = 4  # D steps between two measurements
 
