@@ -5,9 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import options_of
 
+from resgan.checking import OptionsError, check
+from resgan.options import TrainOptions
 from resgan.training import augment as module
 from resgan.training.augment import OPERATIONS, adapted, augment, r_t, r_v
+from resgan.training.losses import LOSSES
 from resgan.training.penalties import zero_centred
 
 ALL = tuple(OPERATIONS)
@@ -397,3 +401,20 @@ def test_p_goes_from_0_to_1_in_length_images():
         seen.append(p.item())
         p = adapted(p, measure=torch.tensor(1.0), target=0.6, images=125, length=1000)
     assert seen == [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1, 1]
+
+
+def test_r_t_is_for_losses_that_know_where_the_middle_is():
+    """Where real and fake are alike D's best logit is 0, and its sign tells them apart where they are not."""
+    values = options_of("augment=adaptive")
+    places = torch.linspace(-3, 3, 61)
+    for name, (disc_loss, _) in LOSSES.items():
+        of_place = torch.stack([disc_loss(x.expand(2), x.expand(2)) for x in places])
+        best = places[of_place < of_place.min() + 1e-6]
+        knows = len(best) < len(places) and abs(best.mean()) < 1e-5
+        for measure in ("r_t", "r_v"):
+            values["loss"]["name"], values["augment"]["adapt"] = name, measure
+            if knows or measure == "r_v":
+                assert check(TrainOptions, values).augment.adapt == measure
+            else:
+                with pytest.raises(OptionsError, match=f"adapt=r_t: loss={name} gives D no zero point"):
+                    check(TrainOptions, values)

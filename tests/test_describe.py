@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from conftest import options_of
 from torch import Tensor, nn
 
 from resgan import describe
+from resgan.checking import OptionsError, check
 from resgan.nets.mlp import MlpDiscriminator
+from resgan.options import TrainOptions
 from resgan.probes.scale import scales
 
 OPTIONS = {"block": "preact", "width": 16, "norm": "none", "spectral": False, "join": "sum", "seed": 0}
@@ -78,3 +81,30 @@ def test_an_arm_that_cannot_be_is_said_in_its_place(monkeypatch, capsys):
 
 def test_no_size_no_description(refused):
     assert "data.size=null" in refused(describe, "data=folder", "data.path=nowhere")
+
+
+@pytest.mark.parametrize(("data", "classes", "features"), [
+    (["data=cifar100"], 100, 8 * 4 * 4),
+    (["data=svhn"], 10, 8 * 4 * 4),
+    (["data=gaussians", "data.modes=9"], 9, 8),
+])  # fmt: skip
+def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, features):
+    """Beside those that are told none: G has a code of each, and a base twice as wide; D an inner product for each."""
+    small = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.latent_dim=4"]
+    found = {}
+    for g, d in (("none", "none"), ("concat", "projection")):
+        told = (f"generator.conditional={g}", f"disc.conditional={d}")
+        options = check(TrainOptions, options_of(*data, *small, *told))
+        for network in ("generator", "disc"):
+            counts, rows = describe.arm(options, network, describe.shape_of(options.data), True)
+            found[network, g != "none"] = counts["parameters"]
+            assert rows
+    assert found["generator", True] - found["generator", False] == 4 * classes + 4 * features
+    assert found["disc", True] - found["disc", False] == classes * features
+
+
+def test_the_classes_of_a_folder_are_not_known_without_reading_it():
+    told = ("generator.conditional=norm", "disc.conditional=projection")
+    folder = check(TrainOptions, options_of("data=folder", "data.path=nowhere", "data.size=16", *told))
+    with pytest.raises(OptionsError, match="the classes of a folder are not known here"):
+        describe.classes_of(folder)
