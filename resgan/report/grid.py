@@ -79,9 +79,11 @@ def grids(records: list[Record], *, mixed_code: bool) -> list[Grid]:
 def scores_table(grid: Grid) -> Table:
     """Rows are wirings of G, columns of D: mean and standard deviation over the seeds that finished."""
     gs, ds = grid.wirings
+    if grid.primary is None:
+        return []
     rows = [[f"{grid.primary}, G down, D across", *ds]]
     for g in gs:
-        rows.append([g, *(in_cell(grid.cell(g, d), grid.primary or "") for d in ds)])
+        rows.append([g, *(in_cell(grid.cell(g, d), grid.primary) for d in ds)])
     return rows
 
 

@@ -111,7 +111,7 @@ def r_t(real: Tensor) -> Tensor:
     It means nothing for a relativistic loss, nor for Wasserstein's: they fix D only up to a constant, and so its sign
     not at all. Nor for least squares, where D's middle is at 1/2.
     """
-    return real.sign().mean()
+    return real.sign().mean(-1)
 
 
 def r_v(train: Tensor, holdout: Tensor, fake: Tensor) -> Tensor:
@@ -120,8 +120,8 @@ def r_v(train: Tensor, holdout: Tensor, fake: Tensor) -> Tensor:
     Made of differences only, so it holds for every loss. 0 where D does not rate training images above fakes: it has
     learnt nothing that it could have learnt by heart, and the ratio would be of noise, of any size and sign.
     """
-    gap = train.mean() - fake.mean()
-    return ((train.mean() - holdout.mean()) / gap).masked_fill(gap <= 0, 0)
+    gap = train.mean(-1) - fake.mean(-1)
+    return ((train.mean(-1) - holdout.mean(-1)) / gap).masked_fill(gap <= 0, 0)
 
 
 def adapted(

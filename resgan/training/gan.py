@@ -9,10 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from resgan.images import to_float
-from resgan.keys import keyed_generator
 from resgan.training import ema
-from resgan.training.augment import adapted, augment, r_t, r_v
+from resgan.training.augment import adapted, r_t, r_v
+from resgan.training.draws import Draws, StackedDraws
 from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
 from resgan.training.schedules import Adam, Augmentation, Penalty, ramp
@@ -22,6 +21,8 @@ class GAN(pl.LightningModule):
     """Generator against discriminator. The only clock is `images_seen`, the real images D was shown.
 
     All that is random in a step is derived from (seed, images_seen): a run continued from its state is the same run.
+
+    Or several of them as one (`stack.stacked`): then all that a step makes has one more dimension (S, ...) in front.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class GAN(pl.LightningModule):
         burn_in: int = 0,  # images over which what has a final value moves to it
         generator_batch: int | None = None,  # latents in a G step; None: batch_size
         augmentation: Augmentation | None = None,
+        draws: StackedDraws | None = None,  # of a stack; None: those of the seed
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -63,6 +65,7 @@ class GAN(pl.LightningModule):
         self.generator_batch = generator_batch or batch_size
         self.paired = loss in PAIRED
         self.augmentation = augmentation
+        self.draws = draws or Draws(seed, latent_dim=latent_dim, augmentation=augmentation)
         # Of an adaptive augmentation: a tensor, since it is moved by what D says, which stays on the device.
         self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
         self.images_seen = 0
@@ -82,7 +85,7 @@ class GAN(pl.LightningModule):
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
             self.generator_step(real, labels)
             self.update_average()
-        self.images_seen += len(real)
+        self.images_seen += self.batch_size
 
     def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
@@ -90,7 +93,7 @@ class GAN(pl.LightningModule):
         optimiser = self._optimiser(1)
 
         with torch.no_grad():
-            fake = self.generator(self.latents("disc", len(real)), labels).float()  # which bf16-mixed leaves half
+            fake = self.generator(self.latents("disc", self.batch_size), labels).float()  # which bf16-mixed leaves half
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
         # Second derivatives are taken in full precision.
@@ -105,7 +108,7 @@ class GAN(pl.LightningModule):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
                 total = total + r2 / 2 * penalty
             if gp:
-                told, mix = partial(self.disc, labels=labels), self.mix(len(real))
+                told, mix = partial(self.disc, labels=labels), self.mix(self.batch_size)
                 self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
@@ -146,12 +149,8 @@ class GAN(pl.LightningModule):
         """As D sees them; decided by (seed, purpose, images_seen)."""
         if self.augmentation is None:
             return images
-        return augment(
-            images,
-            operations=self.augmentation.operations,
-            p=self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in()),
-            random=keyed_generator(self.seed, "augment", purpose, self.images_seen),
-        )
+        p = self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in())
+        return self.draws.augmented(images, purpose, p=p, images_seen=self.images_seen)
 
     @torch.no_grad()
     def adapt(self, step: int, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -162,7 +161,7 @@ class GAN(pl.LightningModule):
         if augmentation.adapt == "r_t":
             measure = r_t(real_logits)
         else:
-            measure = r_v(real_logits, self.disc(*self.held_out(len(real_logits))), fake_logits)
+            measure = r_v(real_logits, self.disc(*self.held_out(self.batch_size)), fake_logits)
         self.augment_p = adapted(
             self.augment_p,
             measure=measure,
@@ -174,16 +173,9 @@ class GAN(pl.LightningModule):
 
     def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
         """A batch of held-out pictures as D sees the others, and their labels; decided by (seed, images_seen)."""
-        assert self.augmentation is not None
-        assert self.augmentation.holdout is not None
-        pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
-        random = keyed_generator(self.seed, "holdout", self.images_seen)
-        index, mirror = torch.randint(len(pictures), (count,), generator=random), torch.rand(count, generator=random)
-        chosen = to_float(pictures[index])
-        if self.augmentation.flip:
-            chosen = torch.where(mirror.view(-1, 1, 1, 1) < 0.5, chosen.flip(3), chosen)
-        labels = None if labels is None else labels[index].to(self.device)
-        return self.augmented(chosen.to(self.device), "held out"), labels
+        pictures, labels = self.draws.held_out(count, images_seen=self.images_seen)
+        shown = self.augmented(pictures.to(self.device), "held out")
+        return shown, None if labels is None else labels.to(self.device)
 
     # What a step is made of.
 
@@ -197,13 +189,12 @@ class GAN(pl.LightningModule):
 
     def latents(self, purpose: str, count: int) -> Tensor:
         """Standard normal (count, latent_dim), decided by (seed, purpose, images_seen)."""
-        generator = keyed_generator(self.seed, purpose, self.images_seen)
-        return torch.randn(count, self.latent_dim, generator=generator).to(self.device, non_blocking=True)
+        drawn = self.draws.latents(purpose, count, images_seen=self.images_seen)
+        return drawn.to(self.device, non_blocking=True)
 
     def mix(self, count: int) -> Tensor:
         """Uniform on [0, 1] (count,): where between real and fake the gradient penalty looks."""
-        generator = keyed_generator(self.seed, "mix", self.images_seen)
-        return torch.rand(count, generator=generator).to(self.device, non_blocking=True)
+        return self.draws.mix(count, images_seen=self.images_seen).to(self.device, non_blocking=True)
 
     def _optimiser(self, index: int) -> torch.optim.Adam:
         """The generator's (0) or the discriminator's (1), at the learning rate of this moment."""
@@ -217,7 +208,7 @@ class GAN(pl.LightningModule):
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
         # Not through Lightning's wrappers: on one device they add nothing but a count of steps that nobody reads.
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.sum().backward()  # of a stack: each has weights of its own
         optimiser.step()
 
     def _freeze_disc(self, frozen: bool) -> None:
@@ -253,4 +244,4 @@ class GAN(pl.LightningModule):
 
 def repeated(labels: Tensor | None, count: int) -> Tensor | None:
     """The labels of a batch, from the front again where more are needed."""
-    return None if labels is None else labels[torch.arange(count, device=labels.device) % len(labels)]
+    return None if labels is None else labels[..., torch.arange(count, device=labels.device) % labels.shape[-1]]

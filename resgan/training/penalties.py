@@ -1,4 +1,7 @@
-"""The penalties on D's gradient: functions from samples and logits to one number, free of weights and schedules."""
+"""The penalties on D's gradient: functions from samples and logits to one number, free of weights and schedules.
+
+Logits are (N,), or of a stack of GANs (S, N); samples have the same dimensions and more behind them.
+"""
 
 from collections.abc import Callable
 
@@ -14,17 +17,17 @@ def gradient(samples: Tensor, logits: Tensor) -> Tensor:
 
 def zero_centred(samples: Tensor, logits: Tensor) -> Tensor:
     """E |grad D(x)|^2: R1 on real samples, R2 on fakes (Mescheder et al. 2018, equation 9, without gamma / 2)."""
-    return gradient(samples, logits).square().flatten(1).sum(1).mean()
+    return gradient(samples, logits).square().flatten(logits.ndim).sum(-1).mean(-1)
 
 
 def one_centred(samples: Tensor, logits: Tensor) -> Tensor:
     """E (|grad D(x)| - 1)^2 (Gulrajani et al. 2017, equation 3, without lambda)."""
-    norm = gradient(samples, logits).flatten(1).norm(dim=1)
-    return (norm - 1).square().mean()
+    norm = gradient(samples, logits).flatten(logits.ndim).norm(dim=-1)
+    return (norm - 1).square().mean(-1)
 
 
 def gradient_penalty(disc: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """`one_centred` at points between real and fake; `mix` (N,) in [0, 1] says where."""
-    mix = mix.view(-1, *[1] * (real.ndim - 1))
+    mix = mix.view(*mix.shape, *[1] * (real.ndim - mix.ndim))
     between = (mix * real + (1 - mix) * fake).requires_grad_()
     return one_centred(between, disc(between))
