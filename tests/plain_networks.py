@@ -1,151 +1,196 @@
-"""Plain PyTorch rewrites of published GAN networks: a second implementation for the tests to compare with.
+"""Plain PyTorch rewrites of GAN networks: a second implementation for the tests to compare with.
 
-Written from the papers' descriptions, with nothing shared between the papers:
+Written from the papers' descriptions, with nothing shared between the papers but the two functions at the top:
 
 - Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (SNGAN);
 - Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN" (R3GAN);
-- Gulrajani et al. 2017, "Improved Training of Wasserstein GANs" (WGAN-GP).
+- Gulrajani et al. 2017, "Improved Training of Wasserstein GANs" (WGAN-GP);
+- Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
+  (DCGAN).
+
+At the end are the networks that no paper has: those of the lab, and multilayer perceptrons.
 
 Everywhere, `residual=False` leaves the shortcuts out: a block is then its main path alone, and a layer that only the
-shortcut would use is not created. Discriminators return one logit per image, of shape (N,).
+shortcut would use is not created. With `on_trunk` the shortcut's layer stands before the whole block, which then keeps
+its width. Discriminators return one logit per image, of shape (N,).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# Miyato et al. 2018, appendix B.4, table 4: the ResNet pair for CIFAR-10.
+
+def twice_the_size(x, upsample="nearest"):
+    if upsample not in ("nearest", "bilinear"):
+        raise ValueError(f"upsample must be 'nearest' or 'bilinear', not {upsample!r}")
+    if upsample == "nearest":
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-class Sngan32GeneratorBlock(nn.Module):
-    """An upsampling block of the generator (Miyato et al. 2018, appendix B.4, table 4)."""
+def one_hot_beside(x, labels, classes):
+    """x (N, C, ...) with a channel per class: ones in that of the label, zeros in the others."""
+    planes = torch.zeros(len(x), classes, *x.shape[2:], dtype=x.dtype)
+    planes[torch.arange(len(x)), labels] = 1
+    return torch.cat([x, planes], dim=1)
 
-    def __init__(self, width, upsample="nearest", residual=True):
+
+# Miyato et al. 2018, appendix B.4: the ResNet pairs, and how Miyato & Koyama 2018 tell them the class.
+
+
+class ClassBatchNorm(nn.Module):
+    """Batch normalisation with a gain and a bias per class (Miyato & Koyama 2018, section 4)."""
+
+    def __init__(self, width, classes):
         super().__init__()
-        if upsample not in ("nearest", "bilinear"):
-            raise ValueError(f"upsample must be 'nearest' or 'bilinear', not {upsample!r}")
+        self.norm = nn.BatchNorm2d(width, affine=False)
+        self.gain = nn.Parameter(torch.ones(classes, width))
+        self.bias = nn.Parameter(torch.zeros(classes, width))
+
+    def forward(self, x, labels):
+        return self.gain[labels, :, None, None] * self.norm(x) + self.bias[labels, :, None, None]
+
+
+class SnganGeneratorBlock(nn.Module):
+    """An upsampling block of the generator (Miyato et al. 2018, appendix B.4)."""
+
+    def __init__(self, inputs, outputs, upsample="nearest", residual=True, on_trunk=False, classes=0):
+        super().__init__()
         self.upsample = upsample
         self.residual = residual
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        if residual:
-            self.shortcut = nn.Conv2d(width, width, 1)
+        self.on_trunk = on_trunk
+        self.classes = classes
+        if on_trunk:
+            self.trunk = nn.Conv2d(inputs, outputs, 1)
+            inputs = outputs
+        elif residual:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.bn1 = ClassBatchNorm(inputs, classes) if classes else nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.bn2 = ClassBatchNorm(outputs, classes) if classes else nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
 
-    def twice_the_size(self, x):
-        if self.upsample == "nearest":
-            return F.interpolate(x, scale_factor=2, mode="nearest")
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-    def forward(self, x):
-        y = self.twice_the_size(F.relu(self.bn1(x)))
-        y = self.conv1(y)
-        y = self.conv2(F.relu(self.bn2(y)))
+    def forward(self, x, labels=None):
+        told = (labels,) if self.classes else ()
+        if self.on_trunk:
+            x = self.trunk(twice_the_size(x, self.upsample))
+        y = F.relu(self.bn1(x, *told))
+        y = self.conv1(y if self.on_trunk else twice_the_size(y, self.upsample))
+        y = self.conv2(F.relu(self.bn2(y, *told)))
         if self.residual:
-            y = y + self.shortcut(self.twice_the_size(x))
+            y = y + (x if self.on_trunk else self.shortcut(twice_the_size(x, self.upsample)))
         return y
 
 
-class Sngan32Generator(nn.Module):
-    """The 32x32 generator (Miyato et al. 2018, appendix B.4, table 4)."""
+class SnganGenerator(nn.Module):
+    """The generator (Miyato et al. 2018, appendix B.4, tables 4 to 6).
 
-    def __init__(self, width=256, latent=128, upsample="nearest", residual=True):
+    `widths` has the channels of the dense layer and of each block, which starts from `base` x `base` pixels. The class
+    is told to the norms of the blocks where `classes` > 0, or as a code beside the latent where `codes` > 0.
+    """
+
+    def __init__(
+        self, widths, base=4, latent=128, upsample="nearest", residual=True, on_trunk=False, classes=0, codes=0
+    ):
         super().__init__()
-        self.width = width
-        self.linear = nn.Linear(latent, 4 * 4 * width)
-        self.block1 = Sngan32GeneratorBlock(width, upsample, residual)
-        self.block2 = Sngan32GeneratorBlock(width, upsample, residual)
-        self.block3 = Sngan32GeneratorBlock(width, upsample, residual)
-        self.bn = nn.BatchNorm2d(width)
-        self.conv = nn.Conv2d(width, 3, 3, padding=1)
+        self.base = base
+        self.code = nn.Embedding(codes, latent) if codes else None
+        self.linear = nn.Linear(2 * latent if codes else latent, base * base * widths[0])
+        self.blocks = nn.ModuleList()
+        for i in range(len(widths) - 1):
+            self.blocks.append(
+                SnganGeneratorBlock(widths[i], widths[i + 1], upsample, residual, on_trunk, classes=classes)
+            )
+        self.bn = nn.BatchNorm2d(widths[-1])
+        self.conv = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, z):
-        x = self.linear(z).view(-1, self.width, 4, 4)
-        x = self.block1(x)
-        x = self.block2(x)
-        x = self.block3(x)
+    def forward(self, z, labels=None):
+        if self.code is not None:
+            z = torch.cat([z, self.code(labels)], dim=1)
+        x = self.linear(z).view(len(z), -1, self.base, self.base)
+        for block in self.blocks:
+            x = block(x, labels)
         return torch.tanh(self.conv(F.relu(self.bn(x))))
 
 
-class Sngan32DiscriminatorFirstBlock(nn.Module):
-    """The discriminator's first, halving block, which sees the image (Miyato et al. 2018, appendix B.4, table 4)."""
+class SnganDiscriminatorBlock(nn.Module):
+    """A block of the discriminator (Miyato et al. 2018, appendix B.4), the first of which sees the image.
 
-    def __init__(self, width, residual=True):
-        super().__init__()
-        self.residual = residual
-        self.conv1 = nn.Conv2d(3, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        if residual:
-            self.shortcut = nn.Conv2d(3, width, 1)
-
-    def forward(self, x):
-        y = self.conv1(x)
-        y = self.conv2(F.relu(y))
-        y = F.avg_pool2d(y, 2)
-        if self.residual:
-            y = y + self.shortcut(F.avg_pool2d(x, 2))
-        return y
-
-
-class Sngan32DiscriminatorHalvingBlock(nn.Module):
-    """The discriminator's second, halving block (Miyato et al. 2018, appendix B.4, table 4)."""
-
-    def __init__(self, width, residual=True):
-        super().__init__()
-        self.residual = residual
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        if residual:
-            self.shortcut = nn.Conv2d(width, width, 1)
-
-    def forward(self, x):
-        y = self.conv1(F.relu(x))
-        y = self.conv2(F.relu(y))
-        y = F.avg_pool2d(y, 2)
-        if self.residual:
-            y = y + F.avg_pool2d(self.shortcut(x), 2)
-        return y
-
-
-class Sngan32DiscriminatorBlock(nn.Module):
-    """The discriminator's third and fourth blocks, of constant size (Miyato et al. 2018, appendix B.4, table 4)."""
-
-    def __init__(self, width, residual=True):
-        super().__init__()
-        self.residual = residual
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x):
-        y = self.conv1(F.relu(x))
-        y = self.conv2(F.relu(y))
-        if self.residual:
-            y = y + x
-        return y
-
-
-class Sngan32Discriminator(nn.Module):
-    """The 32x32 discriminator, without its spectral normalisation (Miyato et al. 2018, appendix B.4, table 4).
-
-    `bias` says whether the last linear layer has one; every convolution does.
+    `norm` is what PyTorch-StudioGAN has in place of spectral normalisation: batch norms, on the shortcut too.
     """
 
-    def __init__(self, width=128, bias=True, residual=True):
+    def __init__(self, inputs, outputs, halves, first=False, norm=False, residual=True, on_trunk=False):
         super().__init__()
-        self.block1 = Sngan32DiscriminatorFirstBlock(width, residual)
-        self.block2 = Sngan32DiscriminatorHalvingBlock(width, residual)
-        self.block3 = Sngan32DiscriminatorBlock(width, residual)
-        self.block4 = Sngan32DiscriminatorBlock(width, residual)
-        self.linear = nn.Linear(width, 1, bias=bias)
+        self.halves = halves
+        self.first = first
+        self.residual = residual
+        hidden = outputs if first else inputs
+        projects = halves or inputs != outputs
+        self.trunk = self.shortcut = None
+        if projects and (on_trunk or residual):
+            self.bn0 = nn.BatchNorm2d(inputs) if norm else nn.Identity()
+        if projects and on_trunk:
+            self.trunk = nn.Conv2d(inputs, outputs, 1)
+            inputs = outputs
+        elif projects and residual:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.bn1 = nn.BatchNorm2d(inputs) if norm and (self.trunk or not first) else nn.Identity()
+        self.conv1 = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(hidden) if norm else nn.Identity()
+        self.conv2 = nn.Conv2d(hidden, outputs, 3, padding=1)
 
-    def forward(self, images):
-        x = self.block1(images)
-        x = self.block2(x)
-        x = self.block3(x)
-        x = self.block4(x)
-        x = F.relu(x).sum(dim=(2, 3))
-        return self.linear(x).squeeze(1)
+    def forward(self, x):
+        if self.trunk is not None:  # halved at the end, and the first block's input is no image any more
+            x = self.trunk(self.bn0(x))
+            y = self.branch(F.relu(self.bn1(x)))
+            y = x + y if self.residual else y
+            return F.avg_pool2d(y, 2) if self.halves else y
+
+        y = self.branch(x if self.first else F.relu(self.bn1(x)))
+        y = F.avg_pool2d(y, 2) if self.halves else y
+        if not self.residual:
+            return y
+        if self.shortcut is None:
+            return x + y
+        if self.first:
+            return self.shortcut(self.bn0(F.avg_pool2d(x, 2))) + y
+        x = self.shortcut(self.bn0(x))
+        return (F.avg_pool2d(x, 2) if self.halves else x) + y
+
+    def branch(self, y):
+        return self.conv2(F.relu(self.bn2(self.conv1(y))))
+
+
+class SnganDiscriminator(nn.Module):
+    """The discriminator, without its spectral normalisation (Miyato et al. 2018, appendix B.4, tables 4 to 6).
+
+    `widths` has the channels of each block, of which the first `halvings` halve the size. WGAN-GP has `pool="mean"`.
+    With `classes` the logit has a projection beside its plain term (Miyato & Koyama 2018, equation 3); with `planes`
+    the image has that many more channels, one-hot in the class (Mirza & Osindero 2014).
+    """
+
+    def __init__(self, widths, halvings, pool="sum", norm=False, residual=True, on_trunk=False, classes=0, planes=0):
+        super().__init__()
+        self.pool = pool
+        self.planes = planes
+        self.blocks = nn.ModuleList()
+        inputs = 3 + planes
+        for i, outputs in enumerate(widths):
+            self.blocks.append(SnganDiscriminatorBlock(inputs, outputs, i < halvings, i == 0, norm, residual, on_trunk))
+            inputs = outputs
+        self.linear = nn.Linear(widths[-1], 1)
+        self.to_class = nn.Embedding(classes, widths[-1]) if classes else None
+
+    def forward(self, images, labels=None):
+        x = one_hot_beside(images, labels, self.planes) if self.planes else images
+        for block in self.blocks:
+            x = block(x)
+        x = F.relu(x).flatten(2)
+        x = x.sum(dim=2) if self.pool == "sum" else x.sum(dim=2) / x.shape[2]
+        logits = self.linear(x).squeeze(1)
+        if self.to_class is not None:
+            logits = logits + (self.to_class(labels) * x).sum(dim=1)
+        return logits
 
 
 # Huang et al. 2024, section 3.3 and appendix: the R3GAN pair.
@@ -451,3 +496,229 @@ class WganGp101Discriminator(nn.Module):
         x = self.blocks8(self.down8(x))
         x = self.blocks4(self.down4(x))
         return self.linear(x.flatten(1)).squeeze(1) / 5
+
+
+# Radford et al. 2016, with the kernels, norms and leaky ReLU of pytorch-gan-collections: the DCGAN pair.
+
+
+class DcganGeneratorBlock(nn.Module):
+    """A transposed convolution of stride 2, batch normalisation and a ReLU (Radford et al. 2016, section 3).
+
+    With a shortcut, a 1x1 projection of the input at twice the size is added before the ReLU. With `on_trunk` that
+    projection is the block's input, and the convolution a 3x3 of stride 1.
+    """
+
+    def __init__(self, inputs, outputs, norm=True, residual=False, on_trunk=False):
+        super().__init__()
+        self.residual = residual
+        self.on_trunk = on_trunk
+        if on_trunk:
+            self.trunk = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.conv = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        else:
+            if residual:
+                self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(outputs) if norm else nn.Identity()
+
+    def forward(self, x):
+        if self.on_trunk:
+            x = self.trunk(twice_the_size(x))
+        y = self.bn(self.conv(x))
+        if self.residual:
+            y = y + (x if self.on_trunk else self.shortcut(twice_the_size(x)))
+        return F.relu(y)
+
+
+class DcganGenerator(nn.Module):
+    """The generator: four doublings, the last one to the image (Radford et al. 2016, figure 1)."""
+
+    def __init__(self, width, base, latent, norm=True, residual=False, on_trunk=False):
+        super().__init__()
+        self.base = base
+        self.linear = nn.Linear(latent, width * base * base, bias=False)
+        self.bn = nn.BatchNorm2d(width) if norm else nn.Identity()
+        self.blocks = nn.Sequential(
+            DcganGeneratorBlock(width, width // 2, norm, residual, on_trunk),
+            DcganGeneratorBlock(width // 2, width // 4, norm, residual, on_trunk),
+            DcganGeneratorBlock(width // 4, width // 8, norm, residual, on_trunk),
+        )
+        self.to_image = nn.ConvTranspose2d(width // 8, 3, 4, stride=2, padding=1, bias=False)
+
+    def forward(self, z):
+        x = self.linear(z).view(len(z), -1, self.base, self.base)
+        x = F.relu(self.bn(x))
+        x = self.blocks(x)
+        return torch.tanh(self.to_image(x))
+
+
+class DcganDiscriminatorBlock(nn.Module):
+    """A 5x5 convolution of stride 2, a leaky ReLU, and then the norm, as pytorch-gan-collections has them.
+
+    With a shortcut, a 1x1 projection of the input at half the size is added at the end. With `on_trunk` that projection
+    is the block's input, the convolution has stride 1, and the sum is halved.
+    """
+
+    def __init__(self, inputs, outputs, norm=True, residual=False, on_trunk=False):
+        super().__init__()
+        self.residual = residual
+        self.on_trunk = on_trunk
+        if on_trunk:
+            self.trunk = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.conv = nn.Conv2d(outputs, outputs, 5, padding=2, bias=False)
+        else:
+            if residual:
+                self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.conv = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs) if norm else nn.Identity()
+
+    def forward(self, x):
+        if self.on_trunk:
+            x = self.trunk(x)
+        y = self.bn(F.leaky_relu(self.conv(x), 0.2))
+        if self.residual:
+            y = y + (x if self.on_trunk else self.shortcut(F.avg_pool2d(x, 2)))
+        return F.avg_pool2d(y, 2) if self.on_trunk else y
+
+
+class DcganDiscriminator(nn.Module):
+    """The discriminator: four halvings, the first without a norm, and a linear layer (Radford et al. 2016)."""
+
+    def __init__(self, width, base, norm=True, residual=False, on_trunk=False):
+        super().__init__()
+        self.blocks = nn.Sequential(
+            DcganDiscriminatorBlock(3, width // 8, False, residual, on_trunk),
+            DcganDiscriminatorBlock(width // 8, width // 4, norm, residual, on_trunk),
+            DcganDiscriminatorBlock(width // 4, width // 2, norm, residual, on_trunk),
+            DcganDiscriminatorBlock(width // 2, width, norm, residual, on_trunk),
+        )
+        self.linear = nn.Linear(width * base * base, 1)
+
+    def forward(self, images):
+        x = self.blocks(images)
+        return self.linear(x.flatten(1)).squeeze(1)
+
+
+# The lab networks and the multilayer perceptrons, written from docs/wirings.md and their docstrings: functions of the
+# weights `w` under the names that the networks give them.
+
+
+def leaky(x):
+    return F.leaky_relu(x, 0.2)
+
+
+def affine(w, name, x, groups=1):
+    """A linear layer, or a convolution that keeps the size."""
+    weight, bias = w[f"{name}.weight"], w.get(f"{name}.bias")
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2, groups=groups)
+
+
+def normed(w, name, x, norm, labels=None):
+    """The norm over this batch, with a gain and a bias for each channel; with labels, for each class and channel."""
+    around = [1] * (x.ndim - 2)
+    if norm == "batch":
+        over = [0, *range(2, x.ndim)]
+        x = (x - x.mean(over, keepdim=True)) / (x.var(over, correction=0, keepdim=True) + 1e-5).sqrt()
+    elif norm == "group":
+        x = F.group_norm(x, 8)
+    elif norm == "pixel":
+        x = x / (x.square().mean(1, keepdim=True) + 1e-8).sqrt()
+    if labels is not None:
+        gain, bias = w[f"{name}.gain"][labels], w[f"{name}.bias"][labels]  # (N, C)
+        return gain.view(*gain.shape, *around) * x + bias.view(*gain.shape, *around)
+    if norm in ("batch", "group"):
+        return w[f"{name}.weight"].view(-1, *around) * x + w[f"{name}.bias"].view(-1, *around)
+    return x
+
+
+def lab_block(w, name, x, labels, *, block, norm, residual, join, branch_scale=1.0, layer_scale=None, group_size=16):
+    """A block at one width: the table of docs/wirings.md. With labels, its norms are told the class."""
+
+    def n(k, y):
+        return normed(w, f"{name}.norm{k}", y, norm, labels)
+
+    def c(k, y, groups=1):
+        return affine(w, f"{name}.layer{k}", y, groups)
+
+    if block == "preact":
+        y = c(2, leaky(n(2, c(1, leaky(n(1, x))))))
+    elif block == "postact":
+        y = n(2, c(2, leaky(n(1, c(1, x)))))
+    elif block == "stylegan2":
+        y = leaky(n(2, c(2, leaky(n(1, c(1, x))))))
+    elif block == "bottleneck":
+        y = c(3, leaky(c(2, leaky(c(1, x)), groups=2 * x.shape[1] // group_size)))
+    if join == "gated":
+        y = w[f"{name}.gate"] * y
+    elif layer_scale is not None:
+        y = w[f"{name}.gate"].view(-1, *[1] * (x.ndim - 2)) * y
+    y = branch_scale * y
+    if residual:
+        y = (x + y) / 2**0.5 if join == "scaled" else x + y
+    return leaky(y) if block == "postact" else y
+
+
+def lab_stage(w, name, x, labels, *, blocks, **options):
+    """Blocks at one resolution, after a 1x1 convolution where the width changes."""
+    if f"{name}.to_width.weight" in w:
+        x = affine(w, f"{name}.to_width", x)
+    for k in range(blocks):
+        x = lab_block(w, f"{name}.blocks.{k}", x, labels, **options)
+    return x
+
+
+def lab_generator(w, z, labels, *, stages, norm, conditional, image_skips, **options):
+    """From 4x4 pixels up, and with image skips the sum of an image of each resolution."""
+    if conditional == "concat":
+        z = torch.cat([z, w["with_code.code.weight"][labels]], dim=1)
+    told = labels if conditional == "norm" else None
+    x = affine(w, "base", z).view(len(z), -1, 4, 4)
+    images = 0.0
+    for k in range(stages):
+        x = lab_stage(w, f"stages.{k}", twice_the_size(x) if k else x, told, norm=norm, **options)
+        if image_skips and k < stages - 1:
+            images = images + affine(w, f"to_images.{k}.layer", leaky(normed(w, f"to_images.{k}.norm", x, norm)))
+            images = twice_the_size(images)
+    return images + affine(w, "to_image", leaky(normed(w, "norm", x, norm)))
+
+
+def lab_discriminator(w, images, labels, *, stages, norm, conditional, classes, image_skips, **options):
+    """Down to 4x4 pixels, and with image skips the image of each resolution is added to the features."""
+    x = affine(w, "from_image", one_hot_beside(images, labels, classes) if conditional == "concat" else images)
+    for k in range(stages):
+        if k > 0:
+            x, images = F.avg_pool2d(x, 2), F.avg_pool2d(images, 2)
+            if image_skips:
+                x = x + affine(w, f"from_images.{k - 1}", images)
+        x = lab_stage(w, f"stages.{k}", x, None, norm=norm, **options)
+    return logits_of(w, "to_logit", leaky(normed(w, "norm", x, norm)).flatten(1), labels, conditional)
+
+
+def logits_of(w, name, h, labels, conditional):
+    """w . h + b, and with a projection v_y . h beside it (Miyato & Koyama 2018, equation 3)."""
+    logits = affine(w, name, h).squeeze(1)
+    if conditional == "projection":
+        logits = logits + (w["to_class.weight"][labels] * h).sum(dim=1)
+    return logits
+
+
+def mlp_features(w, x, labels, *, blocks, norm, **options):
+    """What the last layer of a perceptron is given."""
+    x = affine(w, "trunk.first", x)
+    for k in range(blocks):
+        x = lab_block(w, f"trunk.blocks.{k}", x, labels, norm=norm, **options)
+    return leaky(normed(w, "trunk.norm", x, norm))
+
+
+def mlp_generator(w, z, labels, *, conditional, **options):
+    if conditional == "concat":
+        z = torch.cat([z, w["with_code.code.weight"][labels]], dim=1)
+    return affine(w, "trunk.last", mlp_features(w, z, labels if conditional == "norm" else None, **options))
+
+
+def mlp_discriminator(w, samples, labels, *, conditional, classes, **options):
+    x = samples.flatten(1)
+    x = one_hot_beside(x, labels, classes) if conditional == "concat" else x
+    return logits_of(w, "trunk.last", mlp_features(w, x, None, **options), labels, conditional)

@@ -2,8 +2,10 @@
 
 import math
 
+import plain_networks as plain
 import pytest
 import torch
+from conftest import agree, disturbed
 
 from resgan.nets import layers
 from resgan.nets.blocks import Block
@@ -133,6 +135,63 @@ def test_mlp_networks(shape):
     samples = generator(torch.randn(5, 3))
     assert samples.shape == (5, *shape)
     assert disc(samples).shape == (5,)
+
+
+# A second implementation, in float64.
+
+BLOCKS = [  # each kind, and each factor on the branch
+    {"block": "preact", "norm": "batch", "join": "sum"},
+    {"block": "preact", "norm": "none", "join": "sum", "layer_scale": 0.3},
+    {"block": "postact", "norm": "group", "join": "scaled", "branch_scale": 0.5},
+    {"block": "stylegan2", "norm": "pixel", "join": "gated"},
+    {"block": "bottleneck", "norm": "none", "join": "sum", "branch_scale": 0.3},
+]
+WAYS = [("none", "none"), ("norm", "projection"), ("concat", "concat")]  # to tell G and D the class
+LABELS = torch.tensor([0, 2, 1, 1])
+
+
+def noise64(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("image_skips", [True, False])
+@pytest.mark.parametrize(("way_g", "way_d"), WAYS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_lab_networks_by_a_second_implementation(block, way_g, way_d, image_skips, residual):
+    wiring = {"residual": residual, "blocks": 2, "image_skips": image_skips, "group_size": 4, **block}
+    options = {"shape": (3, 16, 16), "width": [24, 16, 8], "spectral": False, "init": "he", "seed": 0}
+    if block["block"] == "bottleneck" and way_g == "norm":
+        way_g = "none"  # it has no norm to tell
+
+    ours = disturbed(LabGenerator(latent_dim=7, conditional=way_g, classes=3, **wiring, **options))
+    z = noise64(4, 7)
+    expected = plain.lab_generator(ours.state_dict(), z, LABELS, stages=3, conditional=way_g, **wiring)
+    agree(ours(z, LABELS), expected)
+
+    ours = disturbed(LabDiscriminator(conditional=way_d, classes=3, **wiring, **options))
+    images = noise64(4, 3, 16, 16)
+    wiring |= {"conditional": way_d, "classes": 3}
+    agree(ours(images, LABELS), plain.lab_discriminator(ours.state_dict(), images, LABELS, stages=3, **wiring))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
+@pytest.mark.parametrize(("way_g", "way_d"), WAYS)
+@pytest.mark.parametrize("block", BLOCKS[:-1])  # a bottleneck is for images
+def test_the_perceptrons_by_a_second_implementation(block, way_g, way_d, shape, residual):
+    wiring = {"residual": residual, "blocks": 2, **block}
+    options = {"shape": shape, "width": 16, "spectral": False, "init": "he", "seed": 0}
+
+    ours = disturbed(MlpGenerator(latent_dim=7, conditional=way_g, classes=3, **wiring, **options))
+    z = noise64(4, 7)
+    expected = plain.mlp_generator(ours.state_dict(), z, LABELS, conditional=way_g, **wiring)
+    agree(ours(z, LABELS), expected.view(4, *shape))
+
+    ours = disturbed(MlpDiscriminator(conditional=way_d, classes=3, **wiring, **options))
+    samples = noise64(4, *shape)
+    wiring |= {"conditional": way_d, "classes": 3}
+    agree(ours(samples, LABELS), plain.mlp_discriminator(ours.state_dict(), samples, LABELS, **wiring))
 
 
 @pytest.mark.parametrize("norm", ["none", "pixel", "layer", "group"])

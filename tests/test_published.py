@@ -5,6 +5,7 @@ import re
 import plain_networks as plain
 import pytest
 import torch
+from conftest import agree, disturbed
 from torch import nn
 
 from resgan.build import DISCRIMINATORS, GENERATORS, build_network, build_networks, count
@@ -97,13 +98,16 @@ def test_counts_of_dcgan():
     assert parameters(disc(DCGAN_D | {"residual": False}, 32)) == 4_309_441
 
 
-# A second implementation, in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
+# A second implementation, in float64.
 
-CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 RESNET_NAMES = [
     (r"^base\.", "linear."), (r"^to_logit\.", "linear."), (r"^to_image\.", "conv."), (r"^norm\.", "bn."),
-    (r"^blocks\.(\d)\.", lambda m: f"block{int(m[1]) + 1}."), (r"\.norm(\d)", r".bn\1"), (r"\.layer(\d)", r".conv\1"),
-    (r"shortcut\.layer", "shortcut"),
+    (r"\.norm(\d)", r".bn\1"), (r"\.layer(\d)", r".conv\1"), (r"\.(shortcut|trunk)\.layer", r".\1"),
+    (r"\.(shortcut|trunk)\.norm", ".bn0"), (r"^with_code\.", ""),
+]  # fmt: skip
+DCGAN_NAMES = [
+    (r"^base\.", "linear."), (r"^to_logit\.", "linear."), (r"^base_norm", "bn"), (r"\.norm", ".bn"),
+    (r"\.(shortcut|trunk)\.layer", r".\1"), (r"\.layer", ".conv"),
 ]  # fmt: skip
 R3GAN_NAMES = [
     (r"^to_basis", "linear"), (r"^to_logit", "linear"), (r"^to_image", "to_rgb"), (r"^from_image", "from_rgb"),
@@ -121,29 +125,84 @@ def renamed(net: nn.Module, names: list) -> dict[str, torch.Tensor]:
     return found
 
 
-def disturbed(net: nn.Module) -> nn.Module:
-    """In float64, all parameters moved, so that no zero or one of the start hides a mistake."""
-    random = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=random)
-    return net.double()
+# Miyato et al. 2018, tables 4 and 5, and for 64 pixels mimicry. Of G: the widest channels over those of the dense layer
+# and of each block, and pixels of the base. Of D: the widest channels over those of each block, and how many halve.
+TABLES = {
+    32: ((1, 1, 1, 1), 4, (1, 1, 1, 1), 2),
+    48: ((1, 2, 4, 8), 6, (16, 8, 4, 2, 1), 4),
+    64: ((1, 2, 4, 8, 16), 4, (16, 8, 4, 2, 1), 5),
+}
 
 
 @pytest.mark.parametrize("residual", [True, False])
-@pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
-def test_sngan_32_by_a_second_implementation(residual, upsample):
-    ours = disturbed(generator(RESNET_G | {"width": 32, "residual": residual, "upsample": upsample}, 32))
-    other = plain.Sngan32Generator(width=32, upsample=upsample, residual=residual).double()
+@pytest.mark.parametrize("projection", ["skip", "trunk"])
+@pytest.mark.parametrize(("size", "upsample"), [(32, "nearest"), (32, "bilinear"), (48, "nearest"), (64, "nearest")])
+def test_the_generator_of_sngan_by_a_second_implementation(size, projection, upsample, residual):
+    shares, base, _, _ = TABLES[size]
+    options = {"upsample": upsample, "residual": residual}
+    ours = disturbed(generator(RESNET_G | options | {"width": 32, "projection": projection}, size))
+    widths = [32 // share for share in shares]
+    other = plain.SnganGenerator(widths, base, on_trunk=projection == "trunk", **options).double()
     other.load_state_dict(renamed(ours, RESNET_NAMES))
-    z = noise64(5, 128)
-    torch.testing.assert_close(ours(z), other(z), **CLOSE)
-    torch.testing.assert_close(ours.eval()(z), other.eval()(z), **CLOSE)  # by the running statistics of that pass
-    ours = disturbed(disc(RESNET_D | {"width": 32, "residual": residual}, 32))
-    other = plain.Sngan32Discriminator(width=32, residual=residual).double()
+    z = noise64(3, 128)
+    agree(ours(z), other(z))
+    agree(ours.eval()(z), other.eval()(z))  # by the running statistics of that pass
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("projection", ["skip", "trunk"])
+@pytest.mark.parametrize(
+    ("size", "norm", "pool"),
+    [(32, "none", "sum"), (32, "none", "mean"), (32, "batch", "sum"), (48, "batch", "sum"), (64, "none", "sum")],
+)
+def test_the_discriminator_of_sngan_by_a_second_implementation(size, projection, norm, pool, residual):
+    """With a mean for the sum it is WGAN-GP's, and with batch norms that of PyTorch-StudioGAN."""
+    _, _, shares, halvings = TABLES[size]
+    options = {"pool": pool, "residual": residual}
+    ours = disturbed(disc(RESNET_D | options | {"width": 32, "projection": projection, "norm": norm}, size))
+    widths, norms = [32 // share for share in shares], norm == "batch"
+    other = plain.SnganDiscriminator(widths, halvings, norm=norms, on_trunk=projection == "trunk", **options).double()
     other.load_state_dict(renamed(ours, RESNET_NAMES))
-    images = noise64(5, 3, 32, 32)
-    torch.testing.assert_close(ours(images), other(images), **CLOSE)
+    images = noise64(3, 3, size, size)
+    agree(ours(images), other(images))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("ways", [("norm", "projection"), ("concat", "concat")])
+def test_sngan_is_told_the_class_as_in_a_second_implementation(ways, residual):
+    """Of the networks for 48 pixels, whose stages differ in width."""
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    options = {"width": 32, "residual": residual}
+    ours = disturbed(generator(RESNET_G | options | {"conditional": ways[0]}, 48, classes=3))
+    how = {"norm": "classes", "concat": "codes"}[ways[0]]
+    other = plain.SnganGenerator([32, 16, 8, 4], 6, residual=residual, **{how: 3}).double()
+    other.load_state_dict(renamed(ours, RESNET_NAMES))
+    agree(ours(noise64(5, 128), labels), other(noise64(5, 128), labels))
+
+    ours = disturbed(disc(RESNET_D | options | {"conditional": ways[1]}, 48, classes=3))
+    how = {"projection": "classes", "concat": "planes"}[ways[1]]
+    other = plain.SnganDiscriminator([2, 4, 8, 16, 32], 4, residual=residual, **{how: 3}).double()
+    other.load_state_dict(renamed(ours, RESNET_NAMES))
+    agree(ours(noise64(5, 3, 48, 48), labels), other(noise64(5, 3, 48, 48), labels))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("projection", ["skip", "trunk"])
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_dcgan_by_a_second_implementation(norm, projection, residual):
+    """The plain arm with projection=skip is the original."""
+    size, base = 48, 3
+    options = {"width": 32, "projection": projection, "norm": norm, "residual": residual}
+    given = {"norm": norm == "batch", "residual": residual, "on_trunk": projection == "trunk"}
+    ours = disturbed(generator(DCGAN_G | options, size))
+    other = plain.DcganGenerator(32, base, 100, **given).double()
+    other.load_state_dict(renamed(ours, DCGAN_NAMES))
+    agree(ours(noise64(3, 100)), other(noise64(3, 100)))
+
+    ours = disturbed(disc(DCGAN_D | options, size))
+    other = plain.DcganDiscriminator(32, base, **given).double()
+    other.load_state_dict(renamed(ours, DCGAN_NAMES))
+    agree(ours(noise64(3, 3, size, size)), other(noise64(3, 3, size, size)))
 
 
 def test_the_block_of_r3gan_by_a_second_implementation():
@@ -155,7 +214,7 @@ def test_the_block_of_r3gan_by_a_second_implementation():
         other = plain.R3ganBlock(32, 4, residual=residual).double()
         other.load_state_dict(renamed(ours, R3GAN_NAMES + [(r"^layer", "conv")]))
         x = noise64(2, 32, 8, 8)
-        torch.testing.assert_close(ours(x), other(x), **CLOSE)
+        agree(ours(x), other(x))
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -171,7 +230,7 @@ def test_r3gan_by_a_second_implementation(classes):
         weights["embed.weight"] = weights.pop("with_code.code.weight").T
     other = plain.R3ganGenerator(widths, groups, [2, 2, 2], 8, embedding=8 if classes else 0, classes=classes).double()
     other.load_state_dict(weights)
-    torch.testing.assert_close(ours(noise64(4, 8), labels), other(noise64(4, 8), labels), **CLOSE)
+    agree(ours(noise64(4, 8), labels), other(noise64(4, 8), labels))
 
     del options["latent_dim"]
     ours = disturbed(disc(R3GAN_D | options | told[1], 16, classes=classes))
@@ -183,7 +242,7 @@ def test_r3gan_by_a_second_implementation(classes):
     ).double()
     other.load_state_dict(weights)
     images = noise64(4, 3, 16, 16)
-    torch.testing.assert_close(ours(images, labels), other(images, labels), **CLOSE)
+    agree(ours(images, labels), other(images, labels))
 
 
 def in_order(ours: nn.Module, other: nn.Module) -> nn.Module:
@@ -210,11 +269,11 @@ def block_of(name: str) -> int:
 def test_the_101_layers_by_a_second_implementation(residual):
     ours = disturbed(generator(DEEP_G | {"width": 8, "residual": residual}, 64))
     other = in_order(ours, plain.WganGp101Generator(dim=8, residual=residual).double())
-    torch.testing.assert_close(ours(noise64(3, 128)), other(noise64(3, 128)), **CLOSE)
+    agree(ours(noise64(3, 128)), other(noise64(3, 128)))
     ours = disturbed(disc(DEEP_D | {"width": 8, "residual": residual}, 64))
     other = in_order(ours, plain.WganGp101Discriminator(dim=8, residual=residual).double())
     images = noise64(3, 3, 64, 64)
-    torch.testing.assert_close(ours(images), other(images), **CLOSE)
+    agree(ours(images), other(images))
 
 
 # The switch.
