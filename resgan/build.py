@@ -1,6 +1,6 @@
 """From names to classes: the one place where plain data becomes networks, data, and a GAN."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Gen
 from resgan.network_options import Adam as AdamOptions
 from resgan.options import Folder, Gaussians, Shapes, Torchvision, TrainOptions
 from resgan.training import checkpoints
+from resgan.training.draws import Draws, StackedDraws
 from resgan.training.gan import GAN
 from resgan.training.schedules import Adam, Augmentation, Penalty
+from resgan.training.stack import Stack, gather
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "lab": LabGenerator,
@@ -162,6 +164,16 @@ def build_dataset(options: Gaussians | Shapes | Folder | Torchvision, *, seed: i
             return load_torchvision(options.name, root=options.root, download=options.download)
 
 
+def depends_on_seed(options: Gaussians | Shapes | Folder | Torchvision) -> bool:
+    """Has each seed data of its own?"""
+    match options:
+        case Folder():
+            return options.holdout > 0
+        case Torchvision():
+            return False
+    return True
+
+
 def first_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
     """So many samples to train on as D sees them, from the front again where there are fewer, and their labels."""
     index = torch.arange(count) % len(dataset.train)
@@ -184,6 +196,26 @@ def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> 
         layers.fuse(net, options.trainer.fused)
     if options.trainer.channels_last and len(spec["shape"]) == 3:
         generator, disc = (net.to(memory_format=torch.channels_last) for net in (generator, disc))  # type: ignore[call-overload]
+    return gan_of(options, generator, disc, augmentation=build_augmentation(options, dataset))
+
+
+def build_stack(options: TrainOptions, gans: Sequence[GAN]) -> GAN:
+    """GANs that differ in their seeds only as one, from where they stand."""
+    generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
+    draws = StackedDraws([gan.draws for gan in gans if isinstance(gan.draws, Draws)])
+    stack = gan_of(options, generator, disc, augmentation=gans[0].augmentation, draws=draws)
+    gather(stack, gans)
+    return stack
+
+
+def gan_of(
+    options: TrainOptions,
+    generator: nn.Module,
+    disc: nn.Module,
+    *,
+    augmentation: Augmentation | None,
+    draws: StackedDraws | None = None,
+) -> GAN:
     loss = options.loss
     return GAN(
         generator=generator,
@@ -204,7 +236,8 @@ def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> 
         seed=options.seed,
         burn_in=round(1000 * options.burn_in_kimg),
         generator_batch=options.generator.batch_size,
-        augmentation=build_augmentation(options, dataset),
+        augmentation=augmentation,
+        draws=draws,
     )
 
 

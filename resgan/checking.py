@@ -1,6 +1,7 @@
 """What every option is checked by, and what is said where it is not valid: one line for each."""
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ def option(meaning: str, **limits: Any) -> Any:
 class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
+
+MOST_SEEDS = 10_000_000
 
 Model = TypeVar("Model", bound=Options)
 
@@ -141,3 +144,15 @@ def choices(field: Any) -> tuple[Any, ...]:
 def _members(annotation: Any) -> tuple[Any, ...]:
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return typing.get_args(annotation) if union else (annotation,)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0,2,5-7" -> [0, 2, 5, 6, 7]. Raises OptionsError."""
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last or last - first + len(seeds) >= MOST_SEEDS or last >= 2**63:
+            raise OptionsError(f"seeds={text}: expected numbers and ranges, e.g. 0-63 or 1,5,8-12")
+        seeds += range(first, last + 1)
+    return seeds

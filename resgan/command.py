@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resgan.checking import Options, OptionsError, check, did_you_mean, names
+from resgan.checking import Options, OptionsError, check, did_you_mean, names, parse_seeds
 from resgan.runs import flat, plain, stop_signals
 
 HERE = Path(__file__).resolve().parent
@@ -47,12 +47,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study is about to do: every job, before the first begins."""
+    """What a study is about to do: every run, before the first begins."""
 
     name: str
     place: Path
-    jobs: list[tuple[list[str], Any]]  # (overrides, checked options)
+    runs: list[tuple[list[str], Any]]  # (overrides, checked options)
     at_once: int  # jobs that run side by side; -1: one for each core
+    together: int = 1  # runs that a job trains as one
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ def run_command(command: Command, run: Callable[[Any, Job], Any]) -> None:
 
     task = task_of(command, run, arguments)
     place = sweep_place(arguments)
-    sys.argv[1:] = [*map(quoted, arguments), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
+    given = one_job_for_all_seeds(arguments, command)
+    sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
     try:
-        with ending_on_signals(), tidied(place), announced(command, arguments, place):
+        with ending_on_signals(), tidied(place), announced(command, given, place):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)()
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
@@ -181,7 +183,9 @@ def study_of(command: Command, arguments: list[str], place: Path | None) -> Stud
             return check(command.options, values)  # type: ignore[arg-type]
 
         try:
-            return Study(name, place, [(job, with_seed(job, options_of)) for job in jobs], jobs_at_once(settings))
+            found = [(job, with_seed(job, options_of)) for job in jobs]
+            runs = [(job, one) for job, options in found for one in each_seed(options)]
+            return Study(name, place, runs, jobs_at_once(settings), together=len(runs) // len(found))
         except OptionsError as error:
             stop(one_line(error))
 
@@ -193,6 +197,11 @@ def with_seed(job: list[str], options_of: Callable[..., Any]) -> Any:
         return options_of(*job)
     others = options_of(*(override for override in job if not override.startswith("seed=")))
     return others.model_copy(update={"seed": int(seeds[-1])})
+
+
+def each_seed(options: Any) -> list[Any]:
+    """The options of every run of a job."""
+    return [options] if options.seeds is None else [options.of_seed(seed) for seed in parse_seeds(options.seeds)]
 
 
 @contextlib.contextmanager
@@ -227,6 +236,14 @@ def sweep_place(arguments: list[str]) -> Path | None:
     if given := last_value("run_dir", arguments):
         return Path(given).expanduser()
     return Path("runs") / (last_value("study", arguments) or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
+    """What Hydra is given: with `seeds`, a study that sweeps over the seed has one job in their place."""
+    sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))
+    if sweeps and last_value("seeds", arguments) and last_value("seed", arguments) is None:
+        return [*arguments, "seed=0"]
+    return arguments
 
 
 def jobs_at_once(hydra_config: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from resgan.checking import NotNegative, Options, Positive, option
+from resgan.checking import NotNegative, Options, Positive, option, parse_seeds
 from resgan.network_options import AnyDisc, AnyGenerator
 from resgan.runs import flat, plain
 
@@ -156,6 +156,9 @@ class TrainOptions(Options):
 
     study: Annotated[str, Field(min_length=1)] | None = option("a designed experiment, arms x seeds: see below")
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
+    seeds: Annotated[str, Field(min_length=1)] | None = option(
+        "several, as in 0-15, trained as one in this process, a run each; null: seed"
+    )
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one with date and time under runs/"
     )
@@ -190,6 +193,7 @@ class TrainOptions(Options):
         self._relativistic_needs_pairs()
         self._augments_pictures()
         self._finals_have_time()
+        self._can_be_stacked()
         return self
 
     def _both_are_told(self) -> None:
@@ -225,6 +229,22 @@ class TrainOptions(Options):
         if bool(finals) != bool(self.burn_in_kimg):
             said = f"{finals[0]}: needs burn_in_kimg" if finals else "no option has a ..._final that it could go to"
             raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
+
+    def _can_be_stacked(self) -> None:
+        if self.seeds is None:
+            return
+        seeds = parse_seeds(self.seeds)
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds={self.seeds}: names a seed twice")
+        for name in ("generator", "disc"):
+            if getattr(self, name).spectral:
+                raise ValueError(
+                    f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
+                )
+
+    def of_seed(self, seed: int) -> "TrainOptions":
+        """The options of one of its runs, as if it were alone."""
+        return self.model_copy(update={"seed": seed, "seeds": None})
 
 
 class EvaluateOptions(Options):

@@ -19,14 +19,22 @@ class Parts:
     scorer: Any
 
 
-def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
-    """Read the data, build networks and scores."""
+def prepare(options: TrainOptions, *, side_by_side: bool = False, like: Parts | None = None) -> Parts:
+    """Read the data, build networks and scores.
+
+    like: those of another seed, of which what does not depend on the seed is taken.
+    """
     from resgan import build
     from resgan.scoring import scorer_of
 
     set_threads(options.trainer.threads or (1 if side_by_side else None))
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
-    dataset = build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
+    shared = like if like is not None and not build.depends_on_seed(options.data) else None
+    dataset = (
+        shared.dataset
+        if shared
+        else build.build_dataset(options.data, seed=options.seed, progress=options.trainer.progress)
+    )
     spec = build.spec_of(options, dataset)
     gan = build.build_gan(options, spec, dataset)
     return Parts(
@@ -34,8 +42,12 @@ def prepare(options: TrainOptions, *, side_by_side: bool = False) -> Parts:
         dataset=dataset,
         spec=spec,
         gan=gan,
-        counts=build.count(spec),
-        scorer=scorer_of(options, dataset, device=accelerator, progress=options.trainer.progress),
+        counts=like.counts if like else build.count(spec),
+        scorer=(
+            shared.scorer
+            if shared
+            else scorer_of(options, dataset, device=accelerator, progress=options.trainer.progress)
+        ),
     )
 
 

@@ -19,21 +19,23 @@ SAMPLES = 500  # scored, for an estimate of what 10,000 take
 
 def announce(study: Study) -> None:
     """Print the plan. Raises OptionsError, DataError where the study could not begin."""
-    ended = [status_of(study, job, options) for job, options in study.jobs]
-    todo = [options for (_, options), status in zip(study.jobs, ended, strict=True) if status == "open"]
-    seeds = max(Counter(kind(options) for _, options in study.jobs).values())
+    ended = [status_of(study, job, options) for job, options in study.runs]
+    todo = [options for (_, options), status in zip(study.runs, ended, strict=True) if status == "open"]
+    seeds = max(Counter(kind(options) for _, options in study.runs).values())
     done = len(ended) - len(todo)
-    settings = len({kind(options) for _, options in study.jobs})
+    settings = len({kind(options) for _, options in study.runs})
     say(f"study {study.name}: {len(ended)} runs ({settings} settings x {seeds} seeds) in {study.place}")
     if done:
         diverged = f" ({ended.count('diverged')} of them diverged)" if "diverged" in ended else ""
         say(f"  {done} have ended already{diverged}")
     if todo:
-        cost = functools.cache(lambda work: seconds_of_run(one_of[work], side_by_side=study.at_once != 1))
+        beside = study.at_once != 1
+        cost = functools.cache(lambda work: seconds_of_run(one_of[work], side_by_side=beside, together=study.together))
         one_of = {work(options): options for options in todo}
         seconds = sum(cost(work(options)) for options in todo) / at_once(study)
-        beside = f", {at_once(study)} side by side" if at_once(study) > 1 else ""
-        say(f"  about {duration(seconds)} on this machine{beside} (measured over {STEPS} steps of each setting)")
+        how = f", {study.together} seeds as one" if study.together > 1 else ""
+        how += f", {at_once(study)} side by side" if at_once(study) > 1 else ""
+        say(f"  about {duration(seconds)} on this machine{how} (measured over {STEPS} steps of each setting)")
     tuning = ["settings are compared; no result is drawn"]
     for line in tuning if is_tuning(study.name) else what_seeds_can_show(seeds):
         say(f"  {line}")
@@ -57,7 +59,7 @@ def what_seeds_can_show(seeds: int) -> list[str]:
 
 def report_end(study: Study) -> None:
     """However a study ended: what is there, and the command that reads it."""
-    ended = Counter(status_of(study, job, options) for job, options in study.jobs)
+    ended = Counter(status_of(study, job, options) for job, options in study.runs)
     said = ", ".join(f"{ended[status]} {status}" for status in ("finished", "diverged", "open") if ended[status])
     say(f"study {study.name}: {said}; python -m resgan.report {study.place}")
 
@@ -89,13 +91,13 @@ def work(options: TrainOptions) -> str:
     return repr(values | {"seed": 0})
 
 
-def seconds_of_run(options: TrainOptions, *, side_by_side: bool) -> float:
-    """About how long a run takes: some steps and a small scoring are timed, alone on the machine."""
+def seconds_of_run(options: TrainOptions, *, side_by_side: bool, together: int = 1) -> float:
+    """About how long one of `together` takes: some steps and a small scoring are timed, alone on the machine."""
     start = time.perf_counter()
     parts = prepare(quiet(options), side_by_side=side_by_side)
     begun = time.perf_counter()
     steps = parts.gan.total_images / options.batch_size
-    step = seconds_of_step(parts)
+    step = seconds_of_step(options, parts, together=together) / together
     # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(parts, count) * options.metrics.samples / count
@@ -103,15 +105,21 @@ def seconds_of_run(options: TrainOptions, *, side_by_side: bool) -> float:
     return (begun - start) + steps * step + scorings * scoring
 
 
-def seconds_of_step(parts: Parts) -> float:
-    gan, device = parts.gan, parts.accelerator
-    gan.to(device)
-    samples, *labels = (tensor.to(device) for tensor in batch_of(parts, gan.batch_size))
+def seconds_of_step(options: TrainOptions, parts: Parts, *, together: int) -> float:
+    import torch
+
+    from resgan.build import build_stack
+
+    gan = parts.gan if together == 1 else build_stack(options, [parts.gan] * together)
+    gan.to(device := parts.accelerator)
+    batch = [tensor.to(device) for tensor in batch_of(parts, gan.batch_size)]
+    batch = batch if together == 1 else [torch.stack([tensor] * together) for tensor in batch]
+    given: Any = tuple(batch) if len(batch) > 1 else batch[0]
 
     def seconds_of_steps() -> float:
         start = time.perf_counter()
         for step in range(STEPS):
-            gan.training_step((samples, *labels) if labels else samples, step)
+            gan.training_step(given, step)
         synchronise(device)
         return time.perf_counter() - start
 
@@ -152,7 +160,7 @@ def quiet(options: TrainOptions) -> TrainOptions:
 def at_once(study: Study) -> int:
     """Jobs that really run side by side: no more than there are."""
     wanted = (os.cpu_count() or 1) if study.at_once < 0 else study.at_once
-    return max(1, min(wanted, len(study.jobs)))
+    return max(1, min(wanted, len(study.runs) // study.together))
 
 
 def duration(seconds: float) -> str:

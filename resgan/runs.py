@@ -24,6 +24,7 @@ import yaml
 BOOKKEEPING = (
     "run_dir",
     "study",
+    "seeds",
     "tuning.runs",
     "wandb",
     "trainer.threads",
@@ -157,18 +158,24 @@ class Run:
 
 
 def claim_new(parent: Path, config: dict[str, Any]) -> Run:
-    """A new directory named by date and time, which nobody else gets, even one who asks in the same second."""
+    """A run in a new directory."""
+    run = Run(new_directory(parent))
+    run.claim(config)
+    return run
+
+
+def new_directory(parent: Path) -> Path:
+    """One named by date and time, which nobody else gets, even one who asks in the same second."""
     now = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
     for count in itertools.count(1):
-        run = Run(parent / (now if count == 1 else f"{now}_{count}"))
+        path = parent / (now if count == 1 else f"{now}_{count}")
         try:
-            run.path.mkdir(parents=True)
+            path.mkdir(parents=True)
         except FileExistsError:
             continue
         except OSError as error:
-            raise RunError(f"{run.path}: cannot be made ({error.strerror}); give a run_dir") from error
-        run.claim(config)
-        return run
+            raise RunError(f"{path}: cannot be made ({error.strerror}); give a run_dir") from error
+        return path
     raise AssertionError("unreachable")
 
 

@@ -2,13 +2,12 @@
 
 import io
 import itertools
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resgan.checking import OptionsError
+from resgan.checking import OptionsError, parse_seeds
 from resgan.command import Command, Job, find_accelerator, run_command
 from resgan.options import SampleOptions
 from resgan.runs import check_writable
@@ -27,7 +26,6 @@ Image i depends on its seed only, whichever others are asked for beside it.""",
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=3,7,11 outdir=walk format=grid interpolate=8
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=cats format=grid class=cat""",
 )
-MOST_SEEDS = 10_000_000
 
 
 def main() -> None:
@@ -54,18 +52,6 @@ def sample(options: SampleOptions, job: Job) -> None:
         print(save(samples, names, outdir, form=options.format, columns=columns))
     except OSError as error:
         raise OptionsError(f"outdir={outdir}: cannot be written ({error.strerror})") from error
-
-
-def parse_seeds(text: str) -> list[int]:
-    """ "0,2,5-7" -> [0, 2, 5, 6, 7]. Raises OptionsError."""
-    seeds: list[int] = []
-    for part in str(text).split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not first <= last or last - first + len(seeds) >= MOST_SEEDS or last >= 2**63:
-            raise OptionsError(f"seeds={text}: expected numbers and ranges, e.g. 0-63 or 1,5,8-12")
-        seeds += range(first, last + 1)
-    return seeds
 
 
 def walk(z: "Tensor", names: list[str], *, steps: int) -> tuple["Tensor", list[str]]:

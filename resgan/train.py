@@ -1,18 +1,22 @@
 """Train a GAN: `python -m resgan.train generator.residual=true disc.residual=false`."""
 
+import contextlib
 import math
 import shlex
 import signal
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resgan import plan
-from resgan.checking import OptionsError, check
+from resgan.checking import OptionsError, check, parse_seeds
 from resgan.command import Command, Job, run_command, say
 from resgan.options import TrainOptions
 from resgan.parts import Parts, prepare
 from resgan.provenance import provenance
-from resgan.runs import Run, RunError, Stopped, arm_name, claim_new, flat
+from resgan.runs import Run, RunError, Stopped, arm_name, claim_new, flat, new_directory
 
 COMMAND = Command(
     name="train",
@@ -41,14 +45,15 @@ def main() -> None:
 def train(options: TrainOptions, job: Job) -> float:
     """Train one run, or continue it, or find it finished. Returns the primary endpoint: lower is better."""
     options = tuned(options, job)
+    if options.seeds is not None:
+        return train_side_by_side(options, job)
     run = named_run(options, job)
     config = options.model_dump()
     if run is not None:
         run.check(config)
     result = run.read_result() if run is not None else None
     if run is not None and result is not None:
-        again = "remove its result.json, or give another run_dir, to run it again"
-        say(f"{run.path} is finished already ({result['status']}); {again}")
+        say_finished(run, result)
         if job.sweep_dir is not None:
             return objective(result)
     else:
@@ -59,11 +64,59 @@ def train(options: TrainOptions, job: Job) -> float:
         else:
             run.claim(config)
         with run.locked():
-            result = fit(options, job, run, parts)
+            [result] = fit([Member(options, run, parts, state=continue_from(run, parts.gan))], job)
     print(closing_table(run, result, job))
     if result["status"] == "diverged" and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return objective(result)
+
+
+def train_side_by_side(options: TrainOptions, job: Job) -> float:
+    """All seeds of `options.seeds` as one; returns the mean of their primary endpoints."""
+    assert options.seeds is not None
+    if typed_seeds := [argument for argument in job.arguments if argument.lstrip("+").startswith("seed=")]:
+        raise OptionsError(f"{typed_seeds[0]}: seeds={options.seeds} says which; leave one of them out")
+    place = named_run(options, job)
+    parent = place.path.parent if place and job.sweep_dir else place.path if place else new_directory(Path("runs"))
+    each = [options.of_seed(seed) for seed in parse_seeds(options.seeds)]
+    runs = [Run(parent / str(one.seed)) for one in each]
+    for run, one in zip(runs, each, strict=True):
+        run.check(one.model_dump())
+    results = {run.path: result for run in runs if (result := run.read_result()) is not None}
+    for run in runs:
+        if run.path in results:
+            say_finished(run, results[run.path])
+
+    todo = [(run, one) for run, one in zip(runs, each, strict=True) if run.path not in results]
+    parts: list[Parts] = []
+    for _, one in todo:
+        parts.append(prepare(one, side_by_side=job.side_by_side, like=parts[0] if parts else None))
+    with contextlib.ExitStack() as locks:
+        members = []
+        for (run, one), own in zip(todo, parts, strict=True):
+            run.claim(one.model_dump())
+            locks.enter_context(run.locked())
+            members.append(Member(one, run, own, state=continue_from(run, own.gan)))
+        for together in standing_together(members):
+            for member, result in zip(together, fit(together, job), strict=True):
+                results[member.run.path] = result
+    print(table_of_seeds(parent, [results[run.path] for run in runs], job))
+    if all(result["status"] == "diverged" for result in results.values()) and job.sweep_dir is None:
+        raise SystemExit(EXIT_DIVERGED)
+    return statistics.fmean(objective(result) for result in results.values())
+
+
+def standing_together(members: Sequence["Member"]) -> list[list["Member"]]:
+    """Those that stand at the same place: a process that is killed while it saves leaves some behind."""
+    groups: dict[int, list[Member]] = {}
+    for member in members:
+        groups.setdefault(member.parts.gan.images_seen, []).append(member)
+    return list(groups.values())
+
+
+def say_finished(run: Run, result: dict[str, Any]) -> None:
+    again = "remove its result.json, or give another run_dir, to run it again"
+    say(f"{run.path} is finished already ({result['status']}); {again}")
 
 
 def objective(result: dict[str, Any]) -> float:
@@ -100,52 +153,83 @@ def tuned(options: TrainOptions, job: Job) -> TrainOptions:
     return check(TrainOptions, values)
 
 
-def fit(options: TrainOptions, job: Job, run: Run, parts: Parts) -> dict[str, Any]:
-    """Train from where the run stands to its end, and write down how it ended."""
-    from resgan.training.callbacks import ProgressBar
+@dataclass(frozen=True)
+class Member:
+    """A run that is about to be trained, alone or beside others of its arm."""
+
+    options: TrainOptions
+    run: Run
+    parts: Parts
+    state: dict[str, Any]  # of the checkpoint it continues from
+
+
+def fit(members: Sequence[Member], job: Job) -> list[dict[str, Any]]:
+    """Train from where the runs stand to their end, several as one, and write down how they ended."""
+    from resgan.training.callbacks import ProgressBar, Recording, StopSignal
     from resgan.training.fit import play
 
-    parts.scorer.prepare()  # the real side, with a bar of its own; from disk where it was made before
-    gan = parts.gan
-    state = continue_from(run, gan)
-    tracker = open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=parts.counts)
+    first, stop = members[0], StopSignal()
+    trainer = first.options.trainer
+    recorders: list[Any] = []
     exit_code: Any = 1
     try:
-        recorder = build_recorder(options, run, parts, tracker, seconds=state.get("seconds", 0.0))
-        run.record_session(provenance(accelerator=parts.accelerator, arguments=job.arguments))
-        with recorder.listening():
-            status = play(
-                gan,
-                batches_of(options, gan, parts.dataset),
-                callbacks=[recorder, ProgressBar(show=options.trainer.progress)],
-                accelerator=parts.accelerator,
-                precision=options.trainer.precision,
-                deterministic=options.trainer.deterministic,
+        for member in members:
+            member.parts.scorer.prepare()  # the real side, with a bar of its own; from disk where it was made before
+            recorders.append(build_recorder(member, job, stop, together=len(members)))
+        with stop.listening():
+            play(
+                gan_of(members),
+                batches_of(members),
+                callbacks=[Recording(recorders, stop=stop), ProgressBar(show=trainer.progress)],
+                accelerator=first.parts.accelerator,
+                precision=trainer.precision,
+                deterministic=trainer.deterministic,
             )
-        if status == "diverged":
-            say(f"diverged at {gan.images_seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such")
-        result = result_of(options, job, recorder, parts.counts, status)
-        tracker.summarise({"status": status, **result["scores"]})
-        run.write_result(result)
-        exit_code = 0 if status == "finished" else EXIT_DIVERGED
+        results = [conclude(member, recorder, job) for member, recorder in zip(members, recorders, strict=True)]
+        exit_code = 0
     except Stopped as stopped:
         exit_code = 128 + stopped.args[0]
         name = signal.Signals(stopped.args[0]).name
-        say(f"stopped by {name} at {gan.images_seen / 1000:.1f} kimg; continue with:")
-        say(f"  {continue_command(run, job)}")
+        say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
+        say(f"  {continue_command(first.run, job, several=first.run.path.parent if len(members) > 1 else None)}")
         raise SystemExit(exit_code) from None
     except SystemExit as error:
         exit_code = error.code
         raise
     finally:
-        tracker.finish(exit_code)
+        for recorder in recorders:
+            recorder.tracker.finish(exit_code or (EXIT_DIVERGED if recorder.diverged else 0))
+    return results
+
+
+def gan_of(members: Sequence[Member]) -> Any:
+    """The GAN of the only one, or the stack of all."""
+    if len(members) == 1:
+        return members[0].parts.gan
+    from resgan import build
+
+    return build.build_stack(members[0].options, [member.parts.gan for member in members])
+
+
+def conclude(member: Member, recorder: Any, job: Job) -> dict[str, Any]:
+    """Write down how a run ended."""
+    status = "diverged" if recorder.diverged else "finished"
+    if recorder.diverged:
+        seen = recorder.gan.images_seen
+        say(f"diverged at {seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such ({member.run.path})")
+    result = result_of(member.options, job, recorder, member.parts.counts, status)
+    recorder.tracker.summarise({"status": status, **result["scores"]})
+    member.run.write_result(result)
     return result
 
 
-def build_recorder(options: TrainOptions, run: Run, parts: Parts, tracker: Any, *, seconds: float) -> Any:
+def build_recorder(member: Member, job: Job, stop: Any, *, together: int) -> Any:
+    """What writes a run down, with a run of W&B; and a note of what runs here now."""
     from resgan import build
     from resgan.training.callbacks import Recorder, Schedule
 
+    options, run, parts, state = member.options, member.run, member.parts, member.state
+    run.record_session(provenance(accelerator=parts.accelerator, arguments=job.arguments) | {"together": together})
     return Recorder(
         run=run,
         gan=parts.gan,
@@ -156,25 +240,27 @@ def build_recorder(options: TrainOptions, run: Run, parts: Parts, tracker: Any, 
             save=round(1000 * options.save_kimg),
             total=parts.gan.total_images,
         ),
-        tracker=tracker,
+        tracker=open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=parts.counts),
         spec=parts.spec,
         reference=build.first_batch(
             parts.dataset, min(START_SAMPLES, len(parts.dataset.train)), labelled=bool(parts.spec["classes"])
         ),
-        seconds=seconds,
+        seconds=state.get("seconds", 0.0),
+        stop=stop,
     )
 
 
-def batches_of(options: TrainOptions, gan: Any, dataset: Any) -> Any:
+def batches_of(members: Sequence[Member]) -> Any:
     from resgan import build
     from resgan.data.module import DataModule
 
+    options, gan = members[0].options, members[0].parts.gan
     return DataModule(
-        dataset,
+        *(member.parts.dataset for member in members),
         batch_size=options.batch_size,
         images_seen=gan.images_seen,
         total_images=gan.total_images,
-        seed=options.seed,
+        seeds=[member.options.seed for member in members],
         flip=getattr(options.data, "flip", False),
         conditional=build.is_conditional(options),
         on_device=options.trainer.data_on_device,
@@ -236,9 +322,9 @@ def result_of(options: TrainOptions, job: Job, recorder: Any, counts: dict[str, 
     }
 
 
-def continue_command(run: Run, job: Job) -> str:
-    """The command as it was typed, in the directory it has. Of a sweep, the whole sweep."""
-    path = job.sweep_dir or run.path
+def continue_command(run: Run, job: Job, *, several: Path | None = None) -> str:
+    """The command as it was typed, in the directory it has. Of a sweep, the whole sweep; of several, theirs."""
+    path = job.sweep_dir or several or run.path
     return typed([*(a for a in job.arguments if not a.lstrip("+").startswith("run_dir=")), f"run_dir={path}"])
 
 
@@ -259,6 +345,18 @@ def closing_table(run: Run, result: dict[str, Any], job: Job) -> str:
         ("this run's command", continue_command(run, job)),
         *next_commands(run, result, job),
     ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def table_of_seeds(parent: Path, results: Sequence[dict[str, Any]], job: Job) -> str:
+    """What several runs end with on the screen."""
+    rows = [("seed", results[0]["primary"])]
+    for result in results:
+        value = result["scores"][result["primary"]]
+        rows.append((str(result["seed"]), result["status"] if value is None else f"{value:.4g}"))
+    rows.append(("everything lies in", str(parent)))
+    rows.append(("a report", typed([str(job.sweep_dir or parent)], "report")))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 

@@ -108,7 +108,7 @@ def test_a_single_batch_is_what_the_stream_gives():
 def module_of(*, on_device=False, **options) -> DataModule:
     images = numbered(20)
     data = Dataset(name="n", train=images, holdout=images[:0], reference=images, split="train", labels=LABELS)
-    run = {"batch_size": 6, "images_seen": 6, "total_images": 60, "seed": 0, "flip": False}
+    run = {"batch_size": 6, "images_seen": 6, "total_images": 60, "seeds": [0], "flip": False}
     return DataModule(data, on_device=on_device, **run, **options)
 
 

@@ -6,9 +6,8 @@ import math
 import pytest
 import torch
 
-from resgan.checking import OptionsError
+from resgan.checking import OptionsError, parse_seeds
 from resgan.nets.generator import LabGenerator
-from resgan.sample import parse_seeds
 from resgan.sampling import CHUNK, generate, latents, slerp, with_norm_mode
 
 

@@ -50,12 +50,12 @@ def test_every_study_that_is_shipped_is_tested():
 @pytest.mark.parametrize("name", RUNS)
 def test_the_jobs_of_a_study(name):
     found = study(f"study={name}")
-    assert len(found.jobs) == RUNS[name]
-    places = {(arm_name(job), options.seed) for job, options in found.jobs}
+    assert len(found.runs) == RUNS[name]
+    places = {(arm_name(job), options.seed) for job, options in found.runs}
     assert len(places) == RUNS[name]  # no two jobs in one directory
     blocks: dict[str, Counter] = {}
     told_apart = {*SWITCHES, *(SKIPS if name == "grid3x3" else ())}
-    for _, options in found.jobs:
+    for _, options in found.runs:
         values = flat(options.model_dump())
         arm = tuple(values.pop(option) for option in sorted(told_apart))
         blocks.setdefault(repr(values), Counter())[arm] += 1
@@ -64,9 +64,9 @@ def test_the_jobs_of_a_study(name):
 
 
 def test_seeds_share_a_composition_and_it_is_the_right_one():
-    for job, options in study("study=gaussians", "seed=3,7").jobs:
+    for job, options in study("study=gaussians", "seed=3,7").runs:
         assert check(TrainOptions, options_of(*(o for o in job))) == options
-    assert {options.seed for _, options in study("study=gaussians", "seed=3,7").jobs} == {3, 7}
+    assert {options.seed for _, options in study("study=gaussians", "seed=3,7").runs} == {3, 7}
 
 
 def test_a_study_of_ones_own(tmp_path):
@@ -77,19 +77,19 @@ def test_a_study_of_ones_own(tmp_path):
     )
     for flags in (["--config-dir", str(tmp_path / "my presets")], [f"--config-dir={tmp_path / 'my presets'}", "-m"]):
         found = study("study=mine", *flags)
-        assert [(o.seed, o.disc.lr) for _, o in found.jobs] == [(4, 1e-3), (4, 2e-3), (5, 1e-3), (5, 2e-3)]
+        assert [(o.seed, o.disc.lr) for _, o in found.runs] == [(4, 1e-3), (4, 2e-3), (5, 1e-3), (5, 2e-3)]
 
 
 def test_tuning_compares_six_settings_in_every_arm():
     for name in ("tuning", "gaussians_tuning"):
-        found = {(o.disc.lr, o.loss.r1, o.loss.r2) for _, o in study(f"study={name}").jobs}
+        found = {(o.disc.lr, o.loss.r1, o.loss.r2) for _, o in study(f"study={name}").runs}
         assert len(found) == 6
         assert all(r1 == r2 for _, r1, r2 in found)
 
 
 def test_fresh_seeds_are_not_those_of_tuning():
     for tuning, main in (("tuning", "factorial"), ("gaussians_tuning", "gaussians")):
-        seeds = [{options.seed for _, options in study(f"study={name}").jobs} for name in (tuning, main)]
+        seeds = [{options.seed for _, options in study(f"study={name}").runs} for name in (tuning, main)]
         assert not seeds[0] & seeds[1]
 
 
@@ -115,7 +115,7 @@ def test_data_that_cannot_be_read_stops_the_study_before_it_begins(tmp_path):
 
 
 def test_only_work_that_differs_is_timed():
-    count = {name: len({plan.work(options) for _, options in study(f"study={name}").jobs}) for name in RUNS}
+    count = {name: len({plan.work(options) for _, options in study(f"study={name}").runs}) for name in RUNS}
     assert count["tuning"] == count["factorial"] == 4
     assert count["gaussians_tuning"] == 8
     assert count["depth"] == 16
@@ -143,7 +143,7 @@ def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
         counts.append(count)
         return count / 10_000
 
-    monkeypatch.setattr(plan, "seconds_of_step", lambda parts: 0.002)
+    monkeypatch.setattr(plan, "seconds_of_step", lambda options, parts, *, together: 0.002)
     monkeypatch.setattr(plan, "seconds_of_scoring", seconds_of_scoring)
     clock = iter([10.0, 13.0])  # data and networks: 3 s
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
@@ -227,7 +227,7 @@ def in_the_middle_of_one(folder: Path) -> bool:
 
 def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
     found = study(*SMALL)
-    job, options = found.jobs[3]
+    job, options = found.runs[3]
     blocked = tmp_path / "runs" / "smoke" / arm_name(job) / str(options.seed)
     blocked.mkdir(parents=True)
     (blocked / "mine.txt").write_text("")

@@ -1,6 +1,7 @@
 """The batches of a run, as a function of (seed, images seen): what makes a run continue exactly."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -77,38 +78,60 @@ class Batches:
         self._flips = torch.rand(count, generator=keyed_generator(self.seed, "flip", epoch)) < 0.5
 
 
+class StackedBatches:
+    """Streams of several seeds side by side: (S, N, ...)."""
+
+    def __init__(self, streams: Sequence[Batches]) -> None:
+        self.streams = streams
+
+    def __len__(self) -> int:
+        return len(self.streams[0])
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batches in zip(*self.streams, strict=True):
+            if isinstance(batches[0], Tensor):
+                yield torch.stack(batches)
+            else:
+                samples, labels = zip(*batches, strict=True)
+                yield torch.stack(samples), torch.stack(labels)
+
+
 class DataModule(pl.LightningDataModule):
     """Gives Lightning the batches from where the run stands to its end, as one long epoch."""
 
     def __init__(
         self,
-        dataset: Dataset,
-        *,
+        *datasets: Dataset,  # one for each seed
         batch_size: int,
         images_seen: int,
         total_images: int,
-        seed: int,
+        seeds: Sequence[int],
         flip: bool,
         on_device: bool,  # move the whole set to the accelerator and gather there
         conditional: bool = False,  # give the labels with the samples
     ) -> None:
         super().__init__()
-        self.data = dataset.train
-        self.labels = dataset.labels if conditional else None
+        self.datasets, self.seeds, self.conditional = datasets, seeds, conditional
         self.batch_size, self.images_seen, self.total_images = batch_size, images_seen, total_images
-        self.seed, self.flip, self.on_device = seed, flip, on_device
+        self.flip, self.on_device = flip, on_device
 
-    def train_dataloader(self) -> Batches:
-        data, labels = self.data, self.labels
+    def train_dataloader(self) -> Batches | StackedBatches:
+        on_device = functools.cache(self.where_it_is_read)  # a set that seeds share is moved once
+        streams = [
+            Batches(
+                on_device(dataset.train),
+                size=self.batch_size,
+                start=self.images_seen,
+                stop=self.total_images,
+                seed=seed,
+                flip=self.flip,
+                labels=None if dataset.labels is None or not self.conditional else on_device(dataset.labels),
+            )
+            for dataset, seed in zip(self.datasets, self.seeds, strict=True)
+        ]
+        return streams[0] if len(streams) == 1 else StackedBatches(streams)
+
+    def where_it_is_read(self, data: Tensor) -> Tensor:
         if self.on_device and self.trainer is not None:
-            device = self.trainer.strategy.root_device
-            data, labels = data.to(device), None if labels is None else labels.to(device)
-        return Batches(
-            data,
-            size=self.batch_size,
-            start=self.images_seen,
-            stop=self.total_images,
-            seed=self.seed,
-            flip=self.flip,
-            labels=labels,
-        )
+            return data.to(self.trainer.strategy.root_device)
+        return data

@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from resgan.runs import Run, Stopped, stop_signals
 from resgan.training import checkpoints
 from resgan.training.gan import GAN
 from resgan.training.penalties import gradient
+from resgan.training.stack import take_apart
 from resgan.training.tracking import Tracker
 
 LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
@@ -46,11 +47,39 @@ class Schedule:
         return now >= self.total or (bool(every) and before // every < now // every)
 
 
-class Recorder(pl.Callback):
+class StopSignal:
+    """The signal that asked to stop, if one did."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Signals to stop are heeded where the state can be saved; afterwards they do what they did before."""
+        before = {number: signal.getsignal(number) for number in stop_signals()}
+        self.listen()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def listen(self) -> None:
+        for number in stop_signals():
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self.number is not None and number == signal.SIGINT:
+            raise SystemExit(128 + number)  # Ctrl-C a second time: at once
+        self.number = number  # only noted here: what a handler may do safely is little
+
+
+class Recorder:
     """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
-                 spec: dict[str, Any], reference: Sequence[Tensor], seconds: float) -> None:  # fmt: skip
+                 spec: dict[str, Any], reference: Sequence[Tensor], seconds: float,
+                 stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
         self.reference = reference  # real samples as D sees them, and their labels: for the figures at step 0
@@ -59,39 +88,40 @@ class Recorder(pl.Callback):
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
         self.has_start = any(m["kind"] == "start" for m in measured)
         self.seconds_before, self.started = seconds, time.monotonic()
-        self.signal: int | None = None
-        self.begun = False
-
-    # Lightning's hooks.
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.listen()  # again: Lightning has put a handler of its own on top, which ends runs without saving
-        self.begin()
-        self.stop_if_asked()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        before = self.gan.images_seen - self.gan.batch_size
-        if self.gan.images_seen // self.gan.batch_size % LOSS_EVERY == 0:
-            self.record_losses()
-        self.write_down(before=before)
-        self.stop_if_asked()
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.begun:  # Lightning starts nothing where no step is left
-            self.begin()
+        self.stop = stop or StopSignal()
+        self.diverged = False
 
     # What is due.
 
     def begin(self) -> None:
         """A run that was stopped while it wrote things down does now what it had left to do."""
-        self.begun, self.started = True, time.monotonic()
+        self.started = time.monotonic()
         if not self.has_start and self.gan.images_seen == 0:
             self.record_start()
-        self.write_down(before=self.gan.images_seen - self.gan.batch_size)
+        self.write_down()
+        self.stop_if_asked()
 
-    def write_down(self, *, before: int) -> None:
+    def after_step(self) -> None:
+        if self.is_time_for_losses(self.gan.images_seen):
+            self.record_losses()
+        self.write_down()
+        self.stop_if_asked()
+
+    def has_something_to_do(self, now: int) -> bool:
+        """After the step that ended at `now` images."""
+        before, schedule = now - self.gan.batch_size, self.schedule
+        events = (schedule.sample, schedule.score, schedule.save)
+        return (
+            self.stop.number is not None
+            or self.is_time_for_losses(now)
+            or any(schedule.due(every, before=before, now=now) for every in events)
+        )
+
+    def is_time_for_losses(self, now: int) -> bool:
+        return now // self.gan.batch_size % LOSS_EVERY == 0
+
+    def write_down(self) -> None:
+        before = self.gan.images_seen - self.gan.batch_size
         now, schedule = self.gan.images_seen, self.schedule
         if schedule.due(schedule.sample, before=before, now=now):
             self.record_samples()
@@ -174,30 +204,10 @@ class Recorder(pl.Callback):
 
     # Stopping.
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Signals to stop are heeded where the state can be saved; afterwards they do what they did before."""
-        before = {number: signal.getsignal(number) for number in stop_signals()}
-        self.listen()
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def listen(self) -> None:
-        for number in stop_signals():
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise SystemExit(128 + number)  # Ctrl-C a second time: at once
-        self.signal = number  # only noted here: what a handler may do safely is little
-
     def stop_if_asked(self) -> None:
-        if self.signal is not None:
+        if self.stop.number is not None:
             self.save()
-            raise Stopped(self.signal)
+            raise Stopped(self.stop.number)
 
     # What a checkpoint and a result hold.
 
@@ -215,6 +225,61 @@ class Recorder(pl.Callback):
         }
 
 
+class Recording(pl.Callback):
+    """Lightning's hooks for the recorder of a GAN, or for those of a stack, each with its own GAN.
+
+    In a stack one that diverges is done with, and the others go on.
+    """
+
+    def __init__(self, recorders: Sequence[Recorder], *, stop: StopSignal) -> None:
+        self.recorders, self.stop = recorders, stop
+        self.begun = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.stop.listen()  # again: Lightning has put a handler of its own on top, which ends runs without saving
+        self.begin(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Runs of one arm are due together.
+        if self.recorders[0].has_something_to_do(_gan(pl_module).images_seen):
+            self.look(pl_module)
+            self.each(Recorder.after_step)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.begun:  # Lightning starts nothing where no step is left
+            self.begin(pl_module)
+
+    def begin(self, module: pl.LightningModule) -> None:
+        self.begun = True
+        self.look(module)
+        self.each(Recorder.begin)
+
+    def look(self, module: pl.LightningModule) -> None:
+        """Show each recorder its GAN as it stands now."""
+        if self.recorders[0].gan is not module:
+            take_apart(_gan(module), [recorder.gan for recorder in self.recorders])
+
+    def each(self, do: Callable[[Recorder], None]) -> None:
+        """Raises Stopped when all have saved, and Diverged when all have."""
+        going = [recorder for recorder in self.recorders if not recorder.diverged]
+        for recorder in going:
+            try:
+                do(recorder)
+            except Diverged:
+                recorder.diverged = True
+            except Stopped:
+                break
+        if self.stop.number is not None:  # those before it were past saving when the signal came
+            for recorder in going:
+                with contextlib.suppress(Stopped, Diverged):
+                    recorder.stop_if_asked()
+            raise Stopped(self.stop.number)
+        if all(recorder.diverged for recorder in self.recorders):
+            raise Diverged(self.recorders[0].gan.images_seen)
+
+
 class ProgressBar(pl.Callback):
     """A bar with images per second and the losses; where no terminal watches, a line every tenth of the run."""
 
@@ -224,7 +289,7 @@ class ProgressBar(pl.Callback):
         self.terminal = sys.stderr.isatty()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        gan = self._gan(pl_module)
+        gan = _gan(pl_module)
         if not self.show:
             return
         self.started = (time.monotonic(), gan.images_seen)
@@ -236,7 +301,7 @@ class ProgressBar(pl.Callback):
     ) -> None:
         if self.bar is None:
             return
-        gan = self._gan(pl_module)
+        gan = _gan(pl_module)
         step = gan.images_seen // gan.batch_size
         if self.terminal:
             self.bar.update(gan.batch_size)
@@ -265,9 +330,10 @@ class ProgressBar(pl.Callback):
 
     @staticmethod
     def _losses(gan: GAN) -> str:
-        return "  ".join(f"{name} {float(value):.3f}" for name, value in gan.losses.items() if name.startswith("loss"))
+        losses = {name: value.nanmean() for name, value in gan.losses.items() if name.startswith("loss")}  # of a stack
+        return "  ".join(f"{name} {float(value):.3f}" for name, value in losses.items())
 
-    @staticmethod
-    def _gan(module: pl.LightningModule) -> GAN:
-        assert isinstance(module, GAN)
-        return module
+
+def _gan(module: pl.LightningModule) -> GAN:
+    assert isinstance(module, GAN)
+    return module

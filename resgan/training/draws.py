@@ -1,4 +1,4 @@
-"""What is random in a step: each draw is decided by (seed, its purpose, images seen), so a continued run draws alike."""
+"""What is random in a step, each draw decided by (seed, its purpose, images seen): a run continues exactly."""
 
 from collections.abc import Sequence
 

@@ -1,9 +1,10 @@
 """Lightning's Trainer as we use it: it runs the steps; counting, saving and logging are the callbacks'."""
 
+import contextlib
 import logging
 import os
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -12,15 +13,15 @@ from resgan.training.gan import GAN
 
 
 def play(
-    gan: GAN,
+    gan: GAN,  # or a stack of them
     data: pl.LightningDataModule,
     *,
     callbacks: list[pl.Callback],
     accelerator: str,  # "cpu", "cuda" or "mps"
     precision: Any,  # "32-true" or "bf16-mixed"
     deterministic: bool,
-) -> Literal["finished", "diverged"]:
-    """Train from where the GAN stands to its end."""
+) -> None:
+    """Train from where the GAN stands to its end, or until it has diverged: its recorder knows."""
     quieten()
     if accelerator != "cuda":
         # Lightning sets it, and then every step of an optimiser looks for NVIDIA's library: 0.3 ms where there is none.
@@ -38,11 +39,8 @@ def play(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    try:
+    with contextlib.suppress(Diverged):
         trainer.fit(gan, data)
-    except Diverged:
-        return "diverged"
-    return "finished"
 
 
 def quieten() -> None:

@@ -93,7 +93,7 @@ class GAN(pl.LightningModule):
         optimiser = self._optimiser(1)
 
         with torch.no_grad():
-            fake = self.generator(self.latents("disc", self.batch_size), labels).float()  # which bf16-mixed leaves half
+            fake = self.generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
         # Second derivatives are taken in full precision.

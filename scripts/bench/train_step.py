@@ -27,7 +27,7 @@ from resgan.data.module import Batches, DataModule
 from resgan.options import TrainOptions
 from resgan.runs import Run
 from resgan.scoring import scorer_of
-from resgan.training.callbacks import ProgressBar, Recorder, Schedule
+from resgan.training.callbacks import ProgressBar, Recorder, Recording, Schedule, StopSignal
 from resgan.training.fit import play
 from resgan.training.gan import GAN
 from resgan.training.losses import LOSSES
@@ -67,8 +67,9 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
             seconds=0.0,
         )  # fmt: skip
         data = DataModule(dataset, batch_size=options.batch_size, images_seen=0, total_images=gan.total_images,
-                          seed=0, flip=False, on_device=False)  # fmt: skip
-        play(gan, data, callbacks=[recorder, ProgressBar(show=True), clock], accelerator="cpu", precision="32-true",
+                          seeds=[0], flip=False, on_device=False)  # fmt: skip
+        recording = Recording([recorder], stop=StopSignal())
+        play(gan, data, callbacks=[recording, ProgressBar(show=True), clock], accelerator="cpu", precision="32-true",
              deterministic=False)  # fmt: skip
     return clock.seconds
 

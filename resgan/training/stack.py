@@ -1,0 +1,83 @@
+"""Several seeds of one arm trained as one: the same step with one more dimension, (S, ...), in front.
+
+Small networks spend more time on the way to an operation than in it; a stack goes that way once for all of its seeds.
+The state of each can be taken out at any time, and is that of a run alone, within rounding.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from resgan.training.gan import GAN
+
+State = dict[str, Any]  # of a GAN: nested dictionaries and lists of tensors and plain data
+
+
+class Stack(nn.Module):
+    """S networks that differ in their weights only: (S, N, ...) to (S, N, ...), each by its own network.
+
+    Its state is that of one of them, with (S, ...) in front of every tensor.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(nets[0])
+        each = [dict(net.named_parameters()) for net in nets]
+        for name, parameter in list(self.net.named_parameters()):
+            owner, _, last = name.rpartition(".")
+            stacked = torch.stack([parameters[name].detach() for parameters in each])
+            setattr(self.net.get_submodule(owner), last, nn.Parameter(stacked, parameter.requires_grad))
+        for name, _ in list(self.net.named_buffers()):
+            owner, _, last = name.rpartition(".")
+            setattr(self.net.get_submodule(owner), last, torch.stack([net.get_buffer(name) for net in nets]))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        tensors = {**dict(self.net.named_parameters()), **dict(self.net.named_buffers())}
+        given = (x,) if labels is None else (x, labels)
+        return vmap(lambda own, *given: functional_call(self.net, own, given))(tensors, *given)
+
+    def state_dict(self, *args: Any, **options: Any) -> State:
+        return self.net.state_dict(*args, **options)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        return self.net.load_state_dict(state_dict, *args, **options)
+
+
+# From the states of runs to that of their stack, and back.
+
+
+def merged(states: Sequence[Any], *, name: str = "") -> Any:
+    """States of one structure as one: tensors with (S, ...) in front. What is counted alike stays one number."""
+    first = states[0]
+    if isinstance(first, dict):
+        return {key: merged([state[key] for state in states], name=str(key)) for key in first}
+    if isinstance(first, Tensor) and name != "step":  # of Adam: how often it moved
+        return torch.stack(list(states))
+    return first
+
+
+def taken(state: Any, place: int, *, name: str = "") -> Any:
+    """The state of one of them."""
+    if isinstance(state, dict):
+        return {key: taken(value, place, name=str(key)) for key, value in state.items()}
+    if isinstance(state, Tensor):
+        return (state if name == "step" else state[place]).clone()
+    return state
+
+
+def gather(stack: GAN, gans: Sequence[GAN]) -> None:
+    """Put the stack where its GANs stand, all at the same place."""
+    stack.load_training_state(merged([gan.training_state() for gan in gans]))
+
+
+def take_apart(stack: GAN, gans: Sequence[GAN]) -> None:
+    """Put its GANs where the stack stands."""
+    state = stack.training_state()
+    for place, gan in enumerate(gans):
+        gan.to(stack.device)
+        gan.load_training_state(taken(state, place))
+        gan.losses = taken(stack.losses, place)
