@@ -101,7 +101,8 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
     take_apart(stack, shown)
     for place, (gan, other) in enumerate(zip(gans, shown, strict=True)):
         state = other.training_state()
-        close(gan.training_state(), state, rtol=1e-7, atol=1e-9)
+        # Biases in front of a norm have no gradient but rounding, of which Adam makes lr * 1e-17 / 1e-8 a step.
+        close(gan.training_state(), state, rtol=1e-7, atol=1e-7)
         close(dict(gan.losses), dict(other.losses), rtol=1e-7, atol=1e-9)
         moved = [not torch.equal(state["generator"][key], value) for key, value in taken(before, place).items()]
         assert any(moved)
