@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgan import sampling
+from resgan.cache import cache_directory
 from resgan.checking import OptionsError
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
@@ -159,6 +160,7 @@ def build_dataset(options: Gaussians | Shapes | Folder | Torchvision, *, seed: i
                 holdout=options.holdout,
                 seed=seed,
                 progress=progress,
+                cache_directory=cache_directory() if options.cache else None,
             )
         case Torchvision():
             return load_torchvision(options.name, root=options.root, download=options.download)

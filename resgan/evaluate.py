@@ -209,7 +209,8 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[Any, int]:
     config = Run(path.absolute().parent.parent).config
     try:
         values = yaml.safe_load(config.read_text())
-        return check(DataOptions, {"data": values["data"]}).data, values["seed"]
+        data = values["data"] | ({"cache": options.cache} if values["data"]["name"] == "folder" else {})
+        return check(DataOptions, {"data": data}).data, values["seed"]
     except OSError:
         raise OptionsError(
             f"real=null: {path} lies in no run (there is no {config}); say what to compare with, e.g. real=shapes"
@@ -248,6 +249,7 @@ def with_split(dataset: "Dataset", split: str | None) -> "Dataset":
 
 
 def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> "Dataset":
+    from resgan.cache import cache_directory
     from resgan.data.dataset import DataError, Dataset
     from resgan.data.folder import source_name
     from resgan.data.pictures import load_pictures
@@ -257,7 +259,12 @@ def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> "Dataset":
     if not path.exists():
         raise DataError(f"real={options.real}: neither a path nor a data set; of these there are {', '.join(valid)}")
     samples = load_pictures(
-        path, option="real", size=options.size, channels=options.channels, progress=options.progress
+        path,
+        option="real",
+        size=options.size,
+        channels=options.channels,
+        progress=options.progress,
+        cache_directory=cache_directory() if options.cache else None,
     )
     name = source_name(path)
     split = options.split or re.sub(r"[^A-Za-z0-9.-]", "", name) or "real"

@@ -73,6 +73,7 @@ class Folder(Options):
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
     holdout: float = option("share of the pictures kept out of training", ge=0, lt=1)
     flip: bool = option("mirror pictures at random")
+    cache: bool = option("keep the decoded pictures in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
 
 
 class Torchvision(Options):
@@ -262,6 +263,7 @@ class EvaluateOptions(Options):
     )
     size: Positive | None = option("resize and crop pictures of folders to so many pixels; null: as they are")
     channels: Literal[1, 3] = option("of pictures of folders: 1 for grey, 3 for colour")
+    cache: bool = option("keep the decoded pictures of real, as data.cache does in training")
     root: str = option("of a torchvision set: the folder its files are in")
     seed: int = option("of the latents, and of the data set where it is given by name", ge=0)
     averaged: bool = option("the averaged weights of a checkpoint; false: the raw ones")

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ BOOKKEEPING = (
     "study",
     "seeds",
     "tuning.runs",
+    "data.cache",
     "wandb",
     "trainer.threads",
     "trainer.progress",
@@ -196,14 +198,22 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its name when it is complete."""
+    """A file to write that takes its name when it is complete; after an error nothing of it is left.
+
+    Two that write the same file do not meet, not even from two machines that share the directory.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
-    with open(unfinished, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    unfinished = path.with_name(f"{path.name}.unfinished-{secrets.token_hex(8)}")
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to be told of
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 def finite(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resgan.cache import cache_directory
 from resgan.checking import OptionsError
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
@@ -16,7 +17,7 @@ from resgan.metrics.diversity import total_variance
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import FeatureScores
 from resgan.metrics.features import Extractor, extract
-from resgan.metrics.reference import Reference, cache_directory
+from resgan.metrics.reference import Reference
 from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
 from resgan.options import Gaussians, Metrics, Shapes, TrainOptions

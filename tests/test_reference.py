@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from resgan.cache import cache_directory
 from resgan.metrics import frechet, reference
 from resgan.metrics.features import Extractor, ExtractorError, extract
-from resgan.metrics.reference import Reference, cache_directory
+from resgan.metrics.reference import Reference
 
 
 class Means(nn.Module):

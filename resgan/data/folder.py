@@ -1,5 +1,6 @@
 """Pictures of one's own: a folder, a zip or a tar of them, decoded once into one uint8 tensor."""
 
+import json
 import lzma
 import os
 import posixpath
@@ -11,17 +12,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
+from hashlib import blake2b
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from torch import Tensor
 from tqdm import tqdm
 
 from resgan.data.dataset import DataError, Dataset
+from resgan.data.picture_cache import BLOCK, PictureCache
 from resgan.keys import keyed_generator
 
 Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and what reads the encoded picture
@@ -30,6 +34,8 @@ Size = tuple[int, int]  # width, height
 SOURCES = "a folder of pictures, a .zip, or a .tar of any compression"
 # Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+# What decodes them: raise the number when the pixels of any picture change. JPEG is the format whose decoders differ.
+DECODER = [1, PIL.__version__, features.version("jpg")]
 CHUNK = 8  # pictures a thread takes at a time: enough to hide its bookkeeping, few to hold encoded in memory
 
 
@@ -42,12 +48,13 @@ def load_folder(
     seed: int,  # of the draw of those pictures
     progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
     memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of what is free
+    cache_directory: Path | None = None,  # where decoded pictures are kept for the next time; None: nowhere
 ) -> Dataset:
     """The pictures under `path`, as uint8 (N, channels, H, W), whose subfolders are their classes.
 
     Hidden files, links inside archives, and names without the ending of a picture format are passed over.
     Pictures stand in the order of their names, the held-out ones apart; which ones those are depends on
-    the seed and the list of names alone.
+    the seed and the list of names alone. What the cache gives is what decoding gives, bit for bit.
 
     A picture's class is the first folder it lies in below `path`, however deep; where all pictures share that
     folder, as archives often have it, the one below that. There are classes only where every picture has one
@@ -68,14 +75,17 @@ def load_folder(
     held = count_held_out(len(names), path=path, holdout=holdout)
     order = shuffle_out(names, held=held, seed=seed)
     side = size or first_side(files())
-    shape = (len(names), channels, side, side)
-    images = allocate(shape, limit=free_memory() // 2 if memory_limit is None else memory_limit)
     rows = {name: row for row, name in enumerate(order)}
-    off = None if progress else True  # tqdm's None: off unless stderr is a terminal
-    bar = tqdm(total=len(names), desc=path.name, unit=" pictures", delay=1, disable=off)
-    sizes, broken = decode_all(files(), images, rows=rows, resize=size is not None, bar=bar)
-    check_decoded(broken, path=path)
-    check_sizes(sizes, size=size)
+    shape = (len(names), channels, side, side)
+    limit = free_memory() // 2 if memory_limit is None else memory_limit
+    bar = partial(tqdm, desc=path.name, delay=1, disable=None if progress else True)  # None: off without a terminal
+    decode = partial(decode_source, path, files, shape, rows=rows, resize=size is not None, limit=limit, bar=bar)
+    if cache_directory is None:
+        images = decode()
+    else:
+        key = partial(content_key, path, names, files, size=size, channels=channels, bar=bar)
+        of_names = torch.tensor([rows[name] for name in names])
+        images = through_cache(cache_directory, key, decode, shape, rows=of_names, limit=limit)
     count = len(names) - held
     train, kept = images[:count], images[count:]
     classes, labels = classify(order)
@@ -250,7 +260,96 @@ def classify(names: list[str]) -> tuple[tuple[str, ...], Tensor | None]:
     return tuple(classes), torch.tensor([numbers[folder[0]] for folder in folders])
 
 
+# What was decoded before.
+
+
+def through_cache(
+    directory: Path,
+    key: Callable[[], str | None],
+    decode: Callable[[], Tensor],
+    shape: tuple[int, ...],
+    *,
+    rows: Tensor,  # where each picture goes, in the order of their names
+    limit: int,
+) -> Tensor:
+    """What `decode` gives: from the cache, or decoded and then kept there."""
+    content = key()
+    if content is None:
+        return decode()
+    entry = PictureCache(directory, content)
+    stored = entry.read(shape)
+    if stored is None:
+        images = decode()
+        if key() == content:  # else they changed while they were decoded
+            entry.write(images, rows)
+        return images
+    if torch.equal(rows, torch.arange(len(rows))):
+        return stored
+    return allocate(shape, limit=limit).index_copy_(0, rows, stored)
+
+
+def content_key(
+    path: Path,
+    names: list[str],
+    files: Callable[[], Files],
+    *,
+    size: int | None,
+    channels: int,
+    bar: Callable[..., tqdm],
+) -> str | None:
+    """A hash of all that decides the pixels; None where something cannot be read: decoding is going to say so.
+
+    Of a folder every file is hashed, of an archive the archive, which may be compressed.
+    """
+    options = {"decoder": DECODER, "size": size, "channels": channels, "names": names}
+    digest = blake2b(json.dumps(options).encode(), digest_size=20)
+    try:
+        if path.is_dir():
+            found = hash_all(files(), bar=bar(total=len(names), unit=" files"))
+            digest.update(b"".join(found[name] for name in names))
+        else:
+            hash_file(path, digest, bar=bar(total=path.stat().st_size, unit="B", unit_scale=True))
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def hash_all(files: Files, *, bar: tqdm) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+
+    def work(name: str, read: Callable[[], bytes]) -> None:
+        found[name] = blake2b(read()).digest()
+
+    in_threads(files, work, bar=bar)
+    return found
+
+
+def hash_file(path: Path, digest: blake2b, *, bar: tqdm) -> None:
+    with bar, open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            bar.update(len(block))
+
+
 # From files to the tensor.
+
+
+def decode_source(
+    path: Path,
+    files: Callable[[], Files],
+    shape: tuple[int, ...],
+    *,
+    rows: dict[str, int],
+    resize: bool,
+    limit: int,
+    bar: Callable[..., tqdm],
+) -> Tensor:
+    """All pictures, each in its row. Raises DataError."""
+    images = allocate(shape, limit=limit)
+    sizes, broken = decode_all(files(), images, rows=rows, resize=resize, bar=bar(total=len(rows), unit=" pictures"))
+    check_decoded(broken, path=path)
+    check_sizes(sizes, size=shape[-1] if resize else None)
+    return images
 
 
 def free_memory() -> int:
@@ -307,19 +406,28 @@ def decode_all(
     broken: dict[str, str] = {}
     pixels = images.numpy()
 
-    def work(chunk: list[tuple[str, Callable[[], bytes]]]) -> int:
+    def work(name: str, read: Callable[[], bytes]) -> None:
+        try:
+            sizes[name] = decode(read(), pixels[rows[name]], resize=resize)
+        except Exception as error:  # decoders of damaged files raise nearly everything
+            broken[name] = one_line(error)
+
+    in_threads(files, work, bar=bar)
+    return sizes, broken
+
+
+def in_threads(files: Files, work: Callable[[str, Callable[[], bytes]], None], *, bar: tqdm) -> None:
+    """work(name, reader) for all files."""
+
+    def work_through(chunk: list[tuple[str, Callable[[], bytes]]]) -> int:
         for name, read in chunk:
-            try:
-                sizes[name] = decode(read(), pixels[rows[name]], resize=resize)
-            except Exception as error:  # decoders of damaged files raise nearly everything
-                broken[name] = one_line(error)
+            work(name, read)
         return len(chunk)
 
     workers = (os.cpu_count() or 1) + 4  # some wait for the disk
     with bar, ThreadPoolExecutor(workers) as pool:
-        for done in run_ahead(pool, work, files, ahead=workers + 2):
+        for done in run_ahead(pool, work_through, files, ahead=workers + 2):
             bar.update(done)
-    return sizes, broken
 
 
 def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahead: int) -> Iterator[int]:

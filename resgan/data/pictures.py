@@ -20,6 +20,7 @@ def load_pictures(
     size: int | None,  # pixels; None: as they are. An npz is taken as it is
     channels: int,
     progress: bool,
+    cache_directory: Path | None = None,  # where decoded pictures of folders and archives are kept; None: nowhere
 ) -> Tensor:
     """Pictures of a folder, zip, tar or npz as uint8 (N, C, H, W), or points of an npz as float32 (N, 2).
 
@@ -30,7 +31,15 @@ def load_pictures(
     if path.suffix == ".npz":
         return load_npz(path, option=option)
     try:
-        return load_folder(path, size=size, channels=channels, holdout=0.0, seed=0, progress=progress).train
+        return load_folder(
+            path,
+            size=size,
+            channels=channels,
+            holdout=0.0,
+            seed=0,
+            progress=progress,
+            cache_directory=cache_directory,
+        ).train
     except DataError as error:  # speaks of the options of data=folder, which have other names here
         raise DataError(str(error).replace("data.path=", f"{option}=").replace("data.size", "size")) from None
 

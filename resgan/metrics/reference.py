@@ -4,11 +4,8 @@ An entry is found by a fingerprint of the pictures, the extractor's card and how
 weight or option never meets another's numbers. All arms and seeds of a study share it.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import sys
 import zipfile
 from collections.abc import Callable
 from functools import cached_property
@@ -18,21 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resgan.cache import keep, say_damaged
 from resgan.metrics.features import CHUNK, Extractor, extract
 from resgan.metrics.frechet import Moments, MomentSums
 from resgan.metrics.precision_recall import neighbour_distances
-from resgan.runs import replacing
 
 FORMAT = 1  # of the files; another number, other files
 
 Arrays = dict[str, np.ndarray]
-
-
-def cache_directory(given: str | None) -> Path:
-    """What metrics.cache says, or $RESGAN_CACHE, or resgan/ where the system keeps a user's caches."""
-    if given or (given := os.environ.get("RESGAN_CACHE")):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "resgan"
 
 
 class Reference:
@@ -103,16 +93,13 @@ class Reference:
             try:
                 return self._read(path)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
-                print(f"resgan: {path} is damaged ({reason}); it is made anew", file=sys.stderr)
+                say_damaged(path, error)
         arrays = make()
-        try:
-            with replacing(path) as file:
-                np.savez(file, fingerprint=np.array(self.fingerprint), **arrays)  # type: ignore[arg-type]
-        except OSError as error:
-            print(f"resgan: metrics.cache: {path} cannot be written ({error.strerror}); going on", file=sys.stderr)
-            with contextlib.suppress(OSError):
-                path.with_name(f"{path.name}.unfinished-{os.getpid()}").unlink(missing_ok=True)
+        keep(
+            path,
+            lambda file: np.savez(file, fingerprint=np.array(self.fingerprint), **arrays),  # type: ignore[arg-type]
+            option="metrics.cache",
+        )
         return arrays
 
     def _read(self, path: Path) -> Arrays:

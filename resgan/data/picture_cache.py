@@ -1,0 +1,80 @@
+"""Decoded pictures on disk: found by a key that names their content, mapped and not read when they are used again.
+
+<cache>/pictures/<key>.npy: uint8 (N, C, H, W) in the order of names, as numpy.load reads it, and behind it a seal.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resgan.cache import keep, say_damaged
+
+SEAL = 32  # bytes: blake2b of the key and all that stands before it, so that damage and others' entries are noticed
+BLOCK = 2**24  # bytes that are hashed or written at a time
+
+
+class PictureCache:
+    """The entry of one key."""
+
+    def __init__(self, cache: Path, key: str) -> None:
+        self.path = cache / "pictures" / f"{key}.npy"
+        self.key = key
+
+    def read(self, shape: tuple[int, ...]) -> Tensor | None:
+        """The pictures, mapped: processes share their pages, and what one of them changes is its own. None: decode."""
+        try:
+            with open(self.path, "rb") as file:
+                return self._map(file, shape)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            say_damaged(self.path, error)
+            return None
+
+    def _map(self, file: IO[bytes], shape: tuple[int, ...]) -> Tensor:
+        start = npy_header(shape)
+        length = len(start) + math.prod(shape)
+        if (found := os.fstat(file.fileno()).st_size) != length + SEAL:
+            raise ValueError(f"{found} bytes and not {length + SEAL}")
+        seal = self._new_seal()
+        for place in range(0, length, BLOCK):
+            seal.update(file.read(min(BLOCK, length - place)))
+        if file.read() != seal.digest():
+            raise ValueError("not what was written")
+        # "c": copy on write, because torch warns of tensors that cannot be written to
+        return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", offset=len(start), shape=shape))
+
+    def write(self, images: Tensor, rows: Tensor) -> None:
+        """rows: where in `images` the pictures stand, in the order of their names."""
+
+        def write_to(file: IO[bytes]) -> None:
+            seal = self._new_seal()
+            for part in parts(images, rows):
+                seal.update(part)
+                file.write(part)
+            file.write(seal.digest())
+
+        keep(self.path, write_to, option="RESGAN_CACHE")
+
+    def _new_seal(self) -> blake2b:
+        return blake2b(self.key.encode(), digest_size=SEAL)
+
+
+def parts(images: Tensor, rows: Tensor) -> Iterator[bytes]:
+    yield npy_header(tuple(images.shape))
+    for some in rows.split(max(1, BLOCK // images[0].numel())):
+        yield images[some].numpy().tobytes()
+
+
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
