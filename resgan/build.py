@@ -219,7 +219,7 @@ def gan_of(
     draws: StackedDraws | None = None,
 ) -> GAN:
     loss = options.loss
-    return GAN(
+    gan = GAN(
         generator=generator,
         disc=disc,
         latent_dim=options.generator.latent_dim,
@@ -241,6 +241,9 @@ def gan_of(
         augmentation=augmentation,
         draws=draws,
     )
+    if options.trainer.compile:
+        gan.compile_networks()
+    return gan
 
 
 def build_adam(options: AdamOptions) -> Adam:

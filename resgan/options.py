@@ -126,6 +126,7 @@ class Trainer(Options):
     threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
     channels_last: bool = option("memory format of images; the same function, faster")
     fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
+    compile: bool = option("torch.compile of both networks, but for steps with penalties; pays on an accelerator")
     data_on_device: bool = option("hold the data on the accelerator")
     deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
     progress: bool = option("show a progress bar")
@@ -195,6 +196,7 @@ class TrainOptions(Options):
         self._augments_pictures()
         self._finals_have_time()
         self._can_be_stacked()
+        self._can_be_compiled()
         return self
 
     def _both_are_told(self) -> None:
@@ -242,6 +244,13 @@ class TrainOptions(Options):
                 raise ValueError(
                     f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
                 )
+
+    def _can_be_compiled(self) -> None:
+        if self.trainer.compile and (self.generator.spectral or self.disc.spectral):
+            raise ValueError(
+                "trainer.compile=true: spectral normalisation moves its vectors between two passes of D, which compiled "
+                "code does not take; valid is false"
+            )
 
     def of_seed(self, seed: int) -> "TrainOptions":
         """The options of one of its runs, as if it were alone."""

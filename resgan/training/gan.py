@@ -70,8 +70,19 @@ class GAN(pl.LightningModule):
         self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
         self.images_seen = 0
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
+        # What computes both networks where nothing is differentiated twice. In tuples, which hide them from torch.nn.
+        self._once = (generator, disc)
         self._disc_parameters = list(disc.parameters())
         self._adams = (generator_adam.optimiser(generator), disc_adam.optimiser(disc))
+
+    def compile_networks(self, *, backend: str = "inductor") -> None:
+        """From now on torch.compile's form of both networks, but for steps of D with penalties.
+
+        Those take second derivatives, of which compiled code has none (pytorch/pytorch#91469).
+        """
+        # Shapes of a run change only where G's batch is not D's: each shape is compiled once.
+        generator, disc = (torch.compile(net, backend=backend, dynamic=False) for net in (self.generator, self.disc))
+        self._once = (generator, disc)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return list(self._adams)
@@ -90,16 +101,18 @@ class GAN(pl.LightningModule):
     def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
-        optimiser = self._optimiser(1)
+        penalised = bool(r1 or r2 or gp)
+        optimiser, (generator, disc) = self._optimiser(1), self._once
+        disc = self.disc if penalised else disc
 
         with torch.no_grad():
-            fake = self.generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
+            fake = generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
         # Second derivatives are taken in full precision.
-        with self._full_precision() if r1 or r2 or gp else nullcontext():
+        with self._full_precision() if penalised else nullcontext():
             shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
-            real_logits, fake_logits = self.disc(shown_real, labels), self.disc(shown_fake, labels)
+            real_logits, fake_logits = disc(shown_real, labels), disc(shown_fake, labels)
             loss = total = self.disc_loss(real_logits, fake_logits)
             if r1:
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
@@ -108,7 +121,7 @@ class GAN(pl.LightningModule):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
                 total = total + r2 / 2 * penalty
             if gp:
-                told, mix = partial(self.disc, labels=labels), self.mix(self.batch_size)
+                told, mix = partial(disc, labels=labels), self.mix(self.batch_size)
                 self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
@@ -118,16 +131,16 @@ class GAN(pl.LightningModule):
         self.losses["loss_d"] = loss.detach()
 
     def generator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
-        optimiser = self._optimiser(0)
+        optimiser, (generator, disc) = self._optimiser(0), self._once
         self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
             told = repeated(labels, self.generator_batch)
-            fake = self.generator(self.latents("generator", self.generator_batch), told)
-            fake_logits = self.disc(self.augmented(fake, "generator's fake"), told)
+            fake = generator(self.latents("generator", self.generator_batch), told)
+            fake_logits = disc(self.augmented(fake, "generator's fake"), told)
             real_logits = fake_logits  # which the loss does not look at
             if self.paired:
                 with torch.no_grad():
-                    real_logits = self.disc(self.augmented(real, "generator's real"), labels)
+                    real_logits = disc(self.augmented(real, "generator's real"), labels)
             loss = self.generator_loss(real_logits, fake_logits)
             self._descend(optimiser, loss)
         finally:
