@@ -248,7 +248,7 @@ class TrainOptions(Options):
     def _can_be_compiled(self) -> None:
         if self.trainer.compile and (self.generator.spectral or self.disc.spectral):
             raise ValueError(
-                "trainer.compile=true: spectral normalisation moves its vectors between two passes of D, which compiled "
+                "trainer.compile=true: spectral normalisation moves its vectors between passes of D, which compiled "
                 "code does not take; valid is false"
             )
 

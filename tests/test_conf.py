@@ -80,9 +80,10 @@ def test_a_wandb_sweep_works_through_the_command_that_users_type():
 
 
 def test_the_examples_of_help_are_valid():
-    from resgan import describe, evaluate, sample, train
+    from resgan import bench, describe, evaluate, sample, train
 
-    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions), (describe, TrainOptions))
+    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions))
+    commands += ((describe, TrainOptions), (bench, TrainOptions))
     for module, model in commands:
         for line in module.COMMAND.examples.splitlines():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
