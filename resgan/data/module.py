@@ -45,28 +45,27 @@ class Batches:
 
     def batch(self, place: int) -> Batch:
         """The samples at places `place` to `place + size`, as floats in [-1, 1], with their labels if there are any."""
-        index, flipped = zip(*self._pieces(place), strict=True)
-        index, flipped = torch.cat(index), torch.cat(flipped)
+        index, flipped = joined(*self._pieces(place))
         samples = self._samples(index, flipped)
         return samples if self.labels is None else (samples, self.labels[index.to(self.labels.device)])
 
-    def _samples(self, index: Tensor, flipped: Tensor) -> Tensor:
+    def _samples(self, index: Tensor, flipped: Tensor | None) -> Tensor:
         samples = self.data[index.to(self.data.device)]
         if samples.dtype == torch.uint8:
             samples = to_float(samples)
-        if self.flip:
+        if flipped is not None:
             mirror = flipped.to(samples.device).view(-1, 1, 1, 1)
             samples = torch.where(mirror, samples.flip(-1), samples)
         return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
 
-    def _pieces(self, place: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The indices and flips of a batch, epoch by epoch."""
+    def _pieces(self, place: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The indices of a batch and which are mirrored, epoch by epoch."""
         count, wanted = len(self.data), self.size
         while wanted > 0:
             epoch, offset = divmod(place, count)
             self._turn_to(epoch)
             index = self._order[offset : offset + wanted]
-            yield index, self._flips[index]
+            yield index, self._flips[index] if self.flip else None
             place, wanted = place + len(index), wanted - len(index)
 
     def _turn_to(self, epoch: int) -> None:
@@ -76,6 +75,14 @@ class Batches:
         self._epoch = epoch
         self._order = torch.randperm(count, generator=keyed_generator(self.seed, "order", epoch))
         self._flips = torch.rand(count, generator=keyed_generator(self.seed, "flip", epoch)) < 0.5
+
+
+def joined(first: tuple[Tensor, Tensor | None], *more: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Pieces as one. Nearly always there is only one, and small networks would notice the copy."""
+    if not more:
+        return first
+    index, flipped = zip(first, *more, strict=True)
+    return torch.cat(index), None if flipped[0] is None else torch.cat(flipped)
 
 
 class StackedBatches:

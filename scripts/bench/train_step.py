@@ -168,6 +168,12 @@ def main() -> None:
     hand = statistics.median(1000 * hand for _, hand in pairs)
     print(f"near-empty model: {extra:+.3f} ms a step on top of {hand:.3f} ms")
 
+    usual = compose("data=gaussians", "metrics=exact")
+    pairs = compare(usual, dataset, steps=200, rounds=arguments.rounds)
+    share = statistics.median(ours / hand - 1 for ours, hand in pairs)
+    hand = statistics.median(1000 * hand for _, hand in pairs)
+    print(f"data=gaussians as it is: {100 * share:+.1f} % of the {hand:.2f} ms of a step")
+
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,102 @@
+"""Where the time of a training step goes: python scripts/bench/profile_step.py
+
+By operator, and how many floating point operations a second its convolutions do, beside the most that this machine does
+in one: the peak, over 3x3 convolutions of the network's widths at 8, 16 and 32 pixels, forward alone. Counted is what
+is really done, with resampling fused into convolutions. Run it alone on the machine.
+"""
+
+import argparse
+import json
+import time
+from typing import Any
+
+import torch
+from step import NETWORKS, make, ours, real_batch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+GROUPS = {
+    "convolutions": ("mkldnn_convolution", "convolution_backward"),
+    "batch norms": ("batch_norm",),
+    "activations": ("relu", "leaky_relu", "threshold", "tanh", "clamp"),
+    "matrix products": ("addmm", "aten::mm", "aten::mv", "bmm"),
+    "optimisers and average": ("adam", "lerp"),
+    "copies and formats": ("copy_", "clone", "contiguous", "flip", "pad", "cat", "fill", "zero"),
+    "sums and products": ("add", "mul", "div", "sum", "mean", "sub", "avg_pool", "upsample"),
+}
+
+
+def seconds_by_group(steps: int, play: Any) -> dict[str, float]:
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(steps):
+            play()
+    totals: dict[str, float] = {}
+    for event in found.key_averages():
+        group = next((name for name, parts in GROUPS.items() if any(part in event.key for part in parts)), "the rest")
+        totals[group] = totals.get(group, 0.0) + event.self_cpu_time_total / 1e6 / steps
+    return totals
+
+
+def flops_of(play: Any) -> int:
+    """Of a step, forward and backward, as it is computed."""
+    with FlopCounterMode(display=False) as counter:
+        play()
+    return counter.get_total_flops()
+
+
+def peak(widths: list[int], sizes: list[int], batch: int) -> tuple[float, str]:
+    """The most floating point operations a second in one convolution, and its shape."""
+    best = (0.0, "")
+    for width in widths:
+        for size in sizes:
+            x = torch.randn(batch, width, size, size).contiguous(memory_format=torch.channels_last)
+            layer = torch.nn.Conv2d(width, width, 3, padding=1).to(memory_format=torch.channels_last)
+            work = 2 * batch * size**2 * width**2 * 9
+            with torch.no_grad():
+                layer(x)
+                times = []
+                for _ in range(8):
+                    start = time.perf_counter()
+                    layer(x)
+                    times.append(time.perf_counter() - start)
+            best = max(best, (work / min(times), f"{width} channels, {size} x {size}"))
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=NETWORKS, default="sngan 64/64")
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    gan, real = make(*NETWORKS[given.network]), real_batch().contiguous(memory_format=torch.channels_last)
+
+    def play() -> None:
+        ours(gan, real)
+
+    play(), play()  # the first steps allocate
+    work = flops_of(play)
+    times = []
+    for _ in range(given.steps):
+        start = time.perf_counter()
+        play()
+        times.append(time.perf_counter() - start)
+    step = sorted(times)[len(times) // 2]
+    groups = seconds_by_group(given.steps, play)
+    total = sum(groups.values())
+    layers = [layer for net in (gan.generator, gan.disc) for layer in net.modules()]
+    widths = {layer.in_channels for layer in layers if isinstance(layer, torch.nn.Conv2d) and layer.in_channels > 3}
+    most, where = peak(sorted(widths), [8, 16, 32], len(real))
+    for name, seconds in sorted(groups.items(), key=lambda item: -item[1]):
+        print(f"  {name:<24}{1000 * seconds:8.0f} ms{100 * seconds / total:7.1f} %")
+    in_step, in_convolutions = work / step, work / (step * groups["convolutions"] / total)
+    print(f"{given.network}: {1000 * step:.0f} ms a step, {work / 1e9:.1f} GFLOP: {in_step / 1e9:.0f} GFLOP/s")
+    print(f"peak of a convolution: {most / 1e9:.0f} GFLOP/s ({where})")
+    print(f"share of it: {in_step / most:.2f} over the whole step, {in_convolutions / most:.2f} within convolutions")
+    found = {"step": step, "flop": work, "peak": most, "groups": groups, "threads": given.threads}
+    print(json.dumps({"network": given.network, "torch": torch.__version__, **found}))
+
+
+if __name__ == "__main__":
+    main()
