@@ -76,34 +76,43 @@ def train_side_by_side(options: TrainOptions, job: Job) -> float:
     assert options.seeds is not None
     if typed_seeds := [argument for argument in job.arguments if argument.lstrip("+").startswith("seed=")]:
         raise OptionsError(f"{typed_seeds[0]}: seeds={options.seeds} says which; leave one of them out")
-    place = named_run(options, job)
-    parent = place.path.parent if place and job.sweep_dir else place.path if place else new_directory(Path("runs"))
+    given = named_run(options, job)
+    parent = given and (given.path.parent if job.sweep_dir else given.path)
     each = [options.of_seed(seed) for seed in parse_seeds(options.seeds)]
-    runs = [Run(parent / str(one.seed)) for one in each]
-    for run, one in zip(runs, each, strict=True):
-        run.check(one.model_dump())
-    results = {run.path: result for run in runs if (result := run.read_result()) is not None}
-    for run in runs:
-        if run.path in results:
-            say_finished(run, results[run.path])
+    results = finished_in(parent, each) if parent else {}
 
-    todo = [(run, one) for run, one in zip(runs, each, strict=True) if run.path not in results]
+    # What can be refused is refused before a directory is made.
+    todo = [one for one in each if one.seed not in results]
     parts: list[Parts] = []
-    for _, one in todo:
+    for one in todo:
         parts.append(prepare(one, side_by_side=job.side_by_side, like=parts[0] if parts else None))
+    parent = parent or new_directory(Path("runs"))
     with contextlib.ExitStack() as locks:
         members = []
-        for (run, one), own in zip(todo, parts, strict=True):
+        for one, own in zip(todo, parts, strict=True):
+            run = Run(parent / str(one.seed))
             run.claim(one.model_dump())
             locks.enter_context(run.locked())
             members.append(Member(one, run, own, state=continue_from(run, own.gan)))
         for together in standing_together(members):
             for member, result in zip(together, fit(together, job), strict=True):
-                results[member.run.path] = result
-    print(table_of_seeds(parent, [results[run.path] for run in runs], job))
+                results[member.options.seed] = result
+    print(table_of_seeds(parent, [results[one.seed] for one in each], job))
     if all(result["status"] == "diverged" for result in results.values()) and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return statistics.fmean(objective(result) for result in results.values())
+
+
+def finished_in(parent: Path, each: Sequence[TrainOptions]) -> dict[int, dict[str, Any]]:
+    """The results there are, by seed. Raises RunError where a run is of other options."""
+    found = {}
+    for one in each:
+        run = Run(parent / str(one.seed))
+        run.check(one.model_dump())
+        if (result := run.read_result()) is not None:
+            say_finished(run, result)
+            found[one.seed] = result
+    return found
 
 
 def standing_together(members: Sequence["Member"]) -> list[list["Member"]]:

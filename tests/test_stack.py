@@ -98,7 +98,7 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
         for gan, real in zip(gans, each, strict=True):
             gan.training_step(real, step)
     before = merged(before)
-    take_apart(stack, shown)
+    take_apart(stack, dict(enumerate(shown)))
     for place, (gan, other) in enumerate(zip(gans, shown, strict=True)):
         state = other.training_state()
         # Biases in front of a norm have no gradient but rounding, of which Adam makes lr * 1e-17 / 1e-8 a step.
@@ -130,7 +130,7 @@ def test_the_state_of_a_stack_is_that_of_its_gans():
     for place, state in enumerate(states):
         close(taken(merged(states), place), state, rtol=0, atol=0)
     _, others, _ = make(ARMS["points"])
-    take_apart(build.build_stack(options, gans), others)
+    take_apart(build.build_stack(options, gans), dict(enumerate(others)))
     for state, other in zip(states, others, strict=True):
         close(other.training_state(), state, rtol=0, atol=0)
 
@@ -245,6 +245,18 @@ def test_one_that_diverges_is_done_with_and_the_others_go_on():
 
     with pytest.raises(Diverged):
         recording.each(all_fail)
+
+
+def test_one_that_diverged_stays_where_that_was_seen():
+    options, gans, datasets = make(ARMS["points"])
+    stack, (three, stop, _) = build.build_stack(options, gans), recorders(3)
+    for recorder, gan in zip(three, gans, strict=True):
+        recorder.gan = gan
+    three[1].diverged = True
+    for step in range(2):
+        stack.training_step(as_one(batches(options, datasets, step)), step)
+    Recording(three, stop=stop).look(stack)
+    assert [gan.images_seen for gan in gans] == [12, 0, 12]
 
 
 def test_all_save_when_a_signal_comes_while_one_is_being_scored():

@@ -111,6 +111,25 @@ def test_one_wandb_run_for_each_job_of_a_sweep(tmp_path, no_key):
     assert all(run["exit_code"] == 0 and run["config"]["arm"] == run["group"] for run in found)
 
 
+def test_seeds_that_are_trained_as_one_have_a_wandb_run_each(tmp_path, no_key):
+    """In a study, whose own list of seeds they take the place of."""
+    arguments = ["study=smoke", *QUICK[1:], "seeds=4,7", "generator.residual=true", "disc.residual=true"]
+    process = run("train", *arguments, "run_dir=mine", cwd=tmp_path, **no_key)
+    assert process.returncode == 0, process.stderr
+    assert "2 runs (1 settings x 2 seeds)" in process.stderr
+    folders = {int(folder.name): folder for folder in (tmp_path / "mine").glob("*/*") if folder.is_dir()}
+    assert set(folders) == {4, 7}
+    for seed, folder in folders.items():
+        (log,) = logs(folder)
+        logged = read(log)
+        assert logged["config"]["seed"] == seed
+        assert (logged["group"], logged["exit_code"]) == ("smoke", 0)
+        measured = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        expected = {m["images_seen"]: m["scores"]["tv"] for m in measured if m["kind"] == "scores"}
+        assert {line["images_seen"]: line["tv"] for line in logged["history"] if "tv" in line} == expected
+        assert len(expected) == 3
+
+
 def test_a_study_is_a_group_and_its_report_belongs_to_it(tmp_path, no_key):
     arguments = ["study=smoke", *QUICK[1:], "seed=0", "generator.residual=true,false", "disc.residual=true"]
     process = run("train", *arguments, "run_dir=mine", cwd=tmp_path, **no_key)

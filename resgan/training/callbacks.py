@@ -257,9 +257,10 @@ class Recording(pl.Callback):
         self.each(Recorder.begin)
 
     def look(self, module: pl.LightningModule) -> None:
-        """Show each recorder its GAN as it stands now."""
+        """Show each recorder its GAN as it stands now; one that diverged stays where that was seen."""
         if self.recorders[0].gan is not module:
-            take_apart(_gan(module), [recorder.gan for recorder in self.recorders])
+            going = {place: recorder.gan for place, recorder in enumerate(self.recorders) if not recorder.diverged}
+            take_apart(_gan(module), going)
 
     def each(self, do: Callable[[Recorder], None]) -> None:
         """Raises Stopped when all have saved, and Diverged when all have."""

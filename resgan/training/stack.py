@@ -74,10 +74,10 @@ def gather(stack: GAN, gans: Sequence[GAN]) -> None:
     stack.load_training_state(merged([gan.training_state() for gan in gans]))
 
 
-def take_apart(stack: GAN, gans: Sequence[GAN]) -> None:
-    """Put its GANs where the stack stands."""
+def take_apart(stack: GAN, gans: Mapping[int, GAN]) -> None:
+    """Put its GANs, by their places, where the stack stands."""
     state = stack.training_state()
-    for place, gan in enumerate(gans):
+    for place, gan in gans.items():
         gan.to(stack.device)
         gan.load_training_state(taken(state, place))
         gan.losses = taken(stack.losses, place)

@@ -126,6 +126,7 @@ def start(mode: Any, arguments: dict[str, Any]) -> Any:
         silent=True,
         console="off",
         x_disable_stats=True,
+        reinit="create_new",  # seeds that are trained as one have a run each, at the same time
     )
     try:
         if mode == "online" and not has_key():
