@@ -110,3 +110,11 @@ def agree(found: torch.Tensor, expected: torch.Tensor) -> None:
     """
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 1e-5
+
+
+@pytest.fixture
+def in_float64():
+    """So that only what is not the same differs: Adam makes much of rounding."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

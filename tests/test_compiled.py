@@ -20,13 +20,6 @@ ARMS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def in_float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def two(overrides: list[str]) -> tuple[GAN, GAN, torch.Tensor]:
     options = check(TrainOptions, options_of(*overrides))
     data = build.build_dataset(options.data, seed=0, progress=False)

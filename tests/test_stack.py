@@ -42,14 +42,6 @@ ARMS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def in_float64():
-    """So that only what is not the same differs: Adam makes much of rounding."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def make(overrides: list[str]) -> tuple[TrainOptions, list[GAN], list]:
     gans, datasets = [], []
     for seed in SEEDS:
