@@ -28,7 +28,7 @@ from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Gen
 from resgan.network_options import Adam as AdamOptions
 from resgan.options import Folder, Gaussians, Shapes, Torchvision, TrainOptions
 from resgan.training import checkpoints
-from resgan.training.draws import Draws, StackedDraws
+from resgan.training.draws import StackedDraws
 from resgan.training.gan import GAN
 from resgan.training.schedules import Adam, Augmentation, Penalty
 from resgan.training.stack import Stack, gather
@@ -204,7 +204,7 @@ def build_gan(options: TrainOptions, spec: dict[str, Any], dataset: Dataset) -> 
 def build_stack(options: TrainOptions, gans: Sequence[GAN]) -> GAN:
     """GANs that differ in their seeds only as one, from where they stand."""
     generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
-    draws = StackedDraws([gan.draws for gan in gans if isinstance(gan.draws, Draws)])
+    draws = StackedDraws([gan.draws for gan in gans])
     stack = gan_of(options, generator, disc, augmentation=gans[0].augmentation, draws=draws)
     gather(stack, gans)
     return stack

@@ -49,7 +49,7 @@ class Draws:
 class StackedDraws:
     """Those of several seeds, each what it is alone; with one more dimension (S, ...) in front."""
 
-    def __init__(self, draws: Sequence[Draws]) -> None:
+    def __init__(self, draws: Sequence["Draws | StackedDraws"]) -> None:
         self.draws = draws
 
     def latents(self, purpose: str, count: int, *, images_seen: int) -> Tensor:

@@ -44,23 +44,31 @@ def flops_of(play: Any) -> int:
     return counter.get_total_flops()
 
 
-def peak(widths: list[int], sizes: list[int], batch: int) -> tuple[float, str]:
-    """The most floating point operations a second in one convolution, and its shape."""
-    best = (0.0, "")
-    for width in widths:
-        for size in sizes:
-            x = torch.randn(batch, width, size, size).contiguous(memory_format=torch.channels_last)
-            layer = torch.nn.Conv2d(width, width, 3, padding=1).to(memory_format=torch.channels_last)
-            work = 2 * batch * size**2 * width**2 * 9
-            with torch.no_grad():
-                layer(x)
-                times = []
-                for _ in range(8):
-                    start = time.perf_counter()
-                    layer(x)
-                    times.append(time.perf_counter() - start)
-            best = max(best, (work / min(times), f"{width} channels, {size} x {size}"))
-    return best
+def rates(width: int, size: int, batch: int) -> dict[str, float]:
+    """Floating point operations a second of a 3x3 convolution, the best of 8: forward, and either gradient."""
+    x = torch.randn(batch, width, size, size).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(width, width, 3, 3).contiguous(memory_format=torch.channels_last)
+    gradient, one = torch.randn_like(x), [1, 1]
+
+    def backward(wanted: list[bool]) -> Any:
+        back = torch.ops.aten.convolution_backward
+        return back(gradient, x, weight, [0], one, one, one, False, [0, 0], 1, wanted)
+
+    calls = {
+        "forward": lambda: torch.nn.functional.conv2d(x, weight, padding=1),
+        "gradient of the input": lambda: backward([True, False, False]),
+        "gradient of the weights": lambda: backward([False, True, False]),
+    }
+    work, found = 2 * batch * size**2 * width**2 * 9, {}
+    for name, call in calls.items():
+        call()
+        times = []
+        for _ in range(8):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+        found[name] = work / min(times)
+    return found
 
 
 def main() -> None:
@@ -87,15 +95,19 @@ def main() -> None:
     total = sum(groups.values())
     layers = [layer for net in (gan.generator, gan.disc) for layer in net.modules()]
     widths = {layer.in_channels for layer in layers if isinstance(layer, torch.nn.Conv2d) and layer.in_channels > 3}
-    most, where = peak(sorted(widths), [8, 16, 32], len(real))
+    found = {(width, size): rates(width, size, len(real)) for width in sorted(widths) for size in (8, 16, 32)}
+    for (width, size), rate in found.items():
+        told = ", ".join(f"{name} {value / 1e9:.0f}" for name, value in rate.items())
+        print(f"  3x3, {width} channels, {size} x {size}: {told} GFLOP/s")
+    most = max(rate["forward"] for rate in found.values())
     for name, seconds in sorted(groups.items(), key=lambda item: -item[1]):
         print(f"  {name:<24}{1000 * seconds:8.0f} ms{100 * seconds / total:7.1f} %")
     in_step, in_convolutions = work / step, work / (step * groups["convolutions"] / total)
     print(f"{given.network}: {1000 * step:.0f} ms a step, {work / 1e9:.1f} GFLOP: {in_step / 1e9:.0f} GFLOP/s")
-    print(f"peak of a convolution: {most / 1e9:.0f} GFLOP/s ({where})")
+    print(f"peak of a convolution: {most / 1e9:.0f} GFLOP/s")
     print(f"share of it: {in_step / most:.2f} over the whole step, {in_convolutions / most:.2f} within convolutions")
-    found = {"step": step, "flop": work, "peak": most, "groups": groups, "threads": given.threads}
-    print(json.dumps({"network": given.network, "torch": torch.__version__, **found}))
+    all_of_it = {"step": step, "flop": work, "peak": most, "groups": groups, "threads": given.threads}
+    print(json.dumps({"network": given.network, "torch": torch.__version__, **all_of_it}))
 
 
 if __name__ == "__main__":
