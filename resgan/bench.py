@@ -20,7 +20,8 @@ COMMAND = Command(
     config="train",
     options=TrainOptions,
     about="""Measure training steps of any configuration of `resgan.train` on this machine, with one option changed at a
-time, and say which to set. It takes about a minute, wide networks two, reads no data, and writes nothing. Run it alone on the machine.""",
+time, and say which to set. It takes about a minute, or two for wide networks, reads no data, and writes nothing.
+Run it alone on the machine.""",
     examples="""  python -m resgan.bench
   python -m resgan.bench data=gaussians
   python -m resgan.bench data=cifar10 generator=sngan disc=sngan loss=hinge""",
