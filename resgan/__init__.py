@@ -13,7 +13,7 @@ __all__ = ["load_gan"]
 def __getattr__(name: str):
     # torch takes a second to import; `import resgan` (and with it `--help`) should not.
     if name == "load_gan":
-        from resgan.build import load_gan
+        from resgan.builders.trained_gan import load_gan
 
         return load_gan
     raise AttributeError(f"module 'resgan' has no attribute {name!r}")

@@ -1,19 +1,16 @@
 """Find the fast options for this machine: `python -m resgan.bench generator=sngan disc=sngan data=cifar10`."""
 
-import math
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from resgan.cli.command import Command
+from resgan.cli.run import run_command
+from resgan.experiment.study import Job
+from resgan.options.train import TrainOptions
 
-from resgan.checking import check
-from resgan.command import Command, Job, find_accelerator, run_command
-from resgan.describe import classes_of, shape_of
-from resgan.options import TrainOptions
-from resgan.plan import synchronise
-from resgan.runs import plain
+
+def bench(options: TrainOptions, job: Job) -> None:
+    from resgan.experiment.benchmark import bench  # once the options are checked: it imports torch
+
+    bench(options, job)
+
 
 COMMAND = Command(
     name="bench",
@@ -26,173 +23,10 @@ Run it alone on the machine.""",
   python -m resgan.bench data=gaussians
   python -m resgan.bench data=cifar10 generator=sngan disc=sngan loss=hinge""",
 )
-ROUNDS = 3
-SECONDS = 0.8  # of steps in a round of a variant, at least one cycle of penalties
-TOGETHER = (4, 16)  # seeds
-HOPELESS = 4  # times as slow in the first cycle
-WORTH = 1.05  # times as fast: less is noise
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The configuration with one thing changed; with nothing, as it is given."""
-
-    change: tuple[str, Any] | None = None  # an option and its value
-    together: int = 1  # seeds trained as one
-    threads: int | None = None  # None: those of the configuration
-
-    @property
-    def typed(self) -> str:
-        said = [f"{self.change[0]}={plain(self.change[1])}"] if self.change else []
-        said += [f"seeds=0-{self.together - 1}"] if self.together > 1 else []
-        said += [f"trainer.threads={self.threads}"] if self.threads else []
-        return " ".join(said) or "as given"
-
-
-AS_GIVEN = Variant()
 
 
 def main() -> None:
     run_command(COMMAND, bench)
-
-
-def bench(options: TrainOptions, job: Job) -> None:
-    import torch
-
-    accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
-    threads = options.trainer.threads or torch.get_num_threads()
-    found = measure(options, variants_of(options, accelerator, threads), accelerator, threads)
-    where = f"{torch.cuda.get_device_name()}" if accelerator == "cuda" else f"{accelerator}, {threads} threads"
-    print(
-        "\n".join(
-            [
-                f"images a second, of all seeds together, on {where}:",
-                *table(found),
-                *advice(found, accelerator, threads),
-            ]
-        )
-    )
-
-
-def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[Variant]:
-    """One change at a time, away from what is given."""
-    trainer = options.trainer
-    pictures = shape_of(options.data) != (2,)
-    other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[trainer.precision]
-    found = [AS_GIVEN, Variant(("trainer.precision", other))]
-    if pictures:
-        found += [Variant((f"trainer.{name}", not getattr(trainer, name))) for name in ("channels_last", "fused")]
-    if accelerator == "cuda":  # on a processor it takes minutes, for nothing
-        found.append(Variant(("trainer.compile", not trainer.compile)))
-    if not (options.generator.spectral or options.disc.spectral or trainer.compile):
-        found += [Variant(together=together) for together in TOGETHER]
-    if accelerator == "cpu" and threads > 1:
-        found += [Variant(together=v.together, threads=1) for v in found if not v.change]
-    return found
-
-
-def measure(options: TrainOptions, variants: list[Variant], accelerator: str, threads: int) -> dict[Variant, float]:
-    """Images a second of each, summed over the seeds it trains: the median of rounds in turns."""
-    import torch
-
-    cycles = {variant: cycle_of(options, variant, accelerator) for variant in variants}
-    size = options.batch_size * steps_of_cycle(options)
-
-    def seconds_of_cycles(variant: Variant, *, at_least: float) -> tuple[int, float]:
-        torch.set_num_threads(variant.threads or threads)
-        count, start = 0, time.perf_counter()
-        while count == 0 or time.perf_counter() - start < at_least:
-            cycles[variant]()
-            count += 1
-        return count, time.perf_counter() - start
-
-    def speed(variant: Variant, *, at_least: float) -> float:
-        count, seconds = seconds_of_cycles(variant, at_least=at_least)
-        return count * size * variant.together / seconds
-
-    # The first cycle allocates, and compiles. What is far behind after it gets no more of the minute.
-    found = {variant: [speed(variant, at_least=0)] for variant in variants}
-    in_play = [variant for variant, [first] in found.items() if HOPELESS * first > found[AS_GIVEN][0]]
-    found |= {variant: [] for variant in in_play}
-    for turn in range(ROUNDS):
-        for variant in in_play[:: 1 if turn % 2 else -1]:
-            found[variant].append(speed(variant, at_least=SECONDS))
-    torch.set_num_threads(threads)
-    return {variant: statistics.median(speeds) for variant, speeds in found.items()}
-
-
-def steps_of_cycle(options: TrainOptions) -> int:
-    """After so many steps penalties, and steps of G, come again."""
-    loss = options.loss
-    weighed = {"r1": loss.r1_interval, "r2": loss.r2_interval, "gp": loss.gp_interval}
-    return math.lcm(options.disc.steps, *(every for name, every in weighed.items() if getattr(loss, name)))
-
-
-def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Callable[[], None]:
-    """What plays one cycle of steps on made-up samples, held on the device."""
-    import torch
-
-    from resgan import build
-    from resgan.data.dataset import Dataset
-
-    values = options.model_dump()
-    if variant.change:
-        group, key = variant.change[0].split(".")
-        values[group][key] = variant.change[1]
-    given = check(TrainOptions, values)
-
-    shape, classes = shape_of(given.data), classes_of(given)
-    samples = torch.randn(given.batch_size, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    labels = torch.arange(given.batch_size) % len(classes) if classes else None
-    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out pictures, for augment.adapt=r_v
-    data = Dataset(name="random", train=samples, holdout=as_uint8, reference=samples, split="train",
-                   labels=labels, holdout_labels=labels)  # fmt: skip
-    spec = build.spec_of_networks(given, shape, classes=classes)
-    gan = build.build_gan(given, spec, data)
-    if variant.together > 1:
-        gan = build.build_stack(given, [gan] * variant.together)
-    gan.total_images = sys.maxsize  # rates do not fall
-    gan.to(accelerator)
-    if samples.ndim == 4:
-        samples = samples.contiguous(memory_format=torch.channels_last)
-    batch = [tensor.to(accelerator) for tensor in (samples, labels) if tensor is not None]
-    batch = batch if variant.together == 1 else [torch.stack([tensor] * variant.together) for tensor in batch]
-    real: Any = tuple(batch) if classes else batch[0]
-    bf16 = given.trainer.precision == "bf16-mixed"
-
-    def cycle() -> None:
-        with torch.autocast(accelerator, torch.bfloat16, enabled=bf16):
-            for step in range(steps_of_cycle(given)):
-                gan.training_step(real, step)
-        synchronise(accelerator)
-
-    return cycle
-
-
-def table(found: dict[Variant, float]) -> list[str]:
-    usual = found[AS_GIVEN]
-    width = max(len(variant.typed) for variant in found)
-    return [f"  {variant.typed:<{width}}  {speed:9.1f}  {speed / usual:5.2f} times" for variant, speed in found.items()]
-
-
-def advice(found: dict[Variant, float], accelerator: str, threads: int) -> list[str]:
-    """What to set for one run, and for many seeds."""
-    usual = found[AS_GIVEN]
-    better = [v.typed for v, speed in found.items() if v.change and speed > WORTH * usual]
-    lines = [f"for one run: {' '.join(better) or 'nothing is faster than what is given'}"]
-    # Jobs of one thread each go side by side, one for every core.
-    cores = threads if accelerator == "cpu" else 1
-    many = {v: speed * (cores if v.threads == 1 else 1) for v, speed in found.items() if not v.change}
-    best = max(many, key=lambda v: many[v])
-    if many[best] > WORTH * usual:
-        beside = " hydra/launcher=joblib" if best.threads == 1 else ""
-        factor = f"{many[best] / usual:.2f} times as many images a second over all seeds"
-        lines.append(
-            f"for many seeds: {best.typed}{beside} ({factor}{', if cores do not wait for memory' if beside else ''})"
-        )
-    else:
-        lines.append("for many seeds: one after the other")
-    return lines
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ Prints max |D(2x) - D(x)| over 500 normal points at seed 0, with pixel norm, for
 import torch
 
 from resgan.nets.mlp import MlpDiscriminator
+from resgan.options.block import BlockOptions
 
 x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 for name, residual in (("plain", False), ("residual", True)):
-    disc = MlpDiscriminator(shape=(2,), residual=residual, block="preact", blocks=4, width=64, norm="pixel",
-                            spectral=False, join="sum", init="he", seed=0)  # fmt: skip
+    block = BlockOptions(residual=residual, norm="pixel")
+    disc = MlpDiscriminator(shape=(2,), block=block, blocks=4, width=64, seed=0)
     with torch.no_grad():
         print(f"{name:<10}{float((disc(2 * x) - disc(x)).abs().max()):.1e}")

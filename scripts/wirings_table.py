@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from resgan import build
-from resgan.checking import OptionsError, check
-from resgan.command import CONF
-from resgan.describe import arm
-from resgan.options import TrainOptions
-from resgan.runs import plain
+from resgan.base.errors import OptionsError
+from resgan.base.plain_data import format_value
+from resgan.builders import networks
+from resgan.experiment.description import arm
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
 
 PLAIN = {"block": "preact", "norm": "none", "join": "sum", "init": "he"}
 LAB: list[dict[str, object]] = [
@@ -65,11 +66,11 @@ def costs(given: TrainOptions, size: int) -> Iterator[str]:
         values = given.model_dump()
         values[network]["residual"] = residual
         try:
-            spec = build.spec_of_networks(check(TrainOptions, values), (3, size, size), classes={})
+            spec = networks.spec_of_networks(check(TrainOptions, values), (3, size, size), classes={})
         except OptionsError:
             yield from ("-", "-")
             continue
-        found = build.sizes_of(spec)
+        found = networks.costs(spec)
         yield from (f"{found['parameters'][network]:,}", f"{found['flops'][network] / 1e6:,.0f}")
 
 
@@ -97,7 +98,7 @@ def trunk_rows() -> Iterator[tuple[str, list[str]]]:
     for title, file, size, changes in PAPERS:
         if file != "r3gan":
             given = options(f"generator={file}", f"disc={file}", *of_both(changes | {"projection": "trunk"}))
-            yield plain(title), list(costs(given, size))
+            yield format_value(title), list(costs(given, size))
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -13,29 +12,9 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["RESGAN_CACHE"] = tempfile.mkdtemp(prefix="resgan-test-cache-")  # never the user's own
 
 import torch
+from helpers.options import TINY
 
 torch.set_num_threads(1)
-
-# A run of a second: tiny networks on points in the plane, only exact scores.
-TINY = [
-    "data=gaussians",
-    "data.size=500",
-    "generator.width=16",
-    "disc.width=16",
-    "generator.blocks=1",
-    "disc.blocks=1",
-    "generator.latent_dim=4",
-    "metrics=exact",
-    "metrics.samples=500",
-    "batch_size=50",
-    "score_kimg=1",
-    "sample_kimg=0",
-    "save_kimg=1",
-    "total_kimg=3",
-    "trainer.accelerator=cpu",
-    "trainer.threads=1",
-    "loss.r1_interval=2",
-]
 
 
 @pytest.fixture
@@ -82,34 +61,6 @@ def refused(tmp_path, monkeypatch, capsys):
         return err
 
     return call
-
-
-def options_of(*overrides: str, config: str = "train") -> dict:
-    """What Hydra composes from conf/ and overrides, as plain data."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    conf = Path(__file__).resolve().parent.parent / "conf"
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        return OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
-
-
-def disturbed(net: torch.nn.Module) -> torch.nn.Module:
-    """In float64, all parameters moved, so that no zero or one of the start hides a mistake."""
-    random = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=random)
-    return net.double()
-
-
-def agree(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Of two implementations in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
-
-    And not because the network is dead or saturated, and gives one number whatever it is given.
-    """
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-    assert expected.std() > 1e-5
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The data sets, each a `Dataset` of tensors, and the batches drawn from them."""
+"""The data sets, each a `Dataset` of tensors in memory."""

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from resgan.base.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError):
     """Data that cannot be used; the message is one line that names the file or option and what is valid."""
 
 
@@ -24,5 +26,5 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (C, H, W) for images, (2,) for points."""
+        """The shape of one sample: (C, H, W) for images, (2,) for points."""
         return tuple(self.train.shape[1:])

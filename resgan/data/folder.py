@@ -24,9 +24,10 @@ from PIL import Image, ImageOps, features
 from torch import Tensor
 from tqdm import tqdm
 
+from resgan.base.console import one_line
+from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
 from resgan.data.picture_cache import BLOCK, PictureCache
-from resgan.keys import keyed_generator
 
 Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and what reads the encoded picture
 Size = tuple[int, int]  # width, height
@@ -197,7 +198,7 @@ def is_tar(path: Path) -> bool:
 
 @cache
 def picture_endings() -> dict[str, str]:
-    """Of every format Pillow can decode: {".png": "PNG", ...}."""
+    """File endings and the formats Pillow decodes them by: {".png": "PNG", ...}."""
     endings = Image.registered_extensions()
     return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_PICTURES}
 
@@ -221,10 +222,6 @@ def raise_error(error: OSError) -> None:
     raise error
 
 
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 # Who is held out.
 
 
@@ -240,7 +237,7 @@ def count_held_out(count: int, *, path: Path, holdout: float) -> int:
 
 def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
     """The same names with `held` of them, drawn from `seed`, moved to the end; both parts stay sorted."""
-    order = torch.randperm(len(names), generator=keyed_generator(seed, "folder"))
+    order = torch.randperm(len(names), generator=make_generator(seed, "folder"))
     drawn = set(order[:held].tolist())
     return [names[k] for k in sorted(range(len(names)), key=lambda k: (k in drawn, k))]
 
@@ -272,7 +269,7 @@ def through_cache(
     rows: Tensor,  # where each picture goes, in the order of their names
     limit: int,
 ) -> Tensor:
-    """What `decode` gives: from the cache, or decoded and then kept there."""
+    """Decoded pictures, from the cache or decoded and then kept there."""
     content = key()
     if content is None:
         return decode()
@@ -386,7 +383,7 @@ def reserve(file: int, count: int) -> None:
 
 
 def first_side(files: Files) -> int:
-    """Of the first picture that opens; where none does, decoding is going to say so."""
+    """The size of the first picture that opens; where none does, decoding will report it."""
     for name, read in files:
         try:
             with open_picture(read()) as picture:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
-from resgan.keys import keyed_generator
 
 SPACING, SD = 2.0, 0.05
 
@@ -39,7 +39,7 @@ def load_gaussians(
 ) -> Dataset:
     """The classes are the modes, by their numbers in `centres`."""
     (train, labels), (holdout, holdout_labels) = (
-        draw_labelled(size, modes=modes, generator=keyed_generator(seed, "gaussians", split))
+        draw_labelled(size, modes=modes, generator=make_generator(seed, "gaussians", split))
         for split in ("train", "holdout")
     )
     return Dataset(

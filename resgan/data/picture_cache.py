@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resgan.cache import keep, say_damaged
+from resgan.base.cache import say_corrupt, store
 
 SEAL = 32  # bytes: blake2b of the key and all that stands before it, so that damage and others' entries are noticed
 BLOCK = 2**24  # bytes that are hashed or written at a time
@@ -36,7 +36,7 @@ class PictureCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            say_damaged(self.path, error)
+            say_corrupt(self.path, error)
             return None
 
     def _map(self, file: IO[bytes], shape: tuple[int, ...]) -> Tensor:
@@ -62,7 +62,7 @@ class PictureCache:
                 file.write(part)
             file.write(seal.digest())
 
-        keep(self.path, write_to, option="RESGAN_CACHE")
+        store(self.path, write_to, option="RESGAN_CACHE")
 
     def _new_seal(self) -> blake2b:
         return blake2b(self.key.encode(), digest_size=SEAL)

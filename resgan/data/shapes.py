@@ -9,8 +9,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
-from resgan.keys import keyed_generator
 
 BASE_SIZE = 16  # pixels; other sizes repeat pixels
 POSITIONS = 25  # 5 x 5, two pixels apart
@@ -83,7 +83,7 @@ def tau(size: int) -> float:
 
 def trained_half(seed: int) -> Tensor:
     """Which 600 templates are trained on (1200,), bool: 12 or 13 of the 25 positions of each class, by `seed`."""
-    generator = keyed_generator(seed, "shapes")
+    generator = make_generator(seed, "shapes")
     order = torch.rand(CLASSES, POSITIONS, generator=generator).argsort(1).argsort(1)
     counts = torch.full((CLASSES,), POSITIONS // 2)
     counts[torch.randperm(CLASSES, generator=generator)[: CLASSES // 2]] += 1

@@ -5,9 +5,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from resgan.base.console import one_line
 from resgan.data.dataset import DataError, Dataset
 
 Sums = dict[str, str]  # official files, relative to the root, and their MD5 sums
@@ -81,7 +83,7 @@ def load_split(name: str, split: dict, *, root: Path, download: bool) -> Split:
                 raise
             return unpack(dataset(root, **split, download=True))
     except (RuntimeError, OSError, HTTPException, ValueError, AssertionError, EOFError) as error:
-        raise DataError(explain(class_name, files, root=root, download=download, error=error)) from error
+        raise DataError(explain_failure(class_name, files, root=root, download=download, error=error)) from error
     except ImportError as error:
         raise DataError(f"data.name={name}: {error}; pip install {error.name}") from error
 
@@ -97,7 +99,7 @@ def numbers(*labels: Tensor) -> tuple[str, ...]:
     return tuple(str(k) for k in range(int(torch.cat(labels).max()) + 1))
 
 
-def as_images(data: Any) -> Tensor:
+def as_images(data: Tensor | np.ndarray) -> Tensor:
     """(N, H, W), (N, H, W, 3) or (N, 3, H, W), of NumPy or torch, to (N, C, H, W) in one piece."""
     images = torch.as_tensor(data)
     if images.ndim == 3:
@@ -113,9 +115,9 @@ def check_sums(root: Path, files: Sums) -> dict[str, bool]:
     return {name: check_integrity(root / name, md5) for name, md5 in files.items()}
 
 
-def explain(class_name: str, files: Sums, *, root: Path, download: bool, error: Exception) -> str:
+def explain_failure(class_name: str, files: Sums, *, root: Path, download: bool, error: Exception) -> str:
     """One line: what is wrong, and which files would put it right."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     wanted = [name for name, right in check_sums(root, files).items() if not right]
     damaged = [name for name in wanted if (root / name).exists()]
     if not wanted:

@@ -6,12 +6,12 @@ Pictures are resized by bicubic interpolation that averages, in floats, and posi
 """
 
 import re
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resgan.base.plain_data import PlainData
 from resgan.metrics.features import library
 
 SIDE, PATCH = 224, 14  # pixels
@@ -22,7 +22,7 @@ SIZES = {384: "small", 768: "base", 1024: "large"}  # features -> which of the t
 class DinoV2(nn.Module):
     """uint8 (N, 3, H, W) -> the normalised class token, (N, 384), (N, 768) or (N, 1024)."""
 
-    def __init__(self, state: dict[str, Any]) -> None:
+    def __init__(self, state: PlainData) -> None:
         super().__init__()
         self.net = transformer(SIZES[width_of(state)], side=SIDE)
         kept = {key: value for key, value in state.items() if key != "mask_token"}  # for training alone
@@ -41,7 +41,7 @@ def transformer(size: str, *, side: int) -> nn.Module:
     return timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=side, num_classes=0)
 
 
-def width_of(state: dict[str, Any]) -> int:
+def width_of(state: PlainData) -> int:
     """Features of the transformer that a state_dict belongs to. RuntimeError where it belongs to none."""
     positions = state.get("pos_embed")
     if not isinstance(positions, Tensor) or positions.ndim != 3 or positions.shape[-1] not in SIZES:
@@ -64,7 +64,7 @@ def resample_positions(positions: Tensor, *, side: int) -> Tensor:
     return torch.cat([one, resized.flatten(2).mT], dim=1)
 
 
-def random_state(size: str = "small") -> dict[str, Any]:
+def random_state(size: str = "small") -> PlainData:
     """Weights for tests, always the same, under the names of the authors' files."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from resgan.images import to_float
+from resgan.base.images import to_float
 
 
 def total_variance(samples: Tensor) -> float:

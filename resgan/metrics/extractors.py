@@ -8,11 +8,11 @@ import importlib.util
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from resgan.base.plain_data import PlainData
 from resgan.metrics import dinov2, inception
 from resgan.metrics.cifarnet import CifarNet
 from resgan.metrics.features import Extractor, ExtractorError
@@ -65,14 +65,14 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     if clean and name != "inception":
         raise ExtractorError(f"metrics.resize=clean: is for inception; {name} has one resize")
     if name == "pixels":
-        return finished("pixels", Pixels(), digest="none", trained_on="nothing", resize="none")
+        return make_extractor("pixels", Pixels(), digest="none", trained_on="nothing", resize="none")
     if name == "module":
         return load_module(weights)
     if weights is None and name != "cifarnet":
         raise ExtractorError(f"metrics.weights: {name} needs its weights file; nothing is downloaded")
     if weights == "random":
         return random_extractor(name, clean=clean)
-    path = fetched(name) if weights == "download" else Path(weights).expanduser() if weights else SHIPPED
+    path = download_weights(name) if weights == "download" else Path(weights).expanduser() if weights else SHIPPED
     state, digest = read_weights(path)
     known = is_known(name, digest)
     if weights is None and not known:
@@ -83,7 +83,7 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     except (RuntimeError, TypeError, KeyError) as error:
         raise ExtractorError(f"metrics.weights: {path} holds another network than {name}") from error
     plain = "clean_" * clean + full_name(name, state)
-    return finished(
+    return make_extractor(
         plain if known else f"{plain}_{digest[:8]}",
         module,
         digest=digest,
@@ -93,7 +93,7 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     )
 
 
-def finished(
+def make_extractor(
     name: str, module: nn.Module, *, digest: str, trained_on: str, resize: str, kind: str | None = None
 ) -> Extractor:
     """With its card, frozen."""
@@ -111,7 +111,7 @@ def finished(
     )
 
 
-def build(name: str, state: dict[str, Any], *, clean: bool) -> nn.Module:
+def build(name: str, state: PlainData, *, clean: bool) -> nn.Module:
     """The network `name` with the weights `state`; RuntimeError or KeyError where they do not fit."""
     if name == "inception":
         return inception.InceptionPool(state, resize="clean" if clean else "tf1")
@@ -122,7 +122,7 @@ def build(name: str, state: dict[str, Any], *, clean: bool) -> nn.Module:
     return net
 
 
-def full_name(name: str, state: dict[str, Any]) -> str:
+def full_name(name: str, state: PlainData) -> str:
     """With the size of the network where there are several: "dinov2_large"."""
     return f"{name}_{dinov2.SIZES[dinov2.width_of(state)]}" if name == "dinov2" else name
 
@@ -136,7 +136,7 @@ def random_extractor(name: str, *, clean: bool) -> Extractor:
     module = build(name, state, clean=clean)
     digest = "random, seed 0"
     resize = CLEAN if clean else RESIZE[name]
-    return finished(
+    return make_extractor(
         "clean_" * clean + f"random_{name}",
         module,
         digest=digest,
@@ -149,7 +149,7 @@ def random_extractor(name: str, *, clean: bool) -> Extractor:
 # Files of weights.
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], str]:
+def read_weights(path: Path) -> tuple[PlainData, str]:
     """A file's state_dict, by the loader that runs no code, and the file's sha256."""
     try:
         data = path.read_bytes()
@@ -170,7 +170,7 @@ def is_known(name: str, digest: str) -> bool:
     return name in SHA256 and digest.startswith(SHA256[name])
 
 
-def fetched(name: str) -> Path:
+def download_weights(name: str) -> Path:
     """Inception's weights from where torch-fidelity keeps them, once, their sha256 checked."""
     if name != "inception":
         raise ExtractorError(f"metrics.weights=download: is for inception, not for {name}")
@@ -223,4 +223,4 @@ def load_module(where: str | None) -> Extractor:
         )
     shown = digest.hexdigest()
     resize, kind = RESIZE["module"], f"{path.name}:{name}"
-    return finished(f"{name}_{shown[:8]}", module, digest=shown, trained_on="unknown", resize=resize, kind=kind)
+    return make_extractor(f"{name}_{shown[:8]}", module, digest=shown, trained_on="unknown", resize=resize, kind=kind)

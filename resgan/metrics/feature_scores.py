@@ -24,9 +24,9 @@ from resgan.metrics.inception_score import SPLITS, inception_score
 from resgan.metrics.kernel import SUBSET_SIZE, kernel_distance
 from resgan.metrics.precision_recall import K_DENSITY, K_PRECISION, neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
+from resgan.options.choices import ScoreName
 
-Score = Literal["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
-SCORES: tuple[Score, ...] = get_args(Score)
+SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
 
 LEAST = {
     "frechet": 2,
@@ -58,7 +58,7 @@ def reference_name(split: str) -> str:
 
 
 def distance_name(extractor: Extractor, *, count: int, split: str, letter: Literal["f", "k"] = "f") -> str:
-    """Of the Frechet (f) or the kernel distance (k) of `count` fakes to the reference `split`."""
+    """The name of the Frechet (f) or kernel distance (k) of `count` fakes to the reference `split`."""
     fakes, reference = in_thousands(count), reference_name(split)
     if is_verified(extractor):
         return f"{resize_prefix(extractor)}{letter}id{fakes}_{reference}"
@@ -72,13 +72,13 @@ class FeatureScores:
     reference: Reference
     count: int  # fakes
     split: str  # what the reference is: "train", "all", "test"
-    wanted: tuple[Score, ...]
+    wanted: tuple[ScoreName, ...]
 
     @property
     def extractor(self) -> Extractor:
         return self.reference.extractor
 
-    def lacking(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why a wanted score cannot be had, in words; None where all can."""
         for score in self.wanted:
             if score == "inception_score" and self.extractor.head is None:
@@ -88,7 +88,7 @@ class FeatureScores:
                 return f"{score} needs at least {LEAST[score]} samples; there are {self.count} fakes and {reals} reals"
         return None
 
-    def names(self, score: Score) -> tuple[str, ...]:
+    def names(self, score: ScoreName) -> tuple[str, ...]:
         frechet = distance_name(self.extractor, count=self.count, split=self.split)
         if score == "frechet":
             return (frechet,)
@@ -110,7 +110,7 @@ class FeatureScores:
     def all_names(self) -> tuple[str, ...]:
         return tuple(name for score in self.wanted for name in self.names(score))
 
-    def of(self, features: Tensor) -> dict[str, float]:
+    def compute(self, features: Tensor) -> dict[str, float]:
         """Scores by name, of the fakes' features (count, d)."""
         return {
             name: value
@@ -118,7 +118,7 @@ class FeatureScores:
             for name, value in zip(self.names(score), self.values(score, features), strict=True)
         }
 
-    def values(self, score: Score, features: Tensor) -> tuple[float, ...]:
+    def values(self, score: ScoreName, features: Tensor) -> tuple[float, ...]:
         real = self.reference
         if score == "frechet":
             return (frechet_distance(moments_of(features), real.moments),)
@@ -141,9 +141,9 @@ class FeatureScores:
         if "precision_recall" in self.wanted:
             _ = self.reference.neighbours
 
-    def floors(self) -> dict[str, float]:
-        """What a perfect generator would score, where that is known."""
-        known: dict[Score, float] = {"kernel": 0.0}
+    def ideal_scores(self) -> dict[str, float]:
+        """Scores of a perfect generator, where they are known."""
+        known: dict[ScoreName, float] = {"kernel": 0.0}
         if {"frechet", "infinity"} & set(self.wanted):
             exact = self.split == "all"  # the reference is the distribution itself
             known["frechet"] = floor(self.reference.moments, fakes=self.count, exact=exact)

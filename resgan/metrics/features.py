@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from resgan.base.errors import UserError
+
 CHUNK = 64  # pictures that go through an extractor together
 
 
-class ExtractorError(ValueError):
+class ExtractorError(UserError):
     """An extractor that cannot be used; the message is one line that names the file or option."""
 
 

@@ -90,7 +90,7 @@ def frechet_distance(fake: Moments, real: Moments) -> float:
 
 
 def floor(real: Moments, *, fakes: float, exact: bool = False) -> float:
-    """What a perfect generator would score with so many samples: the distance of two samples of one distribution.
+    """The score of a perfect generator with so many samples: the distance of two samples of one distribution.
 
         (1/N + 1/M) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)],   l the eigenvalues of S, d_ij = 1 where i = j
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resgan.base.plain_data import PlainData
 from resgan.metrics.features import library
 
 SIDE = 299  # pixels
@@ -71,7 +72,7 @@ def fold_norms(net: nn.Module) -> None:
 class InceptionPool(nn.Module):
     """uint8 (N, 3, H, W) -> the last average pool, (N, 2048)."""
 
-    def __init__(self, state: dict[str, Any], *, resize: Resize = "tf1") -> None:
+    def __init__(self, state: PlainData, *, resize: Resize = "tf1") -> None:
         super().__init__()
         # torch-fidelity opens files with weights_only=False: it gets a copy of what passed the safe loader.
         copy = io.BytesIO()
@@ -92,7 +93,7 @@ class InceptionPool(nn.Module):
         return self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)  # (N, 2048)
 
 
-def random_state() -> dict[str, Any]:
+def random_state() -> PlainData:
     """Weights for tests, always the same: He's gain, since torch's own lets the last features collapse."""
     from unittest import mock
 

@@ -33,7 +33,7 @@ def neighbour_distances(features: Tensor, *, most: int = K_DENSITY) -> Tensor:
 
 
 def precision_recall(fake: Tensor, real: Tensor, *, near_fakes: Tensor, near_reals: Tensor) -> dict[str, float]:
-    """Of features (n, d), (m, d); `near_...` are their distances to neighbours, (n, >= 5) and (m, >= 5).
+    """Compare features (n, d), (m, d); `near_...` are their distances to neighbours, (n, >= 5) and (m, >= 5).
 
     precision  share of fakes in the manifold of the reals     density   how many balls a fake lies in, over k
     recall     share of reals in the manifold of the fakes     coverage  share of reals with a fake in their ball

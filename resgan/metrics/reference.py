@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resgan.cache import keep, say_damaged
+from resgan.base.cache import say_corrupt, store
 from resgan.metrics.features import CHUNK, Extractor, extract
 from resgan.metrics.frechet import Moments, MomentSums
 from resgan.metrics.precision_recall import neighbour_distances
@@ -87,15 +87,15 @@ class Reference:
         return self.cache / f"{self.extractor.name}-{self.fingerprint[:24]}.{kind}.npz"
 
     def _stored(self, kind: str, make: Callable[[], Arrays]) -> Arrays:
-        """What the cache holds; what it does not hold, or holds damaged, is made and put there."""
+        """Arrays from the cache; missing or damaged ones are made and stored there."""
         path = self.path(kind)
         if path.exists():
             try:
                 return self._read(path)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                say_damaged(path, error)
+                say_corrupt(path, error)
         arrays = make()
-        keep(
+        store(
             path,
             lambda file: np.savez(file, fingerprint=np.array(self.fingerprint), **arrays),  # type: ignore[arg-type]
             option="metrics.cache",
@@ -111,7 +111,7 @@ class Reference:
 
 
 def moments_of(features: Tensor) -> Moments:
-    """Of features (N, d), summed in float64."""
+    """Moments of features (N, d), summed in float64."""
     sums = MomentSums()
     for part in features.split(4096):
         sums.add(part)

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from torch import Tensor
+
+from resgan.base.plain_data import PlainData
+from resgan.options.choices import NormMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,10 +15,10 @@ class Measure:
     """Scores that are found together."""
 
     names: tuple[str, ...]
-    of: Callable[[Tensor], dict[str, Any]]  # samples -> scores by name
-    card: dict[str, Any]  # plain data: two scores may be compared where their cards are equal
-    prepare: Callable[[], None] = lambda: None  # make what the reals contribute, now rather than at the first measuring
-    floors: Callable[[], dict[str, float]] = dict  # what a perfect generator would score, by name, where that is known
+    compute: Callable[[Tensor], PlainData]  # samples -> scores by name
+    card: PlainData  # plain data: two scores may be compared where their cards are equal
+    prepare: Callable[[], None] = lambda: None  # precompute the reference statistics
+    ideal_scores: Callable[[], dict[str, float]] = dict  # of a perfect generator, by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,23 +26,23 @@ class Scorer:
     """All that is measured on one set of samples. The first score of the first measure is the primary endpoint."""
 
     samples: int  # how many are drawn
-    norm_mode: Literal["running", "batch", "recomputed"]  # of the generator that they are drawn from
+    norm_mode: NormMode  # of the generator that they are drawn from
     measures: list[Measure]
 
-    def measure(self, samples: Tensor) -> dict[str, Any]:
-        return {name: value for measure in self.measures for name, value in measure.of(samples).items()}
+    def measure(self, samples: Tensor) -> PlainData:
+        return {name: value for measure in self.measures for name, value in measure.compute(samples).items()}
 
     def prepare(self) -> None:
-        """Make what the reals contribute; otherwise the first measuring does."""
+        """Precompute the reference statistics; otherwise the first call to `measure` does."""
         for measure in self.measures:
             measure.prepare()
 
-    def floors(self) -> dict[str, float]:
-        """What a perfect generator would score, where that is known."""
-        return {name: value for measure in self.measures for name, value in measure.floors().items()}
+    def ideal_scores(self) -> dict[str, float]:
+        """Scores of a perfect generator, where they are known."""
+        return {name: value for measure in self.measures for name, value in measure.ideal_scores().items()}
 
     @property
-    def cards(self) -> dict[str, dict[str, Any]]:
+    def cards(self) -> dict[str, PlainData]:
         return {name: measure.card for measure in self.measures for name in measure.names}
 
     @property

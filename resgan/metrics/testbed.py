@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from resgan.images import as_uint8, to_float
+from resgan.base.images import as_uint8, to_float
 
 LEAST_VALID = 200  # novelty of fewer valid samples says nothing
 

@@ -6,17 +6,15 @@ Shapes: N samples, C channels, H x W pixels, F features of a point.
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from resgan.keys import key, keyed_generator
-
-Norm = Literal["none", "batch", "group", "pixel", "layer"]
-Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
+from resgan.base.rng import derive_seed, make_generator
+from resgan.options.choices import Init, Norm
 
 SLOPE = 0.2  # of every leaky ReLU
 GROUPS = 8  # of group normalisation, where the width allows
@@ -27,19 +25,19 @@ def activation(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE)
 
 
-def conv3x3(width_in: int, width_out: int) -> nn.Module:
+def conv3x3(width_in: int, width_out: int) -> nn.Conv2d:
     return nn.Conv2d(width_in, width_out, kernel_size=3, padding=1)
 
 
-def conv1x1(width_in: int, width_out: int) -> nn.Module:
+def conv1x1(width_in: int, width_out: int) -> nn.Conv2d:
     return nn.Conv2d(width_in, width_out, kernel_size=1)
 
 
-def linear(width_in: int, width_out: int) -> nn.Module:
+def linear(width_in: int, width_out: int) -> nn.Linear:
     return nn.Linear(width_in, width_out)
 
 
-def unbiased(width_in: int, width_out: int) -> nn.Module:
+def unbiased(width_in: int, width_out: int) -> nn.Linear:
     return nn.Linear(width_in, width_out, bias=False)
 
 
@@ -56,27 +54,34 @@ def downsample(x: Tensor) -> Tensor:
 # Resampling and the 3x3 convolution `layer` beside it as one 4x4 of stride 2: 4 multiply-adds in place of 9.
 
 
-def doubled_conv(x: Tensor, layer: Any) -> Tensor:
+def upsampled_conv(x: Tensor, layer: nn.Conv2d | nn.Linear) -> Tensor:
     """layer(upsample(x)) for a 3x3 convolution of padding 1: neighbours that are copies share a sum of weights."""
-    weight = of_pairs(layer.weight.flip(2, 3)).transpose(0, 1)
+    weight = sum_2x2_shifts(layer.weight.flip(2, 3)).transpose(0, 1)
     return F.conv_transpose2d(x, weight, layer.bias, stride=2, padding=1)
 
 
-def halved_conv(x: Tensor, layer: Any) -> Tensor:
+def downsampled_conv(x: Tensor, layer: nn.Conv2d | nn.Linear) -> Tensor:
     """downsample(layer(x)) likewise: the mean of four places is taken of the weights."""
-    return F.conv2d(x, of_pairs(layer.weight) / 4, layer.bias, stride=2, padding=1)
+    return F.conv2d(x, sum_2x2_shifts(layer.weight) / 4, layer.bias, stride=2, padding=1)
+
+
+@runtime_checkable
+class Fusable(Protocol):
+    """A module that computes resampling and convolution as one, or one after the other."""
+
+    fused: bool
 
 
 def fuse(net: nn.Module, fused: bool) -> None:
-    """Let a network compute resampling as one with convolutions, or one after the other as it is written down."""
-    for module in with_a_choice(net):
+    """Turn fused resampling and convolution on or off."""
+    for module in fusable(net):
         module.fused = fused
 
 
 @contextlib.contextmanager
 def unfused(net: nn.Module) -> Iterator[None]:
     """One after the other, for counts and for looking inside."""
-    before = [(module, module.fused) for module in with_a_choice(net)]
+    before = [(module, module.fused) for module in fusable(net)]
     fuse(net, False)
     try:
         yield
@@ -85,11 +90,11 @@ def unfused(net: nn.Module) -> Iterator[None]:
             module.fused = fused
 
 
-def with_a_choice(net: nn.Module) -> list[Any]:
-    return [module for module in net.modules() if hasattr(module, "fused")]
+def fusable(net: nn.Module) -> list[Fusable]:
+    return [module for module in net.modules() if isinstance(module, Fusable)]
 
 
-def of_pairs(weight: Tensor) -> Tensor:
+def sum_2x2_shifts(weight: Tensor) -> Tensor:
     """Sums over 2 x 2 shifts: (out, in, 3, 3) to (out, in, 4, 4)."""
     rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
@@ -135,16 +140,16 @@ class ClassNorm(nn.Module):
 
 
 def make_norm(norm: Norm, width: int, *, classes: int = 0) -> nn.Module:
-    """A norm; with `classes`, one that is told the class."""
+    """A norm; with `classes`, a class-conditional one."""
     return ClassNorm(norm, width, classes=classes) if classes else NORMS[norm](width)
 
 
 def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """norm(x), or norm(x, labels) of one that is told the class."""
+    """norm(x), or norm(x, labels) of a class-conditional norm."""
     if not isinstance(norm, ClassNorm):
         return norm(x)
     if labels is None:
-        raise ValueError("this network is told the class: it needs labels (N,)")
+        raise ValueError("this network is class-conditional: it needs labels (N,)")
     return norm(x, labels)
 
 
@@ -154,10 +159,12 @@ def add_spectral_norm(net: nn.Module) -> None:
         for name, module in list(net.named_modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 # Where the power iteration starts: by name, since one arm may have projections that the other has not.
-                torch.manual_seed(key("power iteration", name))
+                torch.manual_seed(derive_seed("power iteration", name))
                 spectral_norm(module)
 
 
+# Fills a weight in place, given its name and a generator.
+Scheme = Callable[[str, Tensor, torch.Generator], None]
 WITH_WEIGHTS = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
 
 
@@ -166,7 +173,7 @@ def initialise(
     *,
     seed: int,
     network: str,  # "generator" or "disc": the two draw different weights
-    scheme: Init | Callable[[str, Tensor, torch.Generator], None],  # a name, or what fills the weight of a name
+    scheme: Init | Scheme,
     branches: Sequence[Sequence[str]] = (),  # the names of the weights of each branch, in their order
 ) -> None:
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
@@ -177,29 +184,29 @@ def initialise(
     for name, module in net.named_modules():
         if isinstance(module, WITH_WEIGHTS):
             name = f"{name}.weight".removeprefix(".")
-            generator = keyed_generator(seed, network, name)
+            generator = make_generator(seed, network, name)
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, generator=generator)  # a code, as large as the latent it stands beside
             elif callable(scheme):
                 scheme(name, module.weight, generator)
             else:
-                draw(module.weight, generator, scheme=scheme, fan_in=fan_in(module))
+                draw_weight(module.weight, generator, scheme=scheme, fan_in=fan_in(module))
             if isinstance(bias := getattr(module, "bias", None), Tensor):
                 nn.init.zeros_(bias)
     if not callable(scheme):
-        close_branches(net, scheme=scheme, branches=branches)
+        rescale_branches(net, scheme=scheme, branches=branches)
 
 
-def close_branches(net: nn.Module, *, scheme: Init, branches: Sequence[Sequence[str]]) -> None:
-    """What an initialisation does to each branch as a whole."""
+def rescale_branches(net: nn.Module, *, scheme: Init, branches: Sequence[Sequence[str]]) -> None:
+    """Apply the part of an initialisation that treats each branch as a whole."""
     parameters = dict(net.named_parameters())
     for names in branches:
-        close_branch([parameters[name] for name in names], scheme=scheme, blocks=len(branches))
+        rescale_branch_init([parameters[name] for name in names], scheme=scheme, blocks=len(branches))
 
 
 @torch.no_grad()
-def close_branch(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> None:
-    """What an initialisation does to the weights of a branch, after they were drawn.
+def rescale_branch_init(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> None:
+    """Rescale the weights of a branch, once they are drawn, as the initialisation asks.
 
     zero_last  the last one is zero: a residual block begins as the identity (Zhang et al. 2019, Fixup, rule 1)
     fixup      that, and the others times L^(-1 / (2m - 2)), with L blocks of m layers (the same, rule 2; R3GAN too)
@@ -209,7 +216,7 @@ def close_branch(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> Non
     """
     if scheme == "dirac":
         for weight in weights:
-            identity(weight)
+            fill_identity(weight)
     if scheme in ("zero_last", "fixup"):
         nn.init.zeros_(weights[-1])
     if scheme == "fixup":
@@ -217,7 +224,7 @@ def close_branch(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> Non
             weight *= blocks ** (-1 / (2 * len(weights) - 2))
 
 
-def identity(weight: Tensor) -> None:
+def fill_identity(weight: Tensor) -> None:
     """Fill a weight (out, in / groups, ...) with that of the identity.
 
     From few to many channels each is copied as often as there is room, from many to few the first ones are kept.
@@ -236,10 +243,10 @@ def draw_bias(layer: nn.Linear, *, seed: int, network: str) -> None:
     not from a residual one, whose trunk goes around the norm.
     """
     sd = nn.init.calculate_gain("leaky_relu", SLOPE) / math.sqrt(layer.in_features)
-    nn.init.normal_(layer.bias, std=sd, generator=keyed_generator(seed, network, "first bias"))
+    nn.init.normal_(layer.bias, std=sd, generator=make_generator(seed, network, "first bias"))
 
 
-def fan_in(layer: Any) -> float:
+def fan_in(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:
     """The numbers that one output is a weighted sum of."""
     if isinstance(layer, nn.ConvTranspose2d):  # whose weight is (in, out, ...); a stride leaves gaps between inputs
         return layer.weight[:, 0].numel() / math.prod(layer.stride)
@@ -247,13 +254,13 @@ def fan_in(layer: Any) -> float:
 
 
 @torch.no_grad()
-def draw(weight: Tensor, generator: torch.Generator, *, scheme: Init, fan_in: float) -> None:
+def draw_weight(weight: Tensor, generator: torch.Generator, *, scheme: Init, fan_in: float) -> None:
     """Fill a weight (out, in, ...) in place.
 
     he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the size of a leaky ReLU's signal (He et al. 2015)
     glorot      normal, variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)
     orthogonal  orthogonal rows or columns with the gain of the leaky ReLU (Saxe et al. 2014)
-    zero_last, fixup, dirac   as he; `close_branch` does the rest
+    zero_last, fixup, dirac   as he; `rescale_branch_init` does the rest
     """
     match scheme:
         case "he" | "zero_last" | "fixup" | "dirac":

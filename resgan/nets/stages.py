@@ -1,9 +1,10 @@
-"""What both lab networks are stacked from: blocks at one resolution and width."""
+"""Stages of the lab networks: blocks at one resolution and width."""
 
 from torch import Tensor, nn
 
 from resgan.nets import layers
 from resgan.nets.blocks import Block, make_block
+from resgan.options.block import BlockOptions
 
 
 def sizes(image_size: int) -> list[int]:
@@ -14,7 +15,14 @@ def sizes(image_size: int) -> list[int]:
     return found
 
 
-def widths_of(width: int | list[int], stages: int) -> list[int]:
+def square_side(shape: tuple[int, ...]) -> int:
+    """The side of square images (C, H, W). Raises ValueError for other shapes."""
+    if len(shape) != 3 or min(shape) < 1 or shape[1] != shape[2]:
+        raise ValueError(f"shape={shape}: expected (channels, height, width) of a square image, such as (3, 32, 32)")
+    return shape[1]
+
+
+def stage_widths(width: int | list[int], stages: int) -> list[int]:
     """One width a stage, lowest resolution first."""
     widths = [width] * stages if isinstance(width, int) else list(width)
     if len(widths) != stages:
@@ -27,28 +35,36 @@ class Stage(nn.Module):
 
     fused = True  # resampling beside a convolution is part of it: the same function, faster
 
-    def __init__(self, width_in: int, width: int, *, blocks: int, **options) -> None:
+    def __init__(
+        self,
+        width_in: int,
+        width: int,
+        options: BlockOptions,
+        *,
+        blocks: int,
+        classes: int = 0,  # more than 0: class-conditional norms
+    ) -> None:
         super().__init__()
         self.to_width = layers.conv1x1(width_in, width) if width_in != width else nn.Identity()
-        self.blocks = nn.ModuleList(make_block(width, layer=layers.conv3x3, **options) for _ in range(blocks))
+        self.blocks = nn.ModuleList(make_block(width, options, classes=classes) for _ in range(blocks))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.through(self.to_width(x), labels, blocks=range(len(self.blocks)))
 
-    def doubled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The stage of x at twice the size."""
         if not self.fused:
             return self(layers.upsample(x), labels)
         x = self.to_width(x)  # a 1x1 convolution of copies makes copies
-        x = self.block(0).doubled(x, labels) if len(self.blocks) else layers.upsample(x)
+        x = self.block(0).upsampled(x, labels) if len(self.blocks) else layers.upsample(x)
         return self.through(x, labels, blocks=range(1, len(self.blocks)))
 
-    def halved(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def downsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Half the size of the stage of x."""
         if not self.fused:
             return layers.downsample(self(x, labels))
         x = self.through(self.to_width(x), labels, blocks=range(len(self.blocks) - 1))
-        return self.block(-1).halved(x, labels) if len(self.blocks) else layers.downsample(x)
+        return self.block(-1).downsampled(x, labels) if len(self.blocks) else layers.downsample(x)
 
     def through(self, x: Tensor, labels: Tensor | None, *, blocks: range) -> Tensor:
         for k in blocks:

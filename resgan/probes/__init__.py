@@ -1,1 +1,1 @@
-"""What happens inside networks: measured, not assumed."""
+"""Probes: what happens inside networks, measured and not assumed."""

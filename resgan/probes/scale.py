@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from resgan.keys import keyed_generator
+from resgan.base.rng import make_generator
 from resgan.nets.blocks import Block
 from resgan.nets.layers import unfused
 
@@ -16,7 +16,7 @@ LAYERS = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 @dataclass(frozen=True)
 class Scale:
-    """Of the output of one layer or block, over a batch."""
+    """The scale of the output of one layer or block, over a batch."""
 
     name: str
     shape: tuple[int, ...]  # of one sample
@@ -48,7 +48,7 @@ def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
     try:
         with torch.enable_grad(), unfused(net):
             outputs = net(*inputs)
-            signs = torch.randint(2, outputs.shape, generator=keyed_generator(0, "signs")) * 2 - 1
+            signs = torch.randint(2, outputs.shape, generator=make_generator(0, "signs")) * 2 - 1
             (outputs * signs).sum().backward()
     finally:
         for hook in hooks:

@@ -21,11 +21,10 @@ class Claim:
     filled_by: str  # the study or probe that does
 
 
-FACTORIAL = "study=factorial, or study=gaussians"
-FACTORIAL = "study=factorial, or study=gaussians"
+ARMS_STUDIES = "study=factorial, or study=gaussians"
 CLAIMS = [
-    Claim(1, "Residual blocks are a necessity in generators.", "main effect of the switch in G", "G", FACTORIAL),
-    Claim(1, "Why not have them in the discriminator as well?", "main effect of the switch in D", "D", FACTORIAL),
+    Claim(1, "Residual blocks are a necessity in generators.", "main effect of the switch in G", "G", ARMS_STUDIES),
+    Claim(1, "Why not have them in the discriminator as well?", "main effect of the switch in D", "D", ARMS_STUDIES),
     Claim(
         2,
         "A residual discriminator would accept only exact replicas, and the generator could never fool it.",
@@ -38,7 +37,7 @@ CLAIMS = [
         "The generator needs to improve more than the discriminator: residual blocks belong in G rather than in D.",
         "residual blocks in G only, less residual blocks in D only",
         "G - D",
-        FACTORIAL,
+        ARMS_STUDIES,
     ),
     Claim(
         4,
@@ -73,7 +72,7 @@ CLAIMS = [
         "Residual networks are nested function classes: a deeper one contains the shallower.",
         "a block whose branch is zero changes no output bit: proved by the project's tests, for sum and gated joins",
         None,
-        "tests/test_switch.py",
+        "tests/nets/test_switch.py",
     ),
     Claim(
         9,
@@ -94,7 +93,7 @@ CLAIMS = [
 
 @dataclass(frozen=True)
 class Answer:
-    """What the panels say to one claim."""
+    """The verdict of the panels on one claim."""
 
     claim: Claim
     verdict: Verdict

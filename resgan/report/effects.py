@@ -73,7 +73,7 @@ def contrasts(y: Array) -> dict[str, Array]:
     }
 
 
-FACTORIAL = ("G", "D", "G x D")  # the hypotheses that share Holm's correction
+HOLM_FAMILY = ("G", "D", "G x D")  # the hypotheses that share Holm's correction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def effects(y: Array, *, floor: float | None = None) -> dict[str, Effect]:
     """All contrasts of blocks (S, 2, 2), by name. `floor`: the transformed score of a run that diverged."""
     filled, by_rank = contrasts(with_worst(y, floor=floor)), contrasts(ranks(y))
     p = {name: sign_flip(x) for name, x in filled.items()}
-    corrected: dict[str, float] = dict(zip(FACTORIAL, holm([p[name] for name in FACTORIAL]), strict=True))
+    corrected: dict[str, float] = dict(zip(HOLM_FAMILY, holm([p[name] for name in HOLM_FAMILY]), strict=True))
     return {
         name: Effect(
             name=name,
@@ -149,7 +149,7 @@ def random_flips(x: Array, count: int) -> Array:
 
 
 def smallest_p(seeds: int) -> float:
-    """What the sign-flip test can give at best: all contrasts on one side, 2 of 2^n flips."""
+    """The smallest p of the sign-flip test: all contrasts on one side, 2 of 2^n flips."""
     return 2.0 ** (1 - min(seeds, EXACT_UP_TO))
 
 

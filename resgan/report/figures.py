@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image, ImageDraw
 
 from resgan.report import effects
-from resgan.report.effects import FACTORIAL
+from resgan.report.effects import HOLM_FAMILY
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, Arm
 
@@ -73,11 +73,11 @@ def picture(name: str, alt: str, canvas: Canvas) -> Picture:
 def forest(panels: list[Panel]) -> Picture:
     """The three effects of every panel with their intervals: the answer in one picture."""
     colours = {"G": COLOURS[True, False], "D": COLOURS[False, True], "G x D": COLOURS[True, True]}
-    rows = [(panel, name, found[name]) for panel in panels if (found := panel.main_effects) for name in FACTORIAL]
+    rows = [(panel, name, found[name]) for panel in panels if (found := panel.main_effects) for name in HOLM_FAMILY]
     with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(panels)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
         for panel, name, effect in rows:
-            if name == FACTORIAL[0]:
+            if name == HOLM_FAMILY[0]:
                 y += 0.9
                 if panel.title:
                     along = axes.get_yaxis_transform()  # x from 0 to 1 across the figure, y in rows

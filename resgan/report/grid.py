@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from resgan.report.effects import Array, holm, sign_flip, t_interval, transformed, with_worst
-from resgan.report.panels import Score, equal_but, identity
+from resgan.report.panels import Score, equal_but, panel_key
 from resgan.report.records import Record
 from resgan.report.tables import Table, spread
 
@@ -33,7 +33,7 @@ class Grid:
 
     @cached_property
     def wirings(self) -> tuple[list[str], list[str]]:
-        """Of G and of D."""
+        """The wirings of G and of D."""
         g, d = ({wiring(record, network) for record in self.records} for network in ("generator", "disc"))
         return [name for name in WIRINGS.values() if name in g], [name for name in WIRINGS.values() if name in d]
 
@@ -65,9 +65,9 @@ def grids(records: list[Record], *, mixed_code: bool) -> list[Grid]:
     """Groups of runs that are equal but for seed and wiring, where image skips are among the wirings."""
     groups: list[list[Record]] = []
     for record in sorted(records, key=lambda r: r.status == "unfinished"):  # which join the code that others ran
-        what = identity(record, mixed_code=mixed_code)
+        what = panel_key(record, mixed_code=mixed_code)
         ignored = {*SKIPS, *({"code"} if record.status == "unfinished" else set())}
-        group = next((g for g in groups if equal_but(identity(g[0], mixed_code=mixed_code), what, ignored)), None)
+        group = next((g for g in groups if equal_but(panel_key(g[0], mixed_code=mixed_code), what, ignored)), None)
         if group is None:
             groups.append([record])
         else:
@@ -88,7 +88,7 @@ def scores_table(grid: Grid) -> Table:
 
 
 def floor_of(grid: Grid) -> float | None:
-    """Where a run that diverged stands: all wrong for a share, as in a panel."""
+    """The value that a diverged run counts with: all wrong for a share, as in a panel."""
     score = Score.of(grid.primary or "")
     if score.scale != "share":
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from resgan.base.plain_data import format_value
 from resgan.report import figures
 from resgan.report.claims import CLAIMS, SEEDS_FOR_A_CLAIM, Answer, answer
 from resgan.report.effects import Effect
@@ -18,7 +19,6 @@ from resgan.report.panels import Panel, Score
 from resgan.report.records import COLLAPSED, Record
 from resgan.report.tables import Table, arms_table, count, curve_mean, effects_table, in_a_line, notes, tuning_table
 from resgan.report.tuning import Tuning
-from resgan.runs import plain
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Page:
 
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
     """All files of a report by name; report.html needs none of the others."""
-    page = page_of(panels, tunings, mixed_code=mixed_code)
+    page = make_page(panels, tunings, mixed_code=mixed_code)
     return render(page) | {"runs.csv": runs_csv(panels), "effects.csv": effects_csv(panels)}
 
 
-def page_of(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
+def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
     records = [record for panel in panels for record in panel.records]
     wirings = grids(records, mixed_code=mixed_code)
     panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
@@ -89,7 +89,7 @@ def headline(panels: list[Panel]) -> str:
 
 
 def in_words(effects: list[Effect]) -> str:
-    """Of one network, over all panels."""
+    """The answer for one network, over all panels."""
     found = Counter(effect.verdict for effect in effects)
     if len(found) == 1:
         return {"positive": "help", "negative": "hurt", "inconclusive": "show no clear effect"}[effects[0].verdict]
@@ -161,7 +161,7 @@ def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[st
     cards: dict[str, dict[str, None]] = {}  # a card in words -> the scores that have it
     for record in records:
         for name, card in record.result["cards"].items() if record.result else ():
-            cards.setdefault(", ".join(f"{k} {plain(v)}" for k, v in card.items()), {})[name] = None
+            cards.setdefault(", ".join(f"{k} {format_value(v)}" for k, v in card.items()), {})[name] = None
     return [
         ("code", f"{code} (mixed in one table, as asked for)" if mixed_code and "," in code else code),
         *((key, every(key)) for key in ("device", "threads", "torch", "pytorch_lightning", "python")),
@@ -214,7 +214,7 @@ def runs_csv(panels: list[Panel]) -> bytes:
     """One line a run."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.score_names))
     heading = ["path", "panel", "residual_g", "residual_d", "seed", "status", "collapsed", *names]
-    rows: list[list[Any]] = [[*heading, "best", "curve_mean", "seconds"]]
+    rows: list[list[object]] = [[*heading, "best", "curve_mean", "seconds"]]
     for panel in panels:
         for record in panel.records:
             scores = [record.score(name) for name in names]
@@ -227,7 +227,7 @@ def runs_csv(panels: list[Panel]) -> bytes:
 
 def effects_csv(panels: list[Panel]) -> bytes:
     """One line for each contrast of each score that has a better and a worse, and that all finished runs have."""
-    rows: list[list[Any]] = [
+    rows: list[list[object]] = [
         ["panel", "score", "contrast", "seeds", "effect", "low", "high", "p", "p_holm", "p_ranks", "verdict"]
     ]
     for panel in panels:
@@ -242,7 +242,7 @@ def effects_csv(panels: list[Panel]) -> bytes:
     return as_csv(rows)
 
 
-def as_csv(rows: list[list[Any]]) -> bytes:
+def as_csv(rows: list[list[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()

@@ -3,14 +3,15 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from resgan.base.plain_data import PlainData, format_value
+from resgan.metrics.cards import first_card_difference
 from resgan.report import effects
 from resgan.report.effects import Array, Effect, Scale
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
-from resgan.runs import RunError, plain, unlike
+from resgan.runs.directory import RunError
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Panel:
 
     @cached_property
     def arms(self) -> list[Arm]:
-        """Those that have a run, plain first."""
+        """The arms that have a run, plain first."""
         return [arm for arm in ARM_NAMES if self.arm(arm)]
 
     @cached_property
-    def cards(self) -> dict[str, Any]:
+    def cards(self) -> PlainData:
         return next((record.result["cards"] for record in self.records if record.result), {})
 
     @cached_property
@@ -92,11 +93,11 @@ class Panel:
 
     @cached_property
     def main_effects(self) -> dict[str, Effect] | None:
-        """Of the primary endpoint."""
+        """Effects on the primary endpoint."""
         return self.effects(self.primary) if self.primary else None
 
     def floor(self, name: str) -> float | None:
-        """Where a diverged run stands: all wrong for a share; elsewhere the worst run seen decides."""
+        """The value a diverged run counts with: all wrong for a share; else None, and the worst run seen decides."""
         score = Score.of(name)
         if score.scale != "share":
             return None
@@ -113,9 +114,9 @@ def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
 
     mixed_code: let runs of different commits stand in one table.
     """
-    groups: list[tuple[dict[str, Any], list[Record]]] = []  # (what its runs share, its runs)
+    groups: list[tuple[PlainData, list[Record]]] = []  # (what its runs share, its runs)
     for record in sorted(records, key=lambda record: record.status == "unfinished"):
-        what = identity(record, mixed_code=mixed_code)
+        what = panel_key(record, mixed_code=mixed_code)
         # A run that has not ended decides nothing: it stands with those of its settings, whatever code began it.
         ignored = {"code"} if record.status == "unfinished" else set()
         group = next((group for shared, group in groups if equal_but(shared, what, ignored)), None)
@@ -128,22 +129,22 @@ def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
         refuse_mixed_cards(group)
     described = [what for what, _ in groups]
     found = [Panel(tuple(sorted(group, key=lambda r: r.path)), title(what, described)) for what, group in groups]
-    return sorted(found, key=lambda panel: natural(panel.title))
+    return sorted(found, key=lambda panel: natural_sort_key(panel.title))
 
 
-def identity(record: Record, *, mixed_code: bool) -> dict[str, Any]:
-    """What runs of one panel share: all but seed and arm and, where each arm was tuned, what that gave."""
+def panel_key(record: Record, *, mixed_code: bool) -> PlainData:
+    """The settings that runs of one panel share: all but seed and arm and, where each arm was tuned, the outcome."""
     own = record.config.get("tuning.best") == "own"
     code = {} if mixed_code else {"code": record.code}
     return dict(sorted(record.settings(without=TUNABLE if own else ()).items())) | code
 
 
-def equal_but(a: dict[str, Any], b: dict[str, Any], ignored: set[str]) -> bool:
+def equal_but(a: PlainData, b: PlainData, ignored: set[str]) -> bool:
     return all(a.get(key) == b.get(key) for key in a.keys() | b.keys() if key not in ignored)
 
 
-def natural(text: str) -> list[Any]:
-    """For sorting: blocks=10 after blocks=2."""
+def natural_sort_key(text: str) -> list[tuple[int, float, str]]:
+    """Sort numbers in a text by value: blocks=10 after blocks=2."""
     return [(0, float(part), "") if part.replace(".", "", 1).isdigit() else (1, 0.0, part)
             for part in re.split(r"(\d+(?:\.\d+)?)", text)]  # fmt: skip
 
@@ -163,10 +164,12 @@ def refuse_mixed_cards(group: list[Record]) -> None:
     scored = [(record, record.result["cards"]) for record in group if record.result]
     for record, cards in scored[1:]:
         first, its_cards = scored[0]
-        if found := unlike(its_cards, cards):
+        if found := first_card_difference(its_cards, cards):
             name, fields = found
             raise RunError(
                 f"{name}: {first.path} and {record.path} were not scored alike: "
-                + "; ".join(f"{field} {plain(theirs)} and {plain(mine)}" for field, theirs, mine in fields)
+                + "; ".join(
+                    f"{field} {format_value(theirs)} and {format_value(mine)}" for field, theirs, mine in fields
+                )
                 + ". Report them apart, or score them again"
             )

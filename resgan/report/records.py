@@ -5,11 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
-from resgan.runs import Run, RunError, flat, is_bookkeeping, plain
+from resgan.base.plain_data import PlainData, flat, format_value
+from resgan.options.train import TrainOptions
+from resgan.options.validation import names
+from resgan.runs.configuration import is_bookkeeping
+from resgan.runs.directory import Run, RunError
+from resgan.runs.history import completed
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
 SWITCHES = ("generator.residual", "disc.residual")
@@ -24,9 +29,9 @@ class Record:
     """One run."""
 
     path: Path
-    config: dict[str, Any]  # dotted: {"generator.residual": True, ...}
-    result: dict[str, Any] | None  # None: not finished
-    sessions: tuple[dict[str, Any], ...]  # what ran here: commits, versions, devices
+    config: PlainData  # dotted: {"generator.residual": True, ...}
+    result: PlainData | None  # None: not finished
+    sessions: tuple[PlainData, ...]  # what ran here: commits, versions, devices
 
     @property
     def arm(self) -> Arm:
@@ -65,7 +70,7 @@ class Record:
         return self.result["scores"].get(name) if self.result is not None else None
 
     def best(self, name: str) -> float | None:
-        """Where the primary endpoint was best."""
+        """A score at the measurement with the best primary endpoint."""
         best = self.result["best"] if self.result is not None else None
         return best["scores"].get(name) if best else None
 
@@ -79,11 +84,11 @@ class Record:
         return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
 
     @cached_property
-    def _scored(self) -> list[tuple[int, dict[str, Any]]]:
+    def _scored(self) -> list[tuple[int, PlainData]]:
         return [(m["images_seen"], m["scores"]) for m in Run(self.path).measurements() if m["kind"] == "scores"]
 
-    def settings(self, *, without: Iterable[str] = ()) -> dict[str, Any]:
-        """What the run *is*, but for its seed, its arm and `without`."""
+    def settings(self, *, without: Iterable[str] = ()) -> PlainData:
+        """The options that make the run what it is, but for its seed, its arm and `without`."""
         left_out = {"seed", *SWITCHES, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
@@ -121,7 +126,7 @@ def run_directories(path: Path) -> Iterable[Path]:
 def read_run(path: Path) -> Record:
     run = Run(path)
     try:
-        config = flat(yaml.safe_load(run.config.read_text()))
+        config = completed(flat(yaml.safe_load(run.config.read_text())), names(TrainOptions))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise RunError(f"{run.config}: is damaged; remove the directory and run it again") from error
     if missing := [key for key in ("seed", *SWITCHES) if key not in config]:
@@ -132,8 +137,8 @@ def read_run(path: Path) -> Record:
     return Record(path, config, result, tuple(run.sessions()))
 
 
-def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """What tells one of several groups of settings from the others, by as few settings as do.
+def title(what: PlainData, others: list[PlainData]) -> str:
+    """Name a group of settings among others by as few settings as distinguish it.
 
     A setting that both networks share is said once. Rates and weights, and what not every group has (again the rates,
     where each arm has its own), are said only where the others do not suffice.
@@ -146,9 +151,9 @@ def title(what: dict[str, Any], others: list[dict[str, Any]]) -> str:
         network, _, short = key.partition(".")
         twin = {"generator": "disc", "disc": "generator"}.get(network)
         shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
-        parts[short if shared else key] = plain(what.get(key))
+        parts[short if shared else key] = format_value(what.get(key))
     return ", ".join(f"{key}={value}" for key, value in parts.items())
 
 
-def tells_apart(keys: list[str], groups: list[dict[str, Any]]) -> bool:
+def tells_apart(keys: list[str], groups: list[PlainData]) -> bool:
     return len({repr([group[key] for key in keys]) for group in groups}) == len(groups)

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 
-from resgan.report.effects import FACTORIAL, Effect, area_under, pair_correlation, smallest_p, wilson
+from resgan.base.plain_data import format_value
+from resgan.report.effects import HOLM_FAMILY, Effect, area_under, pair_correlation, smallest_p, wilson
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
 from resgan.report.tuning import Tuning
-from resgan.runs import plain
 
 Table = list[list[str]]
 
@@ -38,7 +37,7 @@ def arms_table(panel: Panel) -> Table:
     def row(name: str, cell: Callable[[list[Record]], str]) -> None:
         rows.append([name, *(cell(panel.arm(arm)) for arm in panel.arms)])
 
-    def mean_of(value: Callable[[Record], Any], *, digits: int = 3) -> Callable[[list[Record]], str]:
+    def mean_of(value: Callable[[Record], float | None], *, digits: int = 3) -> Callable[[list[Record]], str]:
         return lambda records: spread(map(value, records), digits=digits)
 
     row("runs: ended, diverged, collapsed", counts)
@@ -90,7 +89,7 @@ def cost(records: list[Record], what: str) -> str:
 
 
 def notes(panel: Panel) -> list[str]:
-    """What was matched and what was not, in words."""
+    """State in words what was matched between arms and what was not."""
     lines = []
     if missing := [name for arm, name in ARM_NAMES.items() if not panel.arm(arm)]:
         lines.append(f"No run of {', '.join(missing)}: effects need all four arms.")
@@ -120,7 +119,7 @@ def settings(panel: Panel) -> list[str]:
 
     def of(arm: Arm) -> str:
         config = panel.arm(arm)[0].config
-        return ", ".join(f"{key}={plain(config[key])}" for key in TUNABLE if config.get(key))
+        return ", ".join(f"{key}={format_value(config[key])}" for key in TUNABLE if config.get(key))
 
     said = {arm: of(arm) for arm in panel.arms}
     if len(set(said.values())) == 1:
@@ -132,7 +131,7 @@ def settings(panel: Panel) -> list[str]:
 
 
 def effects_table(panel: Panel) -> Table:
-    """Of the primary endpoint; empty where there are none."""
+    """Effects on the primary endpoint; empty where there are none."""
     found = panel.main_effects
     if not found or not panel.primary:
         return []
@@ -140,13 +139,13 @@ def effects_table(panel: Panel) -> Table:
     factor = {"share": f"odds of {score.name}, times", "distance": f"{score.name}, times", "plain": "difference"}
     rows = [["", "effect", "95 % interval", factor[score.scale], "p (sign flip)", "p (Holm)", "p (ranks)", "verdict"]]
     for name, effect in found.items():
-        corrected = f"{effect.p_holm:.2g}" if name in FACTORIAL else "-"
+        corrected = f"{effect.p_holm:.2g}" if name in HOLM_FAMILY else "-"
         rows.append(
             [
                 EFFECT_NAMES[name],
                 f"{effect.mean:+.3g}",
                 interval(effect),
-                natural(effect, score),
+                on_score_scale(effect, score),
                 f"{effect.p:.2g}",
                 corrected,
                 f"{effect.p_ranks:.2g}",
@@ -156,7 +155,7 @@ def effects_table(panel: Panel) -> Table:
     return rows
 
 
-def natural(effect: Effect, score: Score) -> str:
+def on_score_scale(effect: Effect, score: Score) -> str:
     """The effect as a factor on the score, or on its odds; as a difference where the scale is plain."""
     sign = -1 if score.low_is_good else 1
     if score.scale == "plain":
@@ -173,7 +172,7 @@ def interval(effect: Effect) -> str:
 
 
 def in_a_line(effect: Effect) -> str:
-    p = f"p {effect.p:.2g}" + (f", corrected {effect.p_holm:.2g}" if effect.name in FACTORIAL else "")
+    p = f"p {effect.p:.2g}" + (f", corrected {effect.p_holm:.2g}" if effect.name in HOLM_FAMILY else "")
     return f"{EFFECT_NAMES[effect.name]} {effect.mean:+.3g}, 95 % interval {interval(effect)}, {p}"
 
 
@@ -188,7 +187,7 @@ def tuning_table(tuning: Tuning) -> Table:
     varied = [k for k in range(len(TUNABLE)) if len({values[k] for values in tuning.candidates}) > 1]
     rows = [["settings", *(ARM_NAMES[arm] for arm in tuning.arms), "all arms"]]
     for i, values in enumerate(tuning.candidates):
-        name = ", ".join(f"{values[k][0]}={plain(values[k][1])}" for k in varied)
+        name = ", ".join(f"{values[k][0]}={format_value(values[k][1])}" for k in varied)
         rows.append(
             [name, *(f"{ranks[i]:.2f}{' (best)' if ranks.index(min(ranks)) == i else ''}" for ranks in columns)]
         )

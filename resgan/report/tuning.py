@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from resgan.base.plain_data import PlainData, format_value
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
-from resgan.runs import RunError, differences, plain
+from resgan.runs.configuration import differences
+from resgan.runs.directory import RunError
 
 # A tuning run may be shorter and measured less often than the runs it is for.
 FREE = ("total_kimg", "score_kimg", "sample_kimg", "save_kimg", "metrics.samples", "tuning.best")
@@ -24,7 +26,7 @@ class Tuning:
     records: tuple[Record, ...]
 
     def title_among(self, others: list["Tuning"]) -> str:
-        """What tells it from the others; empty where it is the only one."""
+        """The settings that distinguish it from the others; empty where it is the only one."""
         described = [tuning.records[0].settings(without=TUNABLE) for tuning in others]
         return title(self.records[0].settings(without=TUNABLE), described)
 
@@ -68,13 +70,13 @@ class Tuning:
         return np.mean([self.ranks[arm] for arm in self.arms], axis=0).tolist()
 
     def best(self, arm: Arm | None = None) -> Values:
-        """Of one arm, or shared by all. Equal ranks: the first in the order of `candidates`."""
+        """The best values for one arm, or for all together. Equal ranks: the first in the order of `candidates`."""
         ranks = self.shared_ranks if arm is None else self.ranks[arm]
         return self.candidates[ranks.index(min(ranks))]
 
 
 def objective(record: Record) -> float:
-    """Of a run that has ended; lower is better."""
+    """The objective of a run that has ended; lower is better."""
     assert record.result is not None
     value = record.result["objective"] if record.status == "finished" else None
     return float("inf") if value is None else float(value)
@@ -84,7 +86,7 @@ def values_of(record: Record) -> Values:
     return tuple((name, record.config[name]) for name in TUNABLE)
 
 
-def tuning_for(config: dict[str, Any], records: list[Record]) -> Tuning:
+def tuning_for(config: PlainData, records: list[Record]) -> Tuning:
     """The part of a tuning study that was made for runs of this configuration (dotted). Raises RunError."""
     wanted = Record(path=records[0].path, config=config, result=None, sessions=()).settings(without=[*TUNABLE, *FREE])
     fitting = [record for record in records if record.settings(without=[*TUNABLE, *FREE]) == wanted]
@@ -96,7 +98,7 @@ def tuning_for(config: dict[str, Any], records: list[Record]) -> Tuning:
         raise RunError(f"was made with seed={config['seed']} too; a fair comparison needs fresh seeds")
     if tuning.missing:
         arm, seed, values = tuning.missing[0]
-        example = f"{ARM_NAMES[arm]}, seed {seed}, {', '.join(f'{k}={plain(v)}' for k, v in values)}"
+        example = f"{ARM_NAMES[arm]}, seed {seed}, {', '.join(f'{k}={format_value(v)}' for k, v in values)}"
         raise RunError(f"has not ended: {len(tuning.missing)} runs are missing, first {example}")
     return tuning
 

@@ -9,12 +9,11 @@ image may be differentiated twice, as the penalties on D's gradient need.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Operation = Literal["flip", "colour", "translation", "cutout"]
+from resgan.options.choices import Operation
 
 NUMBERS = 3  # the most that one operation uses for one image
 

@@ -8,30 +8,27 @@ from typing import Any
 
 import torch
 
+from resgan.base.errors import UserError
+from resgan.base.files import atomic_writer, flush_directory
+
+State = dict[str, Any]  # nested dictionaries and lists of tensors and plain data
+
 FORMAT = "resgan checkpoint 1"
 LAST, PREVIOUS, BEST, FINAL = "last.ckpt", "previous.ckpt", "best.ckpt", "final.ckpt"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A file that cannot be used as a checkpoint; the message is one line that names it and says why."""
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
+def save(path: Path, state: State) -> None:
     """Write beside the target, flush to the disk, then rename over it: a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished-{os.getpid()}")
-    try:
-        with open(unfinished, "wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    _flush_directory(path.parent)
+    with atomic_writer(path) as file:
+        torch.save({"format": FORMAT, **state}, file)
+    flush_directory(path.parent)
 
 
-def save_last(directory: Path, state: dict[str, Any]) -> None:
+def save_last(directory: Path, state: State) -> None:
     """As `save`, and the generation before it stays as previous.ckpt."""
     last = directory / LAST
     unfinished = directory / "next.ckpt"
@@ -39,10 +36,10 @@ def save_last(directory: Path, state: dict[str, Any]) -> None:
     if last.exists():
         os.replace(last, directory / PREVIOUS)
     os.replace(unfinished, last)
-    _flush_directory(directory)
+    flush_directory(directory)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> State:
     """The state in a file. Nothing in the file is executed, whoever made it."""
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
@@ -65,7 +62,7 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def newest_valid(directory: Path) -> dict[str, Any] | None:
+def newest_valid(directory: Path) -> State | None:
     """The state to continue from, or None where there is no checkpoint at all."""
     errors = []
     for name in (LAST, PREVIOUS):
@@ -77,13 +74,3 @@ def newest_valid(directory: Path) -> dict[str, Any] | None:
     if errors:
         raise errors[0]
     return None
-
-
-def _flush_directory(directory: Path) -> None:
-    if os.name != "posix":
-        return  # Windows cannot open a directory, and does not need to
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,21 +4,21 @@ import contextlib
 import logging
 import os
 import warnings
-from typing import Any
 
 import pytorch_lightning as pl
 
-from resgan.training.callbacks import Diverged
+from resgan.options.choices import Precision
 from resgan.training.gan import GAN
+from resgan.training.recorder import Diverged
 
 
-def play(
+def fit(
     gan: GAN,  # or a stack of them
     data: pl.LightningDataModule,
     *,
     callbacks: list[pl.Callback],
     accelerator: str,  # "cpu", "cuda" or "mps"
-    precision: Any,  # "32-true" or "bf16-mixed"
+    precision: Precision,
     deterministic: bool,
 ) -> None:
     """Train from where the GAN stands to its end, or until it has diverged: its recorder knows."""

@@ -3,7 +3,6 @@
 import functools
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 
 from resgan.training import ema
 from resgan.training.augment import adapted, r_t, r_v
-from resgan.training.draws import Draws, StackedDraws
+from resgan.training.checkpoints import State
 from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
+from resgan.training.randomness import StackedRandomness, StepRandomness
 from resgan.training.schedules import Adam, Augmentation, Penalty, ramp
 
 
@@ -22,7 +22,7 @@ class GAN(pl.LightningModule):
 
     All that is random in a step is derived from (seed, images_seen): a run continued from its state is the same run.
 
-    Or several of them as one (`stack.stacked`): then all that a step makes has one more dimension (S, ...) in front.
+    Or several of them as one (training/stack.py): then all that a step makes has one more dimension (S, ...) in front.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class GAN(pl.LightningModule):
         burn_in: int = 0,  # images over which what has a final value moves to it
         generator_batch: int | None = None,  # latents in a G step; None: batch_size
         augmentation: Augmentation | None = None,
-        draws: StackedDraws | None = None,  # of a stack; None: those of the seed
+        randomness: StackedRandomness | None = None,  # of a stack; None: that of the seed
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -65,7 +65,7 @@ class GAN(pl.LightningModule):
         self.generator_batch = generator_batch or batch_size
         self.paired = loss in PAIRED
         self.augmentation = augmentation
-        self.draws = draws or Draws(seed, latent_dim=latent_dim, augmentation=augmentation)
+        self.randomness = randomness or StepRandomness(seed, latent_dim=latent_dim, augmentation=augmentation)
         # Of an adaptive augmentation: a tensor, since it is moved by what D says, which stays on the device.
         self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
         self.images_seen = 0
@@ -90,7 +90,7 @@ class GAN(pl.LightningModule):
     # One step.
 
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """`batch`: real samples, with their labels (N,) where the networks are told the class."""
+        """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
         real, labels = (batch, None) if isinstance(batch, Tensor) else batch
         self.discriminator_step(real, labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
@@ -121,8 +121,8 @@ class GAN(pl.LightningModule):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
                 total = total + r2 / 2 * penalty
             if gp:
-                told, mix = partial(disc, labels=labels), self.mix(self.batch_size)
-                self.losses["gp"] = (penalty := gradient_penalty(told, shown_real, shown_fake, mix)).detach()
+                labelled_disc, mix = partial(disc, labels=labels), self.mix(self.batch_size)
+                self.losses["gp"] = (penalty := gradient_penalty(labelled_disc, shown_real, shown_fake, mix)).detach()
                 total = total + gp * penalty
 
             # By the same D: a step shifts all of its logits.
@@ -134,9 +134,9 @@ class GAN(pl.LightningModule):
         optimiser, (generator, disc) = self._optimiser(0), self._once
         self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
-            told = repeated(labels, self.generator_batch)
-            fake = generator(self.latents("generator", self.generator_batch), told)
-            fake_logits = disc(self.augmented(fake, "generator's fake"), told)
+            fake_labels = repeated(labels, self.generator_batch)
+            fake = generator(self.latents("generator", self.generator_batch), fake_labels)
+            fake_logits = disc(self.augmented(fake, "generator's fake"), fake_labels)
             real_logits = fake_logits  # which the loss does not look at
             if self.paired:
                 with torch.no_grad():
@@ -163,11 +163,11 @@ class GAN(pl.LightningModule):
         if self.augmentation is None:
             return images
         p = self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in())
-        return self.draws.augmented(images, purpose, p=p, images_seen=self.images_seen)
+        return self.randomness.augmented(images, purpose, p=p, images_seen=self.images_seen)
 
     @torch.no_grad()
     def adapt(self, step: int, real_logits: Tensor, fake_logits: Tensor) -> None:
-        """Move p by what D said of this batch, and of one that is held out."""
+        """Update the augmentation probability from D's logits on this batch and on a held-out one."""
         augmentation = self.augmentation
         if augmentation is None or not augmentation.adapts or step % augmentation.INTERVAL:
             return
@@ -186,7 +186,7 @@ class GAN(pl.LightningModule):
 
     def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
         """A batch of held-out pictures as D sees the others, and their labels; decided by (seed, images_seen)."""
-        pictures, labels = self.draws.held_out(count, images_seen=self.images_seen)
+        pictures, labels = self.randomness.held_out(count, images_seen=self.images_seen)
         shown = self.augmented(pictures.to(self.device), "held out")
         return shown, None if labels is None else labels.to(self.device)
 
@@ -202,12 +202,12 @@ class GAN(pl.LightningModule):
 
     def latents(self, purpose: str, count: int) -> Tensor:
         """Standard normal (count, latent_dim), decided by (seed, purpose, images_seen)."""
-        drawn = self.draws.latents(purpose, count, images_seen=self.images_seen)
+        drawn = self.randomness.latents(purpose, count, images_seen=self.images_seen)
         return drawn.to(self.device, non_blocking=True)
 
     def mix(self, count: int) -> Tensor:
         """Uniform on [0, 1] (count,): where between real and fake the gradient penalty looks."""
-        return self.draws.mix(count, images_seen=self.images_seen).to(self.device, non_blocking=True)
+        return self.randomness.mix(count, images_seen=self.images_seen).to(self.device, non_blocking=True)
 
     def _optimiser(self, index: int) -> torch.optim.Adam:
         """The generator's (0) or the discriminator's (1), at the learning rate of this moment."""
@@ -233,7 +233,7 @@ class GAN(pl.LightningModule):
 
     # What continues a run.
 
-    def training_state(self) -> dict[str, Any]:
+    def training_state(self) -> State:
         """Plain data and tensors; with it and the options the run goes on as if it had not stopped."""
         return {
             "images_seen": self.images_seen,
@@ -245,14 +245,14 @@ class GAN(pl.LightningModule):
             "augment_p": self.augment_p,
         }
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
+    def load_training_state(self, state: State) -> None:
         self.images_seen = state["images_seen"]
         self.generator.load_state_dict(state["generator"])
         self.generator_ema.load_state_dict(state["generator_ema"])
         self.disc.load_state_dict(state["disc"])
         self._adams[0].load_state_dict(state["generator_adam"])
         self._adams[1].load_state_dict(state["disc_adam"])
-        self.augment_p = state["augment_p"].to(self.device)
+        self.augment_p = state.get("augment_p", self.augment_p).to(self.device)  # earlier checkpoints have none
 
 
 def repeated(labels: Tensor | None, count: int) -> Tensor | None:

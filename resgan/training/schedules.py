@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from resgan.training.augment import Operation
-
-Decay = Literal["none", "linear", "cosine"]
+from resgan.base.plain_data import PlainData
+from resgan.options.choices import Adaptation, Decay, Operation
 
 
 def ramp(first: float, last: float | None, burnt_in: float) -> float:
@@ -37,7 +36,7 @@ class Adam:
     def moves(self) -> bool:
         return self.decay != "none" or self.lr_final is not None or self.beta2_final is not None
 
-    def at(self, *, progress: float, burnt_in: float = 0.0) -> dict[str, Any]:
+    def at(self, *, progress: float, burnt_in: float = 0.0) -> PlainData:
         """The settings when so much, from 0 to 1, of the run and of the burn-in is done."""
         share = {"none": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.decay]
         beta1, beta2 = self.betas
@@ -62,7 +61,7 @@ class Penalty:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Augmentation:
-    """What is done to pictures before D sees them, and how its share p moves.
+    """The augmentation of pictures before D sees them, and how its probability p moves.
 
     adapt: by a measure of how much D overfits, r_t or r_v (Karras et al. 2020b, section 3), taken every few steps; p
     then stands in the state of the run.
@@ -71,7 +70,7 @@ class Augmentation:
     operations: tuple[Operation, ...]
     p: float
     p_final: float | None = None  # after the burn-in; None: it does not move
-    adapt: Literal["none", "r_t", "r_v"] = "none"
+    adapt: Adaptation = "none"
     target: float = 0.6
     length: float = 500_000  # images in which p goes from 0 to 1 at the most
     holdout: Tensor | None = None  # for r_v: pictures D never learns from, uint8
@@ -85,5 +84,5 @@ class Augmentation:
         return self.adapt != "none"
 
     def p_at(self, burnt_in: float) -> float:
-        """Where p is when it does not adapt, and `burnt_in`, from 0 to 1, of the burn-in is done."""
+        """The p of an augmentation that does not adapt, when `burnt_in`, from 0 to 1, of the burn-in is done."""
         return ramp(self.p, self.p_final, burnt_in)

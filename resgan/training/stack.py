@@ -1,6 +1,6 @@
 """Several seeds of one arm trained as one: the same step with one more dimension, (S, ...), in front.
 
-Small networks spend more time on the way to an operation than in it; a stack goes that way once for all of its seeds.
+Small networks are dominated by the overhead of launching operations; a stack pays it once for all seeds.
 The state of each can be taken out at any time, and is that of a run alone, within rounding.
 """
 
@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from resgan.training.checkpoints import State
 from resgan.training.gan import GAN
-
-State = dict[str, Any]  # of a GAN: nested dictionaries and lists of tensors and plain data
 
 
 class Stack(nn.Module):
@@ -50,34 +49,34 @@ class Stack(nn.Module):
 # From the states of runs to that of their stack, and back.
 
 
-def merged(states: Sequence[Any], *, name: str = "") -> Any:
+def stack_states(states: Sequence[Any], *, name: str = "") -> Any:
     """States of one structure as one: tensors with (S, ...) in front. What is counted alike stays one number."""
     first = states[0]
     if isinstance(first, dict):
-        return {key: merged([state[key] for state in states], name=str(key)) for key in first}
+        return {key: stack_states([state[key] for state in states], name=str(key)) for key in first}
     if isinstance(first, Tensor) and name != "step":  # of Adam: how often it moved
         return torch.stack(list(states))
     return first
 
 
-def taken(state: Any, place: int, *, name: str = "") -> Any:
+def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
     """The state of one of them."""
     if isinstance(state, dict):
-        return {key: taken(value, place, name=str(key)) for key, value in state.items()}
+        return {key: unstack_state(value, place, name=str(key)) for key, value in state.items()}
     if isinstance(state, Tensor):
         return (state if name == "step" else state[place]).clone()
     return state
 
 
-def gather(stack: GAN, gans: Sequence[GAN]) -> None:
+def load_stacked(stack: GAN, gans: Sequence[GAN]) -> None:
     """Put the stack where its GANs stand, all at the same place."""
-    stack.load_training_state(merged([gan.training_state() for gan in gans]))
+    stack.load_training_state(stack_states([gan.training_state() for gan in gans]))
 
 
-def take_apart(stack: GAN, gans: Mapping[int, GAN]) -> None:
+def unstack_into(stack: GAN, gans: Mapping[int, GAN]) -> None:
     """Put its GANs, by their places, where the stack stands."""
     state = stack.training_state()
     for place, gan in gans.items():
         gan.to(stack.device)
-        gan.load_training_state(taken(state, place))
-        gan.losses = taken(stack.losses, place)
+        gan.load_training_state(unstack_state(state, place))
+        gan.losses = unstack_state(stack.losses, place)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from resgan.data.folder import load_folder
-from resgan.data.module import Batches
+from resgan.training.batches import Batches
 
 SETS = {  # samples, batch, mirrored
     "128 points": (torch.randn(100_000, 2), 128, False),

@@ -30,12 +30,13 @@ def play(what: str, overrides: list[str]) -> None:
     import torch
     from scaling import CONF, OmegaConf, TrainOptions, check, compose, initialize_config_dir
 
-    from resgan import sampling
-    from resgan.build import build_gan, build_stack, spec_of
+    from resgan.base.images import as_uint8
+    from resgan.builders.gan import build_gan, build_stack
+    from resgan.builders.networks import spec_of
     from resgan.data.dataset import Dataset
-    from resgan.images import as_uint8
     from resgan.metrics.extractors import load_extractor
     from resgan.metrics.features import extract
+    from resgan.nets import sampling
 
     if what == "nothing":
         return

@@ -16,11 +16,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from resgan.build import build_gan, build_stack, spec_of
-from resgan.checking import check
-from resgan.command import CONF
+from resgan.builders.gan import build_gan, build_stack
+from resgan.builders.networks import spec_of
 from resgan.data.dataset import Dataset
-from resgan.options import TrainOptions
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
 
 USUAL = {"width": 32, "blocks": 1, "size": 32, "batch": 16, "seeds": 1}
 SWEEPS = {

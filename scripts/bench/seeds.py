@@ -22,15 +22,15 @@ def images_a_second(case: str, together: int, seconds: float) -> float:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from resgan.bench import Variant, cycle_of, steps_of_cycle
-    from resgan.checking import check
-    from resgan.command import CONF
-    from resgan.options import TrainOptions
+    from resgan.experiment.benchmark import Variant, cycle_of, steps_of_cycle
+    from resgan.options.conf import CONF
+    from resgan.options.train import TrainOptions
+    from resgan.options.validation import check
 
     torch.set_num_threads(1)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         given = check(TrainOptions, OmegaConf.to_container(compose("train", CASES[case]), resolve=True))  # type: ignore[arg-type]
-    cycle = cycle_of(given, Variant(together=together), "cpu")
+    cycle = cycle_of(given, Variant(stack_size=together), "cpu")
     cycle()
     print("ready", flush=True)
     sys.stdin.readline()  # all begin together

@@ -23,12 +23,13 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from resgan.build import build_gan, spec_of
-from resgan.checking import check
-from resgan.command import CONF
+from resgan.builders.gan import build_gan
+from resgan.builders.networks import spec_of
 from resgan.data.dataset import Dataset
 from resgan.nets import layers
-from resgan.options import TrainOptions
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
 from resgan.training.gan import GAN
 
 BATCH = 64

@@ -19,19 +19,22 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from resgan.build import build_gan, spec_of
-from resgan.checking import check
-from resgan.command import CONF
+from resgan.base.signals import StopSignal
+from resgan.builders.gan import build_gan
+from resgan.builders.networks import spec_of
+from resgan.builders.scorer import build_scorer
 from resgan.data.dataset import Dataset
-from resgan.data.module import Batches, DataModule
-from resgan.options import TrainOptions
-from resgan.runs import Run
-from resgan.scoring import scorer_of
-from resgan.training.callbacks import ProgressBar, Recorder, Recording, Schedule, StopSignal
-from resgan.training.fit import play
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
+from resgan.runs.directory import Run
+from resgan.runs.tracking import Tracker
+from resgan.training.batches import Batches, DataModule
+from resgan.training.callbacks import ProgressBar, RecorderCallback
+from resgan.training.fit import fit
 from resgan.training.gan import GAN
 from resgan.training.losses import LOSSES
-from resgan.training.tracking import Tracker
+from resgan.training.recorder import Recorder, Schedule
 
 
 def compose(*overrides: str) -> TrainOptions:
@@ -58,7 +61,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
         recorder = Recorder(
             run=Run(Path(folder)),
             gan=gan,
-            scorer=scorer_of(options, dataset),
+            scorer=build_scorer(options, dataset),
             schedule=Schedule(score=0, sample=0, save=0, total=2 * gan.total_images),  # nothing but steps
             tracker=Tracker(mode="disabled", directory=Path(folder), run_id=None, config={}, project="", entity=None,
                             name=None, group=None, tags=[]),
@@ -68,9 +71,9 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
         )  # fmt: skip
         data = DataModule(dataset, batch_size=options.batch_size, images_seen=0, total_images=gan.total_images,
                           seeds=[0], flip=False, on_device=False)  # fmt: skip
-        recording = Recording([recorder], stop=StopSignal())
-        play(gan, data, callbacks=[recording, ProgressBar(show=True), clock], accelerator="cpu", precision="32-true",
-             deterministic=False)  # fmt: skip
+        recording = RecorderCallback([recorder], stop=StopSignal())
+        fit(gan, data, callbacks=[recording, ProgressBar(show=True), clock], accelerator="cpu", precision="32-true",
+            deterministic=False)  # fmt: skip
     return clock.seconds
 
 

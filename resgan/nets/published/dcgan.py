@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.blocks import branches
-from resgan.nets.published.projected import ProjectedBlock, Projection
-
-Init = Literal["published", "he", "glorot", "orthogonal"]
+from resgan.nets.published.projected import ProjectedBlock, init_weights
+from resgan.nets.stages import square_side
+from resgan.options.block import BlockOptions
+from resgan.options.choices import Norm, Projection, PublishedInit
 
 HALVINGS = 4  # from the picture to the base of either network
 SHARES = (1, 2, 4, 8)  # of the widest stage, from the lowest resolution up
@@ -35,15 +35,15 @@ class Projected(nn.Module):
         return layers.downsample(x) if self.scale == "down" else x
 
 
-class Growing(ProjectedBlock):
+class UpBlock(ProjectedBlock):
     """relu(join(S(x), n(W x))), with a transposed 4x4 convolution W of stride 2."""
 
     branch_layers = ("layer",)
 
-    def __init__(self, width_in: int, width: int, *, residual: bool, projection: Projection, norm: layers.Norm) -> None:
+    def __init__(self, width_in: int, width: int, options: BlockOptions, *, projection: Projection) -> None:
         super().__init__(
             width,
-            residual=residual,
+            options,
             projection=projection,
             make_projection=lambda: Projected(width_in, width, scale="up"),
         )
@@ -52,7 +52,7 @@ class Growing(ProjectedBlock):
             if self.on_trunk
             else nn.ConvTranspose2d(width_in, width, kernel_size=4, stride=2, padding=1, bias=False)
         )
-        self.norm = layers.NORMS[norm](width)
+        self.norm = layers.NORMS[options.norm](width)
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.norm(self.layer(x))
@@ -61,22 +61,22 @@ class Growing(ProjectedBlock):
         return F.relu(y)
 
 
-class Shrinking(ProjectedBlock):
+class DownBlock(ProjectedBlock):
     """join(S(x), n(a(W x))), with a 5x5 convolution W of stride 2 and a leaky ReLU."""
 
     branch_layers = ("layer",)
 
-    def __init__(self, width_in: int, width: int, *, residual: bool, projection: Projection, norm: layers.Norm) -> None:
+    def __init__(self, width_in: int, width: int, options: BlockOptions, *, projection: Projection) -> None:
         on_trunk = projection == "trunk"
         super().__init__(
             width,
-            residual=residual,
+            options,
             projection=projection,
             make_projection=lambda: Projected(width_in, width, scale="same" if on_trunk else "down"),
         )
         width_in, stride = (width, 1) if on_trunk else (width_in, 2)
         self.layer = nn.Conv2d(width_in, width, kernel_size=5, stride=stride, padding=2, bias=False)
-        self.norm = layers.NORMS[norm](width)
+        self.norm = layers.NORMS[options.norm](width)
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.norm(layers.activation(self.layer(x)))
@@ -85,7 +85,7 @@ class Shrinking(ProjectedBlock):
         return layers.downsample(y) if self.on_trunk else y
 
 
-def widths_of(width: int, size: int) -> tuple[int, list[int]]:
+def base_and_channels(width: int, size: int) -> tuple[int, list[int]]:
     """(pixels at the base, channels from the base up). Raises ValueError."""
     if size % 2**HALVINGS:
         raise ValueError(f"name=dcgan: made for pictures of a multiple of 16 pixels; these have {size}")
@@ -100,28 +100,30 @@ class DcganGenerator(nn.Module):
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int,
         residual: bool,  # the switch
         projection: Projection,
         width: int,  # channels at the base
-        norm: layers.Norm,
+        norm: Norm,
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none"] = "none",
         classes: int = 0,
     ) -> None:
         super().__init__()
-        channels, height, _ = shape
-        bottom, widths = widths_of(width, height)
-        options = {"residual": residual, "projection": projection, "norm": norm}
+        channels, height = shape[0], square_side(shape)
+        bottom, widths = base_and_channels(width, height)
+        options = BlockOptions(residual=residual, norm=norm)
         self.base_shape = (widths[0], bottom, bottom)
         self.base = layers.unbiased(latent_dim, math.prod(self.base_shape))
         self.base_norm = layers.NORMS[norm](widths[0])
-        self.blocks = nn.ModuleList(Growing(below, here, **options) for below, here in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(
+            UpBlock(below, here, options, projection=projection) for below, here in itertools.pairwise(widths)
+        )
         self.to_image = nn.ConvTranspose2d(widths[-1], channels, kernel_size=4, stride=2, padding=1, bias=False)
-        begin(self, network="generator", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="generator", init=init, published=normal, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.base(z).view(-1, *self.base_shape)  # (N, C, H / 16, W / 16)
@@ -137,29 +139,28 @@ class DcganDiscriminator(nn.Module):
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         residual: bool,  # the switch
         projection: Projection,
         width: int,  # channels of the last layer
-        norm: layers.Norm,  # but in the first layer
+        norm: Norm,  # but in the first layer
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none"] = "none",
         classes: int = 0,
     ) -> None:
         super().__init__()
-        channels, height, _ = shape
-        bottom, widths = widths_of(width, height)
+        channels, height = shape[0], square_side(shape)
+        bottom, widths = base_and_channels(width, height)
         widths = widths[::-1]
-        options = {"residual": residual, "projection": projection}
-        norms: list[layers.Norm] = ["none", norm, norm, norm]
+        norms: list[Norm] = ["none", norm, norm, norm]
         self.blocks = nn.ModuleList(
-            Shrinking(above, here, norm=n, **options)
+            DownBlock(above, here, BlockOptions(residual=residual, norm=n), projection=projection)
             for above, here, n in zip([channels, *widths], widths, norms, strict=False)
         )
         self.to_logit = layers.linear(widths[-1] * bottom**2, 1)
-        begin(self, network="disc", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="disc", init=init, published=normal, spectral=spectral, seed=seed)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = images
@@ -169,13 +170,5 @@ class DcganDiscriminator(nn.Module):
 
 
 def normal(name: str, weight: Tensor, generator: torch.Generator) -> None:
-    """Of standard deviation 0.02 (Radford et al. 2016, section 4)."""
+    """Draw from a normal of standard deviation 0.02 (Radford et al. 2016, section 4)."""
     nn.init.normal_(weight, std=0.02, generator=generator)
-
-
-def begin(net: nn.Module, *, network: str, init: Init, spectral: bool, seed: int) -> None:
-    """The weights of either network."""
-    scheme = normal if init == "published" else init
-    layers.initialise(net, seed=seed, network=network, scheme=scheme, branches=branches(net))
-    if spectral:
-        layers.add_spectral_norm(net)

@@ -1,13 +1,13 @@
-"""Blocks whose input must be projected before it can be added: other channels, another resolution."""
+"""The common part of networks of papers: blocks whose input must be projected before it can be added, and the start."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from torch import Tensor, nn
 
-from resgan.nets.blocks import Block
-
-Projection = Literal["skip", "trunk"]
+from resgan.nets import layers
+from resgan.nets.blocks import Block, branches
+from resgan.options.block import BlockOptions
+from resgan.options.choices import Projection, PublishedInit
 
 
 class ProjectedBlock(Block):
@@ -23,19 +23,36 @@ class ProjectedBlock(Block):
     def __init__(
         self,
         width: int,  # channels of the output
+        options: BlockOptions,
         *,
-        residual: bool,
         projection: Projection,
         make_projection: Callable[[], nn.Module] | None,  # None: the identity will do, in both
-        **options,
     ) -> None:
-        super().__init__(width, residual=residual, **options)
+        super().__init__(width, options)
         self.on_trunk = projection == "trunk" and make_projection is not None
         self.trunk = make_projection() if self.on_trunk and make_projection else nn.Identity()
-        self.shortcut = make_projection() if make_projection and residual and not self.on_trunk else nn.Identity()
+        self.shortcut = (
+            make_projection() if make_projection and options.residual and not self.on_trunk else nn.Identity()
+        )
 
     def skip(self, x: Tensor) -> Tensor:
         return self.shortcut(x)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return super().forward(self.trunk(x), labels)
+
+
+def init_weights(
+    net: nn.Module,
+    *,
+    network: str,  # "generator" or "disc"
+    init: PublishedInit,
+    published: layers.Scheme,  # the scheme of init="published"
+    spectral: bool,
+    seed: int,
+) -> None:
+    """Draw the weights of a network of a paper, and normalise them where it is to be spectral."""
+    scheme = published if init == "published" else init
+    layers.initialise(net, seed=seed, network=network, scheme=scheme, branches=branches(net))
+    if spectral:
+        layers.add_spectral_norm(net)

@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resgan.keys import keyed_generator
+from resgan.base.rng import make_generator
 from resgan.nets import conditioning, layers
 from resgan.nets.blocks import Bottleneck, branches
-from resgan.nets.stages import sizes, widths_of
+from resgan.nets.stages import sizes, square_side, stage_widths
+from resgan.options.block import BlockOptions
+from resgan.options.choices import PublishedInit
 
 BASE = 4  # pixels of the lowest resolution
 FILTER = (1.0, 3.0, 3.0, 1.0)  # [1, 2, 1] convolved with [1, 1]: interpolates between pixels twice as dense
-Init = Literal["published", "he", "glorot", "orthogonal"]
 
 
 def kernel(x: Tensor) -> Tensor:
@@ -27,26 +28,26 @@ def kernel(x: Tensor) -> Tensor:
     return torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
 
 
-def upsample(x: Tensor) -> Tensor:
+def filtered_upsample(x: Tensor) -> Tensor:
     """Twice the size, bilinear; outside the image there are zeros."""
     return F.conv_transpose2d(x, 4 * kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
-def downsample(x: Tensor) -> Tensor:
+def filtered_downsample(x: Tensor) -> Tensor:
     """Half the size, by the same filter."""
     return F.conv2d(x, kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
-def conv1x1(width_in: int, width: int) -> nn.Module:
+def unbiased_conv1x1(width_in: int, width: int) -> nn.Module:
     return nn.Conv2d(width_in, width, kernel_size=1, bias=False)
 
 
 class R3ganStage(nn.Module):
     """Bottlenecks at one resolution and width."""
 
-    def __init__(self, width: int, *, blocks: int, **options) -> None:
+    def __init__(self, width: int, options: BlockOptions, *, blocks: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Bottleneck(width, layer=layers.conv3x3, **options) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Bottleneck(width, options) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
@@ -54,20 +55,20 @@ class R3ganStage(nn.Module):
         return x
 
 
-def stages_of(width: int | list[int], size: int) -> list[int]:
+def r3gan_widths(width: int | list[int], size: int) -> list[int]:
     """Channels from 4 x 4 pixels up. Raises ValueError."""
     if sizes(size)[0] != BASE:
         raise ValueError(f"name=r3gan: made for pictures of 4 x 2^k pixels, such as 32 or 64; these have {size}")
-    return widths_of(width, len(sizes(size)))
+    return stage_widths(width, len(sizes(size)))
 
 
 class R3ganGenerator(nn.Module):
-    """Latents (N, latent_dim), and labels (N,) where it is told the class, to images (N, C, H, W), not bounded."""
+    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W), not bounded."""
 
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int,
         residual: bool,  # the switch
         width: int | list[int],  # channels: one number, or one per stage, lowest resolution first
@@ -75,24 +76,23 @@ class R3ganGenerator(nn.Module):
         group_size: int,  # channels of a group of the 3x3
         norm: Literal["none"],
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none", "concat"] = "none",
         classes: int = 0,  # in the data
     ) -> None:
         super().__init__()
         conditioning.check_classes(conditional, classes)
-        channels, height, _ = shape
-        widths = stages_of(width, height)
-        self.with_code = conditioning.WithCode(classes, latent_dim) if conditional == "concat" else None
+        channels, height = shape[0], square_side(shape)
+        widths = r3gan_widths(width, height)
+        self.with_code = conditioning.LabelEmbedding(classes, latent_dim) if conditional == "concat" else None
         self.basis = nn.Parameter(torch.empty(widths[0], BASE, BASE))
         self.to_basis = layers.unbiased(2 * latent_dim if self.with_code else latent_dim, widths[0])
         self.to_width = transitions(widths)
-        self.stages = nn.ModuleList(
-            R3ganStage(here, blocks=blocks, residual=residual, group_size=group_size) for here in widths
-        )
-        self.to_image = conv1x1(widths[-1], channels)
-        begin(self, network="generator", init=init, spectral=spectral, seed=seed)
+        options = BlockOptions(residual=residual, kind="bottleneck", group_size=group_size)
+        self.stages = nn.ModuleList(R3ganStage(here, options, blocks=blocks) for here in widths)
+        self.to_image = unbiased_conv1x1(widths[-1], channels)
+        init_r3gan(self, network="generator", init=init, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         # Base: a learned picture of features, each weighted by the latent.
@@ -102,44 +102,43 @@ class R3ganGenerator(nn.Module):
         # Stages.
         x = self.stages[0](x)
         for to_width, stage in zip(self.to_width, self.stages[1:], strict=True):
-            x = stage(upsample(to_width(x)))  # (N, C, 4 * 2^k, 4 * 2^k)
+            x = stage(filtered_upsample(to_width(x)))  # (N, C, 4 * 2^k, 4 * 2^k)
 
         # Image.
         return self.to_image(x)  # (N, channels, H, W)
 
 
 class R3ganDiscriminator(nn.Module):
-    """Images (N, C, H, W) in [-1, 1], and labels (N,) where it is told the class, to logits (N,)."""
+    """Images (N, C, H, W) in [-1, 1], and labels (N,) where class-conditional, to logits (N,)."""
 
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         residual: bool,  # the switch
         width: int | list[int],  # channels: one number, or one per stage, lowest resolution first, as in the generator
         blocks: int,  # per stage
         group_size: int,  # channels of a group of the 3x3
         norm: Literal["none"],
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none", "projection"] = "none",
         classes: int = 0,  # in the data
     ) -> None:
         super().__init__()
         conditioning.check_classes(conditional, classes)
-        channels, height, _ = shape
-        widths = stages_of(width, height)[::-1]
+        channels, height = shape[0], square_side(shape)
+        widths = r3gan_widths(width, height)[::-1]
         projects = conditional == "projection"
-        self.from_image = conv1x1(channels, widths[0])
-        self.stages = nn.ModuleList(
-            R3ganStage(here, blocks=blocks, residual=residual, group_size=group_size) for here in widths
-        )
+        self.from_image = unbiased_conv1x1(channels, widths[0])
+        options = BlockOptions(residual=residual, kind="bottleneck", group_size=group_size)
+        self.stages = nn.ModuleList(R3ganStage(here, options, blocks=blocks) for here in widths)
         self.to_width = transitions(widths)
         self.basis = nn.Conv2d(widths[-1], widths[-1], kernel_size=BASE, groups=widths[-1], bias=False)
         self.to_logit = layers.unbiased(widths[-1], widths[-1] if projects else 1)
         self.to_class = layers.unbiased(widths[-1], classes) if projects else None
-        begin(self, network="disc", init=init, spectral=spectral, seed=seed)
+        init_r3gan(self, network="disc", init=init, spectral=spectral, seed=seed)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         # Image.
@@ -148,27 +147,29 @@ class R3ganDiscriminator(nn.Module):
         # Stages.
         x = self.stages[0](x)
         for to_width, stage in zip(self.to_width, self.stages[1:], strict=True):
-            x = stage(to_width(downsample(x)))  # (N, C, H / 2^k, W / 2^k)
+            x = stage(to_width(filtered_downsample(x)))  # (N, C, H / 2^k, W / 2^k)
 
         # Logit: of the class alone, where there are classes.
         x = self.to_logit(self.basis(x).flatten(1))
-        return conditioning.of_class(self.to_class(x), labels) if self.to_class else x.squeeze(1)  # (N,)
+        return conditioning.projection_logit(self.to_class(x), labels) if self.to_class else x.squeeze(1)  # (N,)
 
 
 def transitions(widths: list[int]) -> nn.ModuleList:
     """From each stage to the next: a 1x1 convolution where the width changes."""
     pairs = itertools.pairwise(widths)
-    return nn.ModuleList(conv1x1(here, there) if here != there else nn.Identity() for here, there in pairs)
+    return nn.ModuleList(unbiased_conv1x1(here, there) if here != there else nn.Identity() for here, there in pairs)
 
 
-def begin(net: R3ganGenerator | R3ganDiscriminator, *, network: str, init: Init, spectral: bool, seed: int) -> None:
-    """The weights of either network; as published, branches begin at zero by Fixup's rules (Zhang et al. 2019)."""
+def init_r3gan(
+    net: R3ganGenerator | R3ganDiscriminator, *, network: str, init: PublishedInit, spectral: bool, seed: int
+) -> None:
+    """Draw the weights of either network; as published, branches begin at zero by Fixup's rules (Zhang et al. 2019)."""
     found = branches(net)
     layers.initialise(net, seed=seed, network=network, scheme=he if init == "published" else init, branches=found)
     if init == "published":
-        layers.close_branches(net, scheme="fixup", branches=found)
+        layers.rescale_branches(net, scheme="fixup", branches=found)
     if isinstance(net, R3ganGenerator):
-        nn.init.normal_(net.basis, generator=keyed_generator(seed, network, "basis"))
+        nn.init.normal_(net.basis, generator=make_generator(seed, network, "basis"))
         if net.with_code and init == "published":
             net.with_code.code.weight.data *= net.with_code.code.num_embeddings**-0.5
     if spectral:

@@ -12,13 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resgan.nets import conditioning, layers
-from resgan.nets.blocks import branches
-from resgan.nets.published.projected import ProjectedBlock, Projection
+from resgan.nets.published.projected import ProjectedBlock, init_weights
+from resgan.nets.stages import square_side
+from resgan.options.block import BlockOptions
+from resgan.options.choices import (
+    DiscConditioning,
+    GeneratorConditioning,
+    Norm,
+    Pool,
+    Projection,
+    PublishedInit,
+    Upsample,
+)
 
-Scale = Literal["up", "down", "same"]
-Upsample = Literal["nearest", "bilinear"]
-Pool = Literal["sum", "mean"]
-Init = Literal["published", "he", "glorot", "orthogonal"]
+Resampling = Literal["up", "down", "same"]
 
 # Pixels: channels of the widest stage as published, and how often each stage's go into them.
 # Of G from the base up, of D from the first block down.
@@ -27,7 +34,7 @@ DISCRIMINATORS = {32: (128, (1, 1, 1, 1)), 48: (1024, (16, 8, 4, 2, 1)), 64: (10
 HALVINGS = {32: 2, 48: 4, 64: 5}  # how many blocks of D shrink
 
 
-def widths_of(table: dict[int, tuple[int, tuple[int, ...]]], size: int, width: int | None) -> list[int]:
+def stage_channels(table: dict[int, tuple[int, tuple[int, ...]]], size: int, width: int | None) -> list[int]:
     """Channels of each stage. Raises ValueError for sizes that were not published and widths that do not divide."""
     if size not in table:
         raise ValueError(f"name=resnet: made for pictures of {', '.join(map(str, table))} pixels; these have {size}")
@@ -53,7 +60,7 @@ class Shortcut(nn.Module):
     fused = True  # False: in the published order
 
     def __init__(
-        self, width_in: int, width: int, *, scale: Scale, upsample: Upsample, norm: layers.Norm, first: bool
+        self, width_in: int, width: int, *, scale: Resampling, upsample: Upsample, norm: Norm, first: bool
     ) -> None:
         super().__init__()
         self.scale, self.first = scale, first
@@ -86,15 +93,14 @@ class ResnetBlock(ProjectedBlock):
         self,
         width_in: int,
         width: int,
+        options: BlockOptions,
         *,
-        residual: bool,
         projection: Projection,
-        norm: layers.Norm,
-        scale: Scale,
+        scale: Resampling,
         upsample: Upsample = "nearest",
         hidden: int | None = None,  # channels between W1 and W2; None: as many as come out
         first: bool = False,  # of D: its input is the picture, which is neither normalised nor cut off at 0
-        skip_norm: layers.Norm = "none",  # of D without spectral normalisation: on the projection too
+        skip_norm: Norm = "none",  # of D without spectral normalisation: on the projection too
         classes: int = 0,  # with them, the norms have a gain and a bias for each
     ) -> None:
         on_trunk = projection == "trunk"
@@ -104,31 +110,29 @@ class ResnetBlock(ProjectedBlock):
             return Shortcut(width_in, width, scale=where, upsample=upsample, norm=skip_norm, first=first)
 
         projects = width_in != width or scale != "same"
-        super().__init__(
-            width, residual=residual, projection=projection, make_projection=make_projection if projects else None
-        )
+        super().__init__(width, options, projection=projection, make_projection=make_projection if projects else None)
         self.scale = scale
         self.upsample: Upsample = upsample
         self.first = first and not self.on_trunk
         width_in, hidden = (width if self.on_trunk else width_in), hidden or width
-        self.norm1 = nn.Identity() if self.first else layers.make_norm(norm, width_in, classes=classes)
-        self.norm2 = layers.make_norm(norm, hidden, classes=classes)
+        self.norm1 = nn.Identity() if self.first else layers.make_norm(options.norm, width_in, classes=classes)
+        self.norm2 = layers.make_norm(options.norm, hidden, classes=classes)
         self.layer1, self.layer2 = layers.conv3x3(width_in, hidden), layers.conv3x3(hidden, width)
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         y = x if self.first else F.relu(layers.normalise(self.norm1, x, labels))
-        y = self.grown(y) if self.scale == "up" and not self.on_trunk else self.layer1(y)
+        y = self.upsampled_layer1(y) if self.scale == "up" and not self.on_trunk else self.layer1(y)
         y = F.relu(layers.normalise(self.norm2, y, labels))
-        return self.shrunk(y) if self.scale == "down" and not self.on_trunk else self.layer2(y)
+        return self.downsampled_layer2(y) if self.scale == "down" and not self.on_trunk else self.layer2(y)
 
-    def grown(self, y: Tensor) -> Tensor:
+    def upsampled_layer1(self, y: Tensor) -> Tensor:
         """W1 of y at twice the size."""
         fuses = self.fused and self.upsample == "nearest"
-        return layers.doubled_conv(y, self.layer1) if fuses else self.layer1(grow(y, self.upsample))
+        return layers.upsampled_conv(y, self.layer1) if fuses else self.layer1(grow(y, self.upsample))
 
-    def shrunk(self, y: Tensor) -> Tensor:
+    def downsampled_layer2(self, y: Tensor) -> Tensor:
         """W2 y at half the size."""
-        return layers.halved_conv(y, self.layer2) if self.fused else layers.downsample(self.layer2(y))
+        return layers.downsampled_conv(y, self.layer2) if self.fused else layers.downsample(self.layer2(y))
 
     def after(self, y: Tensor) -> Tensor:
         return layers.downsample(y) if self.scale == "down" and self.on_trunk else y
@@ -141,39 +145,49 @@ def glorot(name: str, weight: Tensor, generator: torch.Generator) -> None:
 
 
 class ResnetGenerator(nn.Module):
-    """Latents (N, latent_dim), and labels (N,) where it is told the class, to images (N, C, H, W) in (-1, 1)."""
+    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W) in (-1, 1)."""
 
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int,
         residual: bool,  # the switch
         projection: Projection,
         width: int | None,  # channels of the widest stage; None: as published
         upsample: Upsample,
-        norm: layers.Norm,
+        norm: Norm,
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
-        conditional: conditioning.ForGenerator = "none",
+        conditional: GeneratorConditioning = "none",
         classes: int = 0,  # in the data
     ) -> None:
         super().__init__()
         conditioning.check_classes(conditional, classes)
-        channels, height, _ = shape
-        widths = widths_of(GENERATORS, height, width)
-        options = {"residual": residual, "projection": projection, "norm": norm, "upsample": upsample}
-        options |= {"scale": "up", "classes": classes if conditional == "norm" else 0}
+        channels, height = shape[0], square_side(shape)
+        widths = stage_channels(GENERATORS, height, width)
+        options = BlockOptions(residual=residual, norm=norm)
 
-        self.with_code = conditioning.WithCode(classes, latent_dim) if conditional == "concat" else None
+        self.with_code = conditioning.LabelEmbedding(classes, latent_dim) if conditional == "concat" else None
         bottom = height // 2 ** (len(widths) - 1)
         self.base_shape = (widths[0], bottom, bottom)
         self.base = layers.linear(2 * latent_dim if self.with_code else latent_dim, math.prod(self.base_shape))
-        self.blocks = nn.ModuleList(ResnetBlock(below, here, **options) for below, here in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(
+            ResnetBlock(
+                below,
+                here,
+                options,
+                projection=projection,
+                scale="up",
+                upsample=upsample,
+                classes=classes if conditional == "norm" else 0,
+            )
+            for below, here in itertools.pairwise(widths)
+        )
         self.norm = layers.NORMS[norm](widths[-1])
         self.to_image = layers.conv3x3(widths[-1], channels)
-        begin(self, network="generator", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="generator", init=init, published=glorot, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         # Base.
@@ -190,43 +204,53 @@ class ResnetGenerator(nn.Module):
 
 
 class ResnetDiscriminator(nn.Module):
-    """Images (N, C, H, W) in [-1, 1], and labels (N,) where it is told the class, to logits (N,)."""
+    """Images (N, C, H, W) in [-1, 1], and labels (N,) where class-conditional, to logits (N,)."""
 
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         residual: bool,  # the switch
         projection: Projection,
         width: int | None,  # channels of the widest stage; None: as published
         pool: Pool,  # over the pixels that are left: sum in SNGAN, mean in WGAN-GP
-        norm: layers.Norm,
+        norm: Norm,
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
-        conditional: conditioning.ForDisc = "none",
+        conditional: DiscConditioning = "none",
         classes: int = 0,  # in the data
     ) -> None:
         super().__init__()
         conditioning.check_classes(conditional, classes)
-        channels, height, _ = shape
-        widths = widths_of(DISCRIMINATORS, height, width)
-        options = {"residual": residual, "projection": projection, "norm": norm, "skip_norm": norm}
+        channels, height = shape[0], square_side(shape)
+        widths = stage_channels(DISCRIMINATORS, height, width)
+        options = BlockOptions(residual=residual, norm=norm)
 
         self.planes = classes if conditional == "concat" else 0
         self.pool = pool
         self.blocks = nn.ModuleList()
         for k, (above, here) in enumerate(zip([channels + self.planes, *widths], widths, strict=False)):
-            scale: Scale = "down" if k < HALVINGS[height] else "same"
-            hidden = above if k else here
-            self.blocks.append(ResnetBlock(above, here, scale=scale, hidden=hidden, first=k == 0, **options))
+            scale: Resampling = "down" if k < HALVINGS[height] else "same"
+            self.blocks.append(
+                ResnetBlock(
+                    above,
+                    here,
+                    options,
+                    projection=projection,
+                    scale=scale,
+                    hidden=above if k else here,
+                    first=k == 0,
+                    skip_norm=norm,
+                )
+            )
         self.to_logit = layers.linear(widths[-1], 1)
         self.to_class = layers.unbiased(widths[-1], classes) if conditional == "projection" else None
-        begin(self, network="disc", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="disc", init=init, published=glorot, spectral=spectral, seed=seed)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         # Blocks.
-        x = conditioning.with_planes(images, labels, classes=self.planes) if self.planes else images
+        x = conditioning.append_label_planes(images, labels, classes=self.planes) if self.planes else images
         for block in self.blocks:
             x = block(x)
 
@@ -234,17 +258,4 @@ class ResnetDiscriminator(nn.Module):
         x = F.relu(x)
         x = x.sum((2, 3)) if self.pool == "sum" else x.mean((2, 3))  # (N, C)
         logits = self.to_logit(x).squeeze(1)  # (N,)
-        return logits + conditioning.of_class(self.to_class(x), labels) if self.to_class else logits
-
-
-def begin(net: nn.Module, *, network: str, init: Init, spectral: bool, seed: int) -> None:
-    """The weights of either network."""
-    layers.initialise(
-        net,
-        seed=seed,
-        network=network,
-        scheme=glorot if init == "published" else init,
-        branches=branches(net),
-    )
-    if spectral:
-        layers.add_spectral_norm(net)
+        return logits + conditioning.projection_logit(self.to_class(x), labels) if self.to_class else logits

@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resgan.nets import layers
-from resgan.nets.published.projected import ProjectedBlock, Projection
-from resgan.nets.published.resnet import Init, Scale, begin
+from resgan.nets.published.projected import ProjectedBlock, init_weights
+from resgan.nets.published.resnet import Resampling, glorot
+from resgan.nets.stages import square_side
+from resgan.options.block import BlockOptions
+from resgan.options.choices import Norm, Projection, PublishedInit
 
 SIZE = 64  # pixels
 BRANCH_SCALE = 0.3
@@ -29,7 +32,7 @@ class Subpixel(nn.Module):
         return F.pixel_shuffle(self.layer(x), 2)
 
 
-class Halving(nn.Conv2d):
+class StridedConv(nn.Conv2d):
     """A convolution of stride 2 whose padding, where it has one, is below and to the right, as in TensorFlow."""
 
     def __init__(self, width_in: int, width: int, kernel_size: int = 3) -> None:
@@ -41,8 +44,8 @@ class Halving(nn.Conv2d):
         return super().forward(F.pad(input, (0, 1, 0, 1)))
 
 
-class Doubling(nn.ConvTranspose2d):
-    """The transpose of `Halving`."""
+class StridedConvTranspose(nn.ConvTranspose2d):
+    """The transpose of `StridedConv`."""
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__(width_in, width, kernel_size=3, stride=2)
@@ -60,33 +63,33 @@ class Bottleneck101(ProjectedBlock):
         self,
         width_in: int,
         width: int,
+        options: BlockOptions,
         *,
-        residual: bool,
         projection: Projection,
-        norm: layers.Norm,
-        scale: Scale,
+        scale: Resampling,
     ) -> None:
         on_trunk = projection == "trunk"
 
         def make_projection() -> nn.Module:
             if scale == "up":
                 return Subpixel(width_in, width)
-            return layers.conv1x1(width_in, width) if on_trunk else Halving(width_in, width, kernel_size=1)
+            return layers.conv1x1(width_in, width) if on_trunk else StridedConv(width_in, width, kernel_size=1)
 
         super().__init__(
             width,
-            residual=residual,
+            options,
             projection=projection,
             make_projection=None if scale == "same" else make_projection,
-            branch_scale=BRANCH_SCALE,
         )
         self.scale = scale
         width_in = width if self.on_trunk else width_in
-        make = {"up": Doubling, "down": Halving, "same": layers.conv3x3}["same" if self.on_trunk else scale]
+        make = {"up": StridedConvTranspose, "down": StridedConv, "same": layers.conv3x3}[
+            "same" if self.on_trunk else scale
+        ]
         self.layer1 = layers.conv1x1(width_in, width_in // 2)
         self.layer2 = make(width_in // 2, width // 2)
         self.layer3 = nn.Conv2d(width // 2, width, kernel_size=1, bias=False)
-        self.norm = layers.NORMS[norm](width)
+        self.norm = layers.NORMS[options.norm](width)
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         y = self.layer1(F.relu(x))
@@ -97,7 +100,7 @@ class Bottleneck101(ProjectedBlock):
         return layers.downsample(y) if self.scale == "down" and self.on_trunk else y
 
 
-def stages_of(width: int, size: int) -> list[tuple[int, int]]:
+def stage_plan(width: int, size: int) -> list[tuple[int, int]]:
     """(channels, blocks) from the lowest resolution up. Raises ValueError."""
     if size != SIZE:
         raise ValueError(f"name=resnet101: made for pictures of {SIZE} pixels; these have {size}")
@@ -106,12 +109,15 @@ def stages_of(width: int, size: int) -> list[tuple[int, int]]:
     return [(width * halves // 2, count) for halves, count in STAGES]
 
 
-def stack(stages: list[tuple[int, int]], *, scale: Scale, **options) -> Iterator[Bottleneck101]:
+def stack(
+    stages: list[tuple[int, int]], options: BlockOptions, *, projection: Projection, scale: Resampling
+) -> Iterator[Bottleneck101]:
     """The blocks of all stages, and one between two stages that resamples."""
     for k, (width, count) in enumerate(stages):
         if k:
-            yield Bottleneck101(stages[k - 1][0], width, scale=scale, **options)
-        yield from (Bottleneck101(width, width, scale="same", **options) for _ in range(count))
+            yield Bottleneck101(stages[k - 1][0], width, options, projection=projection, scale=scale)
+        for _ in range(count):
+            yield Bottleneck101(width, width, options, projection=projection, scale="same")
 
 
 class Resnet101Generator(nn.Module):
@@ -120,27 +126,27 @@ class Resnet101Generator(nn.Module):
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int,
         residual: bool,  # the switch
         projection: Projection,
         width: int,  # channels at 32 pixels; 64 as published
-        norm: layers.Norm,
+        norm: Norm,
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none"] = "none",
         classes: int = 0,
     ) -> None:
         super().__init__()
-        channels, height, _ = shape
-        stages = stages_of(width, height)
-        options = {"residual": residual, "projection": projection, "norm": norm}
+        channels, height = shape[0], square_side(shape)
+        stages = stage_plan(width, height)
+        options = BlockOptions(residual=residual, norm=norm, branch_scale=BRANCH_SCALE)
         self.base_shape = (stages[0][0], 4, 4)
         self.base = layers.linear(latent_dim, math.prod(self.base_shape))
-        self.blocks = nn.ModuleList(stack(stages, scale="up", **options))
+        self.blocks = nn.ModuleList(stack(stages, options, projection=projection, scale="up"))
         self.to_image = layers.conv1x1(stages[-1][0], channels)
-        begin(self, network="generator", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="generator", init=init, published=glorot, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.base(z).view(-1, *self.base_shape)  # (N, C, 4, 4)
@@ -155,25 +161,25 @@ class Resnet101Discriminator(nn.Module):
     def __init__(
         self,
         *,
-        shape: tuple[int, int, int],  # of an image: channels, height, width
+        shape: tuple[int, ...],  # of an image: channels, height, width
         residual: bool,  # the switch
         projection: Projection,
         width: int,  # channels at 32 pixels; 64 as published
-        norm: layers.Norm,
+        norm: Norm,
         spectral: bool,
-        init: Init,
+        init: PublishedInit,
         seed: int,  # of the weights
         conditional: Literal["none"] = "none",
         classes: int = 0,
     ) -> None:
         super().__init__()
-        channels, height, _ = shape
-        stages = stages_of(width, height)[::-1]
-        options = {"residual": residual, "projection": projection, "norm": norm}
+        channels, height = shape[0], square_side(shape)
+        stages = stage_plan(width, height)[::-1]
+        options = BlockOptions(residual=residual, norm=norm, branch_scale=BRANCH_SCALE)
         self.from_image = layers.conv1x1(channels, stages[0][0])
-        self.blocks = nn.ModuleList(stack(stages, scale="down", **options))
+        self.blocks = nn.ModuleList(stack(stages, options, projection=projection, scale="down"))
         self.to_logit = layers.linear(stages[-1][0] * 4 * 4, 1)
-        begin(self, network="disc", init=init, spectral=spectral, seed=seed)
+        init_weights(self, network="disc", init=init, published=glorot, spectral=spectral, seed=seed)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.from_image(images)

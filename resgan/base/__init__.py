@@ -1,0 +1,1 @@
+"""Small things that know nothing of GANs: files, randomness, images, the console, errors."""

@@ -1,0 +1,9 @@
+"""Errors that a user can mend: a command prints them as one line and exits with status 2."""
+
+
+class UserError(ValueError):
+    """One line that names the option or file, its value, and what is valid."""
+
+
+class OptionsError(UserError):
+    """Invalid options; the message holds a part for each."""

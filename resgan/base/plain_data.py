@@ -1,0 +1,34 @@
+"""Plain data: nested dictionaries, lists, numbers and text, as YAML and JSON hold them."""
+
+import json
+import math
+from typing import Any
+
+PlainData = dict[str, Any]  # nested dictionaries, lists, numbers and text: what YAML and JSON hold
+
+
+def nan_to_none(value: object) -> Any:
+    """Replace NaN and infinity, which JSON does not know, by None, at any depth."""
+    if isinstance(value, dict):
+        return {key: nan_to_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def flat(config: PlainData, prefix: str = "") -> PlainData:
+    """Join nested keys by dots: {"generator": {"residual": True}} becomes {"generator.residual": True}."""
+    found = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def format_value(value: object) -> str:
+    """Format a value as one would type it on the command line."""
+    if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):
+        return f"[{','.join(value)}]"
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, bool | list | type(None)) else str(value)

@@ -1,0 +1,1 @@
+"""Networks, data sets, GANs and scorers from typed options and plain data, by tables and constructors."""

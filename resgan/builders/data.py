@@ -1,0 +1,88 @@
+"""Data sets from their options, and what is known of them without reading any."""
+
+import torch
+from torch import Tensor
+
+from resgan.base.cache import cache_directory
+from resgan.base.errors import OptionsError
+from resgan.base.images import to_float
+from resgan.data import gaussians, shapes
+from resgan.data.dataset import Dataset
+from resgan.data.folder import load_folder
+from resgan.data.torchvision_sets import load_torchvision
+from resgan.options.data import DataSet, Folder, Gaussians, Shapes, Torchvision
+from resgan.options.train import TrainOptions
+
+
+def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
+    """Raises DataError."""
+    match options:
+        case Gaussians():
+            return gaussians.load_gaussians(modes=options.modes, size=options.size, seed=seed)
+        case Shapes():
+            return shapes.load_shapes(size=options.size, seed=seed)
+        case Folder():
+            return load_folder(
+                options.path,
+                size=options.size,
+                channels=options.channels,
+                holdout=options.holdout,
+                seed=seed,
+                progress=progress,
+                cache_directory=cache_directory() if options.cache else None,
+            )
+        case Torchvision():
+            return load_torchvision(options.name, root=options.root, download=options.download)
+    raise TypeError(f"no loader for {type(options).__name__}")
+
+
+def first_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
+    """The first samples to train on as D sees them, from the front again where there are fewer, and their labels."""
+    index = torch.arange(count) % len(dataset.train)
+    labels = [dataset.labels[index]] if labelled and dataset.labels is not None else []
+    samples = dataset.train[index]
+    return [to_float(samples) if samples.dtype == torch.uint8 else samples, *labels]
+
+
+# Classes.
+
+
+def is_conditional(options: TrainOptions) -> bool:
+    """Are the networks class-conditional?"""
+    return getattr(options.generator, "conditional", "none") != "none"
+
+
+def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
+    """The classes of class-conditional networks, by name, and their shares of the training data; else none.
+
+    Raises OptionsError where the data has no classes.
+    """
+    if not is_conditional(options):
+        return {}
+    if dataset.labels is None:
+        raise OptionsError(
+            f"generator.conditional={getattr(options.generator, 'conditional', 'none')}: "
+            f"data={dataset.name} has no classes (a folder has them where every picture lies in a subfolder); "
+            "valid is none"
+        )
+    counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
+    return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))
+
+
+# Before any data is read.
+
+
+def expected_shape(data: DataSet) -> tuple[int, ...]:
+    """The shape of one sample. Raises OptionsError where only the data can tell."""
+    if data.sample_shape is None:
+        raise OptionsError("data.size=null: the size is what is to be described; give data.size")
+    return data.sample_shape
+
+
+def expected_class_shares(options: TrainOptions) -> dict[str, float]:
+    """As `class_shares`, with numbers for names and equal shares. Raises OptionsError where only the data can tell."""
+    if not is_conditional(options):
+        return {}
+    if (count := options.data.class_count) is None:
+        raise OptionsError("generator.conditional: the classes of a folder are not known here, where no data is read")
+    return {str(k): 1 / count for k in range(count)}

@@ -1,0 +1,111 @@
+"""A GAN to train, or a stack of them, from the options."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from resgan.base.errors import OptionsError
+from resgan.builders.networks import Spec, build_networks
+from resgan.data.dataset import Dataset
+from resgan.nets import layers
+from resgan.options.networks import AdamOptions
+from resgan.options.train import TrainOptions
+from resgan.training.gan import GAN
+from resgan.training.randomness import StackedRandomness
+from resgan.training.schedules import Adam, Augmentation, Penalty
+from resgan.training.stack import Stack, load_stacked
+
+
+def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
+    """Raises OptionsError."""
+    augmentation = build_augmentation(options, dataset)
+    networks = build_networks(spec)
+    for net in networks:
+        layers.fuse(net, options.trainer.fused)
+        if options.trainer.channels_last and len(spec["shape"]) == 3:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator, disc = networks
+    return make_gan(options, generator, disc, augmentation=augmentation)
+
+
+def build_stack(options: TrainOptions, gans: Sequence[GAN]) -> GAN:
+    """GANs that differ in their seeds only as one, from where they stand."""
+    generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
+    randomness = StackedRandomness([gan.randomness for gan in gans])
+    stack = make_gan(options, generator, disc, augmentation=gans[0].augmentation, randomness=randomness)
+    load_stacked(stack, gans)
+    return stack
+
+
+def make_gan(
+    options: TrainOptions,
+    generator: nn.Module,
+    disc: nn.Module,
+    *,
+    augmentation: Augmentation | None,
+    randomness: StackedRandomness | None = None,
+) -> GAN:
+    loss = options.loss
+    generator_adam, disc_adam = build_adam(options.generator), build_adam(options.disc)
+    gan = GAN(
+        generator=generator,
+        disc=disc,
+        latent_dim=options.generator.latent_dim,
+        loss=loss.name,
+        r1=Penalty(weight=loss.r1, final=loss.r1_final, interval=loss.r1_interval),
+        r2=Penalty(weight=loss.r2, final=loss.r2_final, interval=loss.r2_interval),
+        gp=Penalty(weight=loss.gp, interval=loss.gp_interval),
+        generator_adam=generator_adam,
+        disc_adam=disc_adam,
+        disc_steps=options.disc.steps,
+        ema_kimg=options.generator.ema_kimg,
+        ema_kimg_final=options.generator.ema_kimg_final,
+        ema_ramp=options.generator.ema_ramp,
+        batch_size=options.batch_size,
+        total_images=round_to_batches(options),
+        seed=options.seed,
+        burn_in=round(1000 * options.burn_in_kimg),
+        generator_batch=options.generator.batch_size,
+        augmentation=augmentation,
+        randomness=randomness,
+    )
+    if options.trainer.compile:
+        gan.compile_networks()
+    return gan
+
+
+def build_adam(options: AdamOptions) -> Adam:
+    first, second = options.betas
+    return Adam(
+        lr=options.lr,
+        lr_final=options.lr_final,
+        betas=(float(first), float(second)),
+        beta2_final=options.beta2_final,
+        decay=options.decay,
+    )
+
+
+def build_augmentation(train: TrainOptions, dataset: Dataset) -> Augmentation | None:
+    """Raises OptionsError where p is to follow held-out pictures and there are none."""
+    options = train.augment
+    if not options.operations:
+        return None
+    if options.adapt == "r_v" and not len(dataset.holdout):
+        raise OptionsError(f"augment.adapt=r_v: {dataset.name} has no held-out pictures; set data.holdout, e.g. to 0.1")
+    return Augmentation(
+        operations=tuple(options.operations),
+        p=options.p,
+        p_final=options.p_final,
+        adapt=options.adapt,
+        target=options.target,
+        length=1000 * options.adapt_kimg,
+        holdout=dataset.holdout,
+        holdout_labels=dataset.holdout_labels,
+        flip=getattr(train.data, "flip", False),
+    )
+
+
+def round_to_batches(options: TrainOptions) -> int:
+    """The length of a run in images, whole batches: the last one is complete."""
+    return -(-round(1000 * options.total_kimg) // options.batch_size) * options.batch_size

@@ -1,0 +1,114 @@
+"""Networks from plain data: the spec that a checkpoint holds, and both networks from it."""
+
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from resgan.base.errors import OptionsError
+from resgan.base.plain_data import PlainData
+from resgan.builders.data import class_shares
+from resgan.data.dataset import Dataset
+from resgan.nets import layers
+from resgan.nets.discriminator import LabDiscriminator
+from resgan.nets.generator import LabGenerator
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
+from resgan.nets.published.dcgan import DcganDiscriminator, DcganGenerator
+from resgan.nets.published.r3gan import R3ganDiscriminator, R3ganGenerator
+from resgan.nets.published.resnet import ResnetDiscriminator, ResnetGenerator
+from resgan.nets.published.resnet101 import Resnet101Discriminator, Resnet101Generator
+from resgan.options.block import BlockOptions
+from resgan.options.networks import TRAINING
+from resgan.options.train import TrainOptions
+
+Spec = PlainData  # plain data: {"shape": ..., "seed": ..., "generator": {...}, "disc": {...}, "classes": ...}
+
+# generator.name, disc.name -> (generator, discriminator)
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "lab": (LabGenerator, LabDiscriminator),
+    "mlp": (MlpGenerator, MlpDiscriminator),
+    "resnet": (ResnetGenerator, ResnetDiscriminator),
+    "resnet101": (Resnet101Generator, Resnet101Discriminator),
+    "r3gan": (R3ganGenerator, R3ganDiscriminator),
+    "dcgan": (DcganGenerator, DcganDiscriminator),
+}
+
+
+def spec_of(options: TrainOptions, dataset: Dataset) -> Spec:
+    """The spec of a run: all that `build_networks` needs to make both networks again."""
+    return {"data": dataset.name, **spec_of_networks(options, dataset.shape, classes=class_shares(options, dataset))}
+
+
+def spec_of_networks(options: TrainOptions, shape: tuple[int, ...], *, classes: dict[str, float]) -> Spec:
+    """The spec for samples of a shape; `classes` are the names and shares of class-conditional networks, else empty."""
+    return {
+        "shape": list(shape),
+        "seed": options.seed,
+        "generator": options.generator.model_dump(exclude=TRAINING),
+        "disc": options.disc.model_dump(exclude=TRAINING),
+        "classes": classes,
+    }
+
+
+def build_networks(spec: Spec) -> tuple[nn.Module, nn.Module]:
+    """(generator, discriminator). Raises OptionsError where an option does not fit the images."""
+    generator, disc = (build_network(spec, network) for network in ("generator", "disc"))
+    return generator, disc
+
+
+def build_network(spec: Spec, network: str) -> nn.Module:
+    """The generator or the disc of a spec. Raises OptionsError."""
+    arguments = dict(spec[network])
+    if "block" in arguments:  # networks of papers have a wiring of their own
+        arguments["block"] = take_block_options(arguments)
+    make = NETWORKS[arguments.pop("name")][0 if network == "generator" else 1]
+    given = {"shape": tuple(spec["shape"]), "seed": spec["seed"], "classes": len(spec.get("classes", {}))}
+    try:
+        return make(**arguments, **given)
+    except ValueError as error:
+        raise OptionsError(f"{network}.{error}") from error
+
+
+def take_block_options(arguments: PlainData) -> BlockOptions:
+    """Take the options of a block, whose kind is called `block`, out of a network's arguments."""
+    arguments["kind"] = arguments.pop("block")
+    names = [field.name for field in fields(BlockOptions) if field.name in arguments]
+    return BlockOptions(**{name: arguments.pop(name) for name in names})
+
+
+# Costs.
+
+
+def count(spec: Spec) -> PlainData:
+    """Parameters, and floating point operations of one forward pass of one sample, of both networks.
+
+    And the same with each switch at its other position: networks of papers lose the projections on their skips.
+    """
+    other = spec | {net: spec[net] | {"residual": not spec[net]["residual"]} for net in ("generator", "disc")}
+    return {**costs(spec), "switched": costs(other)}
+
+
+def costs(spec: Spec) -> dict[str, dict[str, int]]:
+    generator, disc = build_networks(spec)
+    labels = (torch.zeros(1, dtype=torch.long),) if spec.get("classes") else ()
+    inputs = {
+        "generator": (generator, torch.zeros(1, spec["generator"]["latent_dim"]), *labels),
+        "disc": (disc, torch.zeros(1, *spec["shape"]), *labels),
+    }
+    return {
+        "parameters": {name: parameters(net) for name, (net, *_) in inputs.items()},
+        "flops": {name: flops(net, *given) for name, (net, *given) in inputs.items()},
+    }
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def flops(net: nn.Module, *inputs: Tensor) -> int:
+    """Floating point operations of one forward pass, without fusing; a multiply-add is two."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), layers.unfused(net):
+        net.eval()(*inputs)
+    net.train()
+    return counter.get_total_flops()

@@ -1,0 +1,156 @@
+"""Scorers from the options of scores and data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from resgan.base.cache import cache_directory
+from resgan.base.errors import OptionsError
+from resgan.base.images import as_uint8
+from resgan.base.plain_data import PlainData
+from resgan.data import gaussians, shapes
+from resgan.data.dataset import Dataset
+from resgan.metrics.diversity import total_variance
+from resgan.metrics.extractors import load_extractor
+from resgan.metrics.feature_scores import FeatureScores
+from resgan.metrics.features import Extractor, extract
+from resgan.metrics.reference import Reference
+from resgan.metrics.scorer import Measure, Scorer
+from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
+from resgan.nets.sampling import norm_mode_in_words
+from resgan.options.data import DataSet, Gaussians, Shapes
+from resgan.options.metrics import MetricsOptions
+from resgan.options.train import TrainOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSource:
+    """The number of samples to score, and how they are made."""
+
+    count: int
+    averaged: bool | None  # of a generator: the averaged weights, or the raw ones
+    norm_mode: str | None  # of a generator: what its batch norms take for the mean and the variance
+
+    @staticmethod
+    def generator(metrics: MetricsOptions, *, norm: str, averaged: bool = True) -> "SampleSource":
+        return SampleSource(
+            count=metrics.samples,
+            averaged=averaged,
+            norm_mode=norm_mode_in_words(metrics.norm_mode) if norm == "batch" else "none",
+        )
+
+
+def build_scorer(options: TrainOptions, dataset: Dataset, *, device: str = "cpu", progress: bool = False) -> Scorer:
+    """The scorer of a run in training; `progress` is of the real pictures alone."""
+    fakes = SampleSource.generator(options.metrics, norm=options.generator.norm)
+    load = partial(build_extractor, options.metrics, device=device)
+    bars = ("real",) if progress else ()
+    return make_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load, bars=bars)
+
+
+def build_extractor(metrics: MetricsOptions, *, device: str) -> Extractor:
+    """Raises ExtractorError."""
+    return load_extractor(metrics.extractor, weights=metrics.weights, clean=metrics.resize == "clean").to(device)
+
+
+def make_scorer(
+    metrics: MetricsOptions,
+    data: DataSet | None,  # the options of a data set, or None where only its pictures are known
+    dataset: Dataset,
+    *,
+    seed: int,  # of the data set
+    fakes: SampleSource,
+    load: Callable[[], Extractor],  # called where features are needed; scorers may share one
+    bars: tuple[str, ...] = (),  # "real", "generated": show a bar while these pictures go through it
+) -> Scorer:
+    """The exact scores where the truth is known, then those of features, then the variance."""
+    card = {
+        "n_fake": fakes.count,
+        "n_real": len(dataset.reference),
+        "data": dataset.name,
+        "split": dataset.split,
+        "averaged": fakes.averaged,
+        "norm_mode": fakes.norm_mode,
+    }
+    measures = exact_measures(data, card, seed=seed)
+    if len(dataset.shape) == 3 and metrics.extractor != "none":
+        measures.append(feature_measure(metrics, dataset, card, extractor=load(), bars=bars))
+    if not measures:
+        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
+    return Scorer(
+        samples=fakes.count, norm_mode=metrics.norm_mode, measures=[*measures, variance_measure(dataset, card)]
+    )
+
+
+def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[Measure]:
+    """The measures of a testbed; none for other data."""
+    samples = card["n_fake"]
+    match data:
+        case Gaussians(modes=modes):
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl"),
+                    compute=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
+                    card=card | {"valid": "within 3 SD of a mode"},
+                    ideal_scores=partial(perfect_gaussians, modes, samples=samples),
+                )
+            ]
+        case Shapes(size=size):
+            truth = {
+                "templates": shapes.templates(size),
+                "classes": shapes.classes(),
+                "trained": shapes.trained_half(seed),
+                "tau": shapes.tau(size),
+            }
+            classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
+            return [
+                Measure(
+                    names=("tv", "validity", "modes", "kl", "novelty"),
+                    compute=partial(shape_scores, **truth),
+                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
+                    ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=samples),
+                )
+            ]
+    return []
+
+
+def feature_measure(
+    metrics: MetricsOptions, dataset: Dataset, card: PlainData, *, extractor: Extractor, bars: tuple[str, ...]
+) -> Measure:
+    """One pass of the fakes through the extractor, against the reference of the data set."""
+    reference = Reference(
+        extractor,
+        dataset.reference,
+        cache=cache_directory(metrics.cache),
+        progress="real pictures" if "real" in bars else None,
+    )
+    scores = FeatureScores(reference=reference, count=card["n_fake"], split=dataset.split, wanted=tuple(metrics.scores))
+    if unavailable_reason := scores.unavailable_reason():
+        raise OptionsError(f"metrics.scores={','.join(metrics.scores)}: {unavailable_reason}")
+
+    def compute(fakes: Tensor) -> dict[str, float]:
+        return scores.compute(
+            extract(extractor, as_uint8(fakes), progress="generated pictures" if "generated" in bars else None)
+        )
+
+    return Measure(
+        names=scores.all_names,
+        compute=compute,
+        card=card | extractor.card,
+        prepare=scores.prepare,
+        ideal_scores=scores.ideal_scores,
+    )
+
+
+def variance_measure(dataset: Dataset, card: PlainData) -> Measure:
+    """Total variance of the samples over that of the data: near 1 as it should be, near 0 after a collapse."""
+    real = total_variance(dataset.reference)
+
+    def compute(fakes: Tensor) -> dict[str, float]:
+        same_kind = as_uint8(fakes) if dataset.reference.dtype == torch.uint8 else fakes
+        return {"variance_ratio": total_variance(same_kind) / real}
+
+    return Measure(names=("variance_ratio",), compute=compute, card=card, ideal_scores=lambda: {"variance_ratio": 1.0})

@@ -1,0 +1,50 @@
+"""The command line as it was typed, and as Hydra's grammar wants it."""
+
+import datetime
+import re
+from pathlib import Path
+
+from resgan.cli.command import Command
+from resgan.options.validation import names
+
+# Paths, names of classes and lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
+AS_TYPED = re.compile(
+    r"(ckpt|class|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|metrics\.weights|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"=(?!['\"\[])(.+)",
+    re.DOTALL,
+)
+
+
+def quoted(argument: str) -> str:
+    """Quote a path as Hydra's grammar wants it: ckpt=a=b.ckpt -> ckpt='a=b.ckpt'."""
+    match = AS_TYPED.fullmatch(argument)
+    if not match or match[2] == "null":
+        return argument
+    return f"{match[1]}='" + match[2].replace("'", r"\'") + "'"
+
+
+def last_value(option: str, arguments: list[str]) -> str | None:
+    """The value of an option on the command line; None where it is not given, or null."""
+    given = [argument.split("=", 1)[1] for argument in arguments if re.match(rf"\+*{re.escape(option)}=.", argument)]
+    return given[-1].strip("'\"") if given and given[-1] != "null" else None
+
+
+def is_sweep(arguments: list[str]) -> bool:
+    return bool({"-m", "--multirun"} & set(arguments)) or last_value("study", arguments) is not None
+
+
+def sweep_place(arguments: list[str]) -> Path | None:
+    """The directory of a sweep's runs: run_dir, runs/<study>, or one named by date and time; None outside a sweep."""
+    if not is_sweep(arguments) or any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
+        return None
+    if given := last_value("run_dir", arguments):
+        return Path(given).expanduser()
+    return Path("runs") / (last_value("study", arguments) or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
+    """The arguments for Hydra: with `seeds`, a study that sweeps over the seed has one job in their place."""
+    sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))
+    if sweeps and last_value("seeds", arguments) and last_value("seed", arguments) is None:
+        return [*arguments, "seed=0"]
+    return arguments

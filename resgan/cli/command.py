@@ -1,0 +1,23 @@
+"""A command: its options, its help, and what it says before and after a study."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resgan.experiment.study import Study
+from resgan.options.validation import Options
+
+
+@dataclass(frozen=True)
+class Command:
+    name: str  # of the module
+    options: type[Options]
+    about: str  # what it does, for --help
+    examples: str
+    config: str = ""  # the command whose file in conf/ it shares; empty: it has its own
+    before_study: Callable[[Study], None] | None = None
+    after_study: Callable[[Study], None] | None = None
+
+    @property
+    def primary(self) -> str:
+        """The name of its file in conf/."""
+        return self.config or self.name

@@ -1,0 +1,38 @@
+"""Hydra's errors in one line that names the option and what is valid."""
+
+import re
+import sys
+
+from resgan.base.console import one_line
+from resgan.cli.arguments import last_value
+from resgan.cli.command import Command
+from resgan.cli.help import meanings_of
+from resgan.options.conf import files_of, read_primary
+from resgan.options.validation import did_you_mean, names
+
+
+def explain(error: Exception, command: Command) -> str:
+    """One line for an error of Hydra or OmegaConf."""
+    text = str(error)
+    if match := re.search(r"Could not override '([^']*)'", text):
+        return f"{match[1]}: there is no such option{did_you_mean(match[1], candidates(match[1], command))}"
+    if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+        group, *inner = match[1].split("/")
+        name = "/".join([*inner, match[2]])
+        return f"{group}={name}: valid are {', '.join(files_of(group)) or 'none'}"
+    if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
+        return f"+{match[1]}: is there already; leave out the +"
+    if type(error).__name__ == "MissingMandatoryValue":
+        name = getattr(error, "full_key", None) or text.split()[-1]
+        return f"{name}: is missing; give it as {name}=..."
+    if "override_grammar" in text:
+        line = one_line(error).split(" See https")[0]
+        return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"
+    return one_line(error)
+
+
+def candidates(option: str, command: Command) -> dict[str, str]:
+    """Candidates for a misspelt option: the options of its group in the selected file, with their meanings."""
+    group = option.split(".")[0]
+    choice = last_value(group, sys.argv[1:]) or read_primary(command.primary)[1].get(group)
+    return meanings_of(group, choice, command) if choice in files_of(group) else names(command.options)

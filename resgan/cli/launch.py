@@ -1,0 +1,113 @@
+"""One command through Hydra: compose each job, check it, run it, and one line for what is wrong."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from resgan.base.console import one_line, say, stop
+from resgan.base.errors import UserError
+from resgan.base.signals import stop_signals
+from resgan.cli.arguments import one_job_for_all_seeds, quoted, sweep_place
+from resgan.cli.command import Command
+from resgan.cli.errors import explain
+from resgan.cli.study import announced, jobs_at_once, options_from
+from resgan.experiment.study import Job
+from resgan.options.conf import CONF
+
+
+class JobFailed(Exception):
+    """One job of a sweep failed, and has said so."""
+
+
+def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[str]) -> None:
+    """Run all jobs of the command line `arguments`; invalid input ends the process with status 2."""
+    task = make_task(command, run, arguments)
+    place = sweep_place(arguments)
+    given = one_job_for_all_seeds(arguments, command)
+    sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
+    try:
+        with ending_on_signals(), tidied(place), announced(command, given, place):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)()
+    except JobFailed:
+        where = f" with run_dir={place}" if place else ""
+        stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
+    except (HydraException, OmegaConfBaseException) as error:
+        stop(explain(error, command))
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        stop(f"{one_line(error)}; see --help")
+
+
+def make_task(
+    command: Command, run: Callable[[Any, Job], object], arguments: list[str]
+) -> Callable[[DictConfig], object]:
+    """The function that Hydra calls for each job, perhaps in another process."""
+
+    def task(config: DictConfig) -> object:
+        settings = HydraConfig.get()
+        overrides = list(settings.overrides.task)
+        sweep = settings.mode == RunMode.MULTIRUN
+        sweep_dir = Path(settings.sweep.dir) if sweep else None
+        job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
+        try:
+            return run(options_from(config, command), job)
+        except Exception as error:
+            expected = isinstance(error, UserError | OmegaConfBaseException)
+            line = explain(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
+            if sweep:
+                say(f"job failed: {' '.join(overrides) or '(defaults)'}: {line}")
+            if not expected:
+                if not sweep:
+                    raise
+                traceback.print_exc()
+            if not sweep:
+                stop(line)  # here and not further up, because Hydra would print a line of its own
+            raise JobFailed from None
+
+    return task
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """End the command on a signal with its status and no traceback. While a run trains, it listens itself."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop(f"stopped by {signal.Signals(number).name}", status=128 + number)
+
+    before = {number: signal.signal(number, end) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def tidied(sweep_place: Path | None) -> Iterator[None]:
+    """Remove the note that Hydra leaves of a sweep: every run says itself what it is."""
+    if sweep_place is None:
+        yield
+        return
+    new = [path for path in (sweep_place, sweep_place.parent) if not path.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not there, or holds runs
+            (sweep_place / "multirun.yaml").unlink(missing_ok=True)
+            for path in new:
+                path.rmdir()

@@ -1,0 +1,93 @@
+"""A study before it begins: every job composed and checked, then announced."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from resgan.base.console import one_line, stop
+from resgan.base.errors import OptionsError, UserError
+from resgan.cli.arguments import last_value, quoted
+from resgan.cli.command import Command
+from resgan.experiment.study import Study
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import Options, check
+
+
+def options_from(config: DictConfig, command: Command) -> Options:
+    """The composed configuration as the checked options of a command. Raises OptionsError, OmegaConf's errors."""
+    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    return check(command.options, {str(key): value for key, value in values.items()})
+
+
+@contextlib.contextmanager
+def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[None]:
+    """Say before a study what it will do, and at its end, however it ends, what is there."""
+    study = read_study(command, arguments, place) if command.before_study else None
+    if study is None:
+        yield
+        return
+    assert command.before_study is not None
+    try:
+        command.before_study(study)
+    except UserError as error:
+        stop(one_line(error))
+    try:
+        yield
+    finally:
+        if command.after_study is not None:
+            command.after_study(study)
+
+
+def read_study(command: Command, arguments: list[str], place: Path | None) -> Study | None:
+    """Compose and check all jobs; None where there is no study, or a sweeper that finds its jobs as it goes."""
+    name = last_value("study", arguments)
+    if name is None or place is None:
+        return None
+    given = get_args_parser().parse_args([quoted(argument) for argument in arguments])
+    typed = given.overrides
+    presets = [f"hydra.searchpath=['{Path(given.config_dir).absolute()}']"] if given.config_dir else []
+    parse = OverridesParser.create().parse_overrides
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
+        settings = compose(command.primary, [*single, *presets], return_hydra_config=True).hydra
+        if not settings.sweeper._target_.endswith("BasicSweeper"):
+            return None
+        swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
+        [jobs] = BasicSweeper.split_arguments(parse([*swept, *typed]), None)
+
+        @functools.cache
+        def compose_options(*overrides: str) -> TrainOptions:
+            options = options_from(compose(command.primary, [*overrides, *presets]), command)
+            assert isinstance(options, TrainOptions)
+            return options
+
+        try:
+            found = [(job, with_seed(job, compose_options)) for job in jobs]
+        except OptionsError as error:
+            stop(one_line(error))
+    runs = [(job, run) for job, options in found for run in options.each_seed()]
+    return Study(name, place, runs, jobs_at_once(settings), stack_size=len(runs) // len(found))
+
+
+def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:
+    """The options of a job. Seeds share one composition, which takes a tenth of a second."""
+    seeds = [override.removeprefix("seed=") for override in job if override.startswith("seed=")]
+    if not (seeds and seeds[-1].isdecimal()):
+        return compose_options(*job)
+    others = compose_options(*(override for override in job if not override.startswith("seed=")))
+    return others.model_copy(update={"seed": int(seeds[-1])})
+
+
+def jobs_at_once(settings: Any) -> int:
+    """Jobs that the launcher in Hydra's settings runs at once: 1 for Hydra's own; joblib's -1 is one for each core."""
+    return int(settings.launcher.get("n_jobs") or 1)

@@ -1,0 +1,52 @@
+"""Networks described without training: shapes, scales, counts, for both positions of the switch."""
+
+import torch
+
+from resgan.base.errors import OptionsError
+from resgan.base.rng import make_generator
+from resgan.builders.data import expected_class_shares, expected_shape
+from resgan.builders.networks import build_networks, flops, parameters, spec_of_networks
+from resgan.experiment.study import Job
+from resgan.options.train import TrainOptions
+from resgan.probes.scale import Scale, scales
+
+BATCH = 64
+
+
+def describe(options: TrainOptions, job: Job) -> None:
+    shape = expected_shape(options.data)
+    for network in ("generator", "disc"):
+        print("\n".join(network_table(options, network, shape)))
+
+
+def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -> list[str]:
+    """One network: a line a layer, a pair of columns for each position of the switch."""
+    arms = {words: arm(options, network, shape, residual) for words, residual in (("residual", True), ("plain", False))}
+    made = {words: found for words, found in arms.items() if not isinstance(found, str)}
+    lines = ["", f"{network}: {getattr(options, network).name}"]
+    lines += [f"  {words}: {found}" for words, found in arms.items() if isinstance(found, str)]
+    for words, (counts, _) in made.items():
+        lines.append(f"  {words}: {counts['parameters']:,} parameters, {counts['flops'] / 1e6:.4g} MFLOP a sample")
+    lines.append("  " + " " * 40 + "".join(f"{words:>20}" for words in made))
+    lines.append(f"  {'output of':<28}{'shape':<12}" + f"{'rms':>10}{'gradient':>10}" * len(made))
+    for rows in zip(*(rows for _, rows in made.values()), strict=True):
+        size = "x".join(map(str, rows[0].shape)) or "1"
+        lines.append(f"  {rows[0].name:<28}{size:<12}" + "".join(f"{r.rms:>10.3g}{r.gradient:>10.3g}" for r in rows))
+    return lines
+
+
+def arm(
+    options: TrainOptions, network: str, shape: tuple[int, ...], residual: bool
+) -> tuple[dict[str, int], list[Scale]] | str:
+    """(counts, scales) at one position of the switch, or in words why there is no such network."""
+    try:
+        given = options.with_values({f"{network}.residual": residual})
+    except OptionsError as error:
+        return str(error)
+    classes = expected_class_shares(given)
+    generator, disc = build_networks(spec_of_networks(given, shape, classes=classes))
+    net, width = (generator, (given.generator.latent_dim,)) if network == "generator" else (disc, shape)
+    inputs = [torch.randn(BATCH, *width, generator=make_generator(given.seed, "describe"))]
+    inputs += [torch.arange(BATCH) % len(classes)] if classes else []
+    counts = {"parameters": parameters(net), "flops": flops(net, *(tensor[:1] for tensor in inputs))}
+    return counts, scales(net, *inputs)

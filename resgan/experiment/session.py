@@ -1,0 +1,299 @@
+"""One session of training: runs from where they stand to their end. A run alone is a list of one."""
+
+import contextlib
+import math
+import signal
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resgan.base.console import say
+from resgan.base.errors import OptionsError
+from resgan.base.plain_data import PlainData
+from resgan.base.signals import Stopped, StopSignal
+from resgan.builders.components import RunComponents, build_components
+from resgan.builders.data import first_batch, is_conditional
+from resgan.builders.gan import build_stack
+from resgan.experiment.study import Job
+from resgan.experiment.summary import closing_table, continue_command
+from resgan.experiment.tuning import tuned
+from resgan.options.train import TrainOptions
+from resgan.runs.directory import Result, Run, new_directory
+from resgan.runs.naming import arm_name
+from resgan.runs.provenance import provenance
+from resgan.runs.tracking import Tracker
+from resgan.training import checkpoints
+from resgan.training.batches import DataModule
+from resgan.training.callbacks import ProgressBar, RecorderCallback
+from resgan.training.checkpoints import State
+from resgan.training.fit import fit
+from resgan.training.gan import GAN
+from resgan.training.recorder import Recorder, Schedule
+
+EXIT_DIVERGED = 3
+START_SAMPLES = 256  # real samples for the figures at step 0
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """A run that is about to be trained, alone or in a stack with other seeds of its arm."""
+
+    options: TrainOptions
+    run: Run
+    components: RunComponents
+    state: State  # of the checkpoint it continues from; empty: it begins
+
+
+def train(options: TrainOptions, job: Job) -> float:
+    """Train each seed's run, or continue it, or find it finished.
+
+    Returns the mean of their primary endpoints: lower is better.
+    """
+    options = tuned(options, job)
+    refuse_seed_beside_seeds(options, job)
+    root = named_directory(options, job)
+    each, results = options.each_seed(), {}
+    if root is not None:
+        runs = runs_in(root, options, job)
+        each, results = find_begun(each, runs, job)
+
+    # Refuse what can be refused before a directory is made.
+    todo = [one for one in each if one.seed not in results]
+    components: list[RunComponents] = []
+    for one in todo:
+        reuse = components[0] if components else None
+        components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
+
+    root = root or new_directory(Path("runs"))
+    runs = runs_in(root, options, job)
+    results |= train_claimed([(one, runs[one.seed]) for one in todo], components, root, job)
+
+    ended = [(runs[one.seed], results[one.seed]) for one in each]
+    if todo or job.sweep_dir is None or options.seeds is not None:  # a finished run of a sweep has said so
+        print(closing_table(root, ended, job))
+    if all(result["status"] == "diverged" for result in results.values()) and job.sweep_dir is None:
+        raise SystemExit(EXIT_DIVERGED)
+    return statistics.fmean(primary_endpoint(result) for result in results.values())
+
+
+def train_claimed(
+    todo: Sequence[tuple[TrainOptions, Run]], components: Sequence[RunComponents], root: Path, job: Job
+) -> dict[int, Result]:
+    """Claim and lock the directories, and train the runs to their end. Returns their results by seed."""
+    results = {}
+    with contextlib.ExitStack() as locks:
+        members = []
+        for (one, run), own in zip(todo, components, strict=True):
+            run.claim(one.model_dump())
+            locks.enter_context(run.locked())
+            members.append(SeedRun(one, run, own, state=restore(run, own.gan)))
+        for group in at_same_progress(members):
+            for member, result in zip(group, train_group(group, root, job), strict=True):
+                results[member.options.seed] = result
+    return results
+
+
+def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
+    typed = [argument for argument in job.arguments if argument.lstrip("+").startswith("seed=")]
+    if options.seeds is not None and typed:
+        raise OptionsError(f"{typed[0]}: seeds={options.seeds} says which; leave one of them out")
+
+
+# Where runs lie.
+
+
+def named_directory(options: TrainOptions, job: Job) -> Path | None:
+    """The directory of the run or runs: <sweep>/<arm> in a sweep, else run_dir; None: a new one, with date and time."""
+    given = Path(options.run_dir).expanduser() if options.run_dir else None
+    return (given or job.sweep_dir) / arm_name(job.overrides) if job.sweep_dir is not None else given
+
+
+def runs_in(root: Path, options: TrainOptions, job: Job) -> dict[int, Run]:
+    """The runs by seed: each in a directory of its own below `root`, but a run alone outside a sweep in `root`."""
+    nested = job.sweep_dir is not None or options.seeds is not None
+    return {one.seed: Run(root / str(one.seed) if nested else root) for one in options.each_seed()}
+
+
+def find_begun(
+    each: Sequence[TrainOptions], runs: dict[int, Run], job: Job
+) -> tuple[list[TrainOptions], dict[int, Result]]:
+    """The options that each run goes on with, and the results there are already, by seed.
+
+    A run that began before some options were there goes on as it began, unless they are typed. Raises RunError where a
+    directory is of other options.
+    """
+    typed = {override.lstrip("+").split("=")[0] for override in job.overrides}
+    continued, results = [], {}
+    for one in each:
+        run = runs[one.seed]
+        missing = run.missing_options(like=one.model_dump())
+        one = one.with_values({name: value for name, value in missing.items() if name not in typed})
+        run.check(one.model_dump())
+        continued.append(one)
+        if (result := run.read_result()) is not None:
+            again = "remove its result.json, or give another run_dir, to run it again"
+            say(f"{run.path} is finished already ({result['status']}); {again}")
+            results[one.seed] = result
+    return continued, results
+
+
+def restore(run: Run, gan: GAN) -> State:
+    """Put the GAN where its newest valid checkpoint left it. Returns what else the checkpoint holds."""
+    state = checkpoints.newest_valid(run.checkpoints) or {}
+    if state:
+        gan.load_training_state(state)
+        gan.losses = dict(state["losses"])
+        say(f"continues {run.path} at {gan.images_seen / 1000:.1f} kimg")
+    run.forget_after(gan.images_seen)
+    return state
+
+
+def at_same_progress(members: Sequence[SeedRun]) -> list[list[SeedRun]]:
+    """Group runs by images seen: a process killed while saving can leave some seeds behind the others."""
+    groups: dict[int, list[SeedRun]] = {}
+    for member in members:
+        groups.setdefault(member.components.gan.images_seen, []).append(member)
+    return list(groups.values())
+
+
+# Training.
+
+
+def train_group(members: Sequence[SeedRun], root: Path, job: Job) -> list[Result]:
+    """Train runs to their end, several as a stack, and record how they ended."""
+    trainer, stop = members[0].options.trainer, StopSignal()
+    recorders: list[Recorder] = []
+    exit_code = 1
+    try:
+        for member in members:
+            member.components.scorer.prepare()  # with a bar of its own; from disk where it was made before
+            recorders.append(build_recorder(member, job, stop, stack_size=len(members)))
+        with stop.listening():
+            fit(
+                stacked(members),
+                build_batches(members),
+                callbacks=[RecorderCallback(recorders, stop=stop), ProgressBar(show=trainer.progress)],
+                accelerator=members[0].components.accelerator,
+                precision=trainer.precision,
+                deterministic=trainer.deterministic,
+            )
+        results = [conclude(member, recorder, job) for member, recorder in zip(members, recorders, strict=True)]
+        exit_code = 0
+    except Stopped as stopped:
+        exit_code = 128 + stopped.args[0]
+        name = signal.Signals(stopped.args[0]).name
+        say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
+        say(f"  {continue_command(root, job)}")
+        raise SystemExit(exit_code) from None
+    except SystemExit as error:
+        exit_code = error.code if isinstance(error.code, int) else 1
+        raise
+    finally:
+        for recorder in recorders:
+            recorder.tracker.finish(exit_code or (EXIT_DIVERGED if recorder.diverged else 0))
+    return results
+
+
+def stacked(members: Sequence[SeedRun]) -> GAN:
+    """The GAN of the only run, or the stack of all."""
+    gans = [member.components.gan for member in members]
+    return gans[0] if len(gans) == 1 else build_stack(members[0].options, gans)
+
+
+def build_batches(members: Sequence[SeedRun]) -> DataModule:
+    options, gan = members[0].options, members[0].components.gan
+    return DataModule(
+        *(member.components.dataset for member in members),
+        batch_size=options.batch_size,
+        images_seen=gan.images_seen,
+        total_images=gan.total_images,
+        seeds=[member.options.seed for member in members],
+        flip=getattr(options.data, "flip", False),
+        conditional=is_conditional(options),
+        on_device=options.trainer.data_on_device,
+    )
+
+
+def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: int) -> Recorder:
+    """The recorder of a run, with its W&B run; this session is noted in provenance.json."""
+    options, run, components, state = member.options, member.run, member.components, member.state
+    session = provenance(accelerator=components.accelerator, arguments=job.arguments)
+    run.record_session(session | {"together": stack_size})
+    dataset = components.dataset
+    return Recorder(
+        run=run,
+        gan=components.gan,
+        scorer=components.scorer,
+        schedule=Schedule(
+            score=round(1000 * options.score_kimg),
+            sample=round(1000 * options.sample_kimg),
+            save=round(1000 * options.save_kimg),
+            total=components.gan.total_images,
+        ),
+        tracker=open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=components.counts),
+        spec=components.spec,
+        reference=first_batch(
+            dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
+        ),
+        seconds=state.get("seconds", 0.0),
+        stop=stop,
+    )
+
+
+def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | None, counts: PlainData) -> Tracker:
+    arm = arm_name(job.overrides)
+    return Tracker(
+        mode=options.wandb.mode,
+        directory=run.path,
+        run_id=run_id,
+        config=options.model_dump(exclude={"wandb"}) | {"arm": arm, "run_dir": str(run.path), **counts},
+        project=options.wandb.project,
+        entity=options.wandb.entity,
+        name=options.wandb.name or f"{arm} seed {options.seed}",
+        group=options.study or (arm if job.sweep_dir else None),
+        job_type=arm if options.study else None,
+        tags=options.wandb.tags,
+    )
+
+
+# Results.
+
+
+def conclude(member: SeedRun, recorder: Recorder, job: Job) -> Result:
+    """Record how a run ended."""
+    if recorder.diverged:
+        seen = recorder.gan.images_seen
+        say(f"diverged at {seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such ({member.run.path})")
+    result = make_result(member.options, job, recorder, member.components.counts)
+    recorder.tracker.summarise({"status": result["status"], **result["scores"]})
+    member.run.write_result(result)
+    return result
+
+
+def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: PlainData) -> Result:
+    """The content of result.json: all that a reader of many runs needs."""
+    scorer, scored = recorder.scorer, recorder.scored
+    final = dict.fromkeys(scorer.cards) if recorder.diverged else scored[max(scored)]
+    primary = final[scorer.primary]
+    best = min((n for n in scored if n and scored[n][scorer.primary] is not None),
+               key=lambda n: scored[n][scorer.primary], default=None)  # fmt: skip
+    start = [m for m in recorder.run.measurements() if m["kind"] == "start"]
+    return {
+        "status": "diverged" if recorder.diverged else "finished",
+        "arm": arm_name(job.overrides),
+        "seed": options.seed,
+        "images_seen": recorder.gan.images_seen,
+        "seconds": round(recorder.seconds(), 1),
+        "primary": scorer.primary,
+        "objective": scorer.worst if primary is None else primary,
+        "scores": final,
+        "best": {"images_seen": best, "scores": scored[best]} if best else None,
+        "cards": scorer.cards,
+        "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,
+        **counts,
+    }
+
+
+def primary_endpoint(result: Result) -> float:
+    return math.inf if result["objective"] is None else result["objective"]  # JSON knows no infinity

@@ -1,0 +1,18 @@
+"""The options of a block, as they travel whole from the command to the block."""
+
+from dataclasses import dataclass
+
+from resgan.options.choices import Join, Kind, Norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockOptions:
+    """A trunk and a branch F; what each option means in full: resgan/nets/blocks.py."""
+
+    residual: bool = True  # the switch: add the input back
+    kind: Kind = "preact"  # what the branch is
+    join: Join = "sum"  # how input and branch are connected
+    norm: Norm = "none"
+    branch_scale: float = 1.0  # a fixed factor on F: 0.1 in Mescheder et al. 2018, 0.3 in WGAN-GP's 101 layers
+    layer_scale: float | None = None  # where a learned factor on each channel of F begins (Touvron et al. 2021)
+    group_size: int = 16  # channels of a group in the 3x3 of a bottleneck

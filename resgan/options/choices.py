@@ -1,0 +1,31 @@
+"""The choices of options that have a fixed set of them, each said once: for the options and for the constructors."""
+
+from typing import Literal
+
+# Blocks.
+Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
+Join = Literal["sum", "scaled", "gated"]
+Norm = Literal["none", "batch", "group", "pixel", "layer"]
+Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
+
+# Networks of papers.
+PublishedInit = Literal["published", "he", "glorot", "orthogonal"]
+Projection = Literal["skip", "trunk"]
+Upsample = Literal["nearest", "bilinear"]
+Pool = Literal["sum", "mean"]
+
+# Classes.
+GeneratorConditioning = Literal["none", "norm", "concat"]
+DiscConditioning = Literal["none", "projection", "concat"]
+
+# Training.
+Decay = Literal["none", "linear", "cosine"]
+Operation = Literal["flip", "colour", "translation", "cutout"]
+Adaptation = Literal["none", "r_t", "r_v"]
+
+Precision = Literal["32-true", "bf16-mixed"]
+WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+# Scores.
+ScoreName = Literal["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
+NormMode = Literal["running", "batch", "recomputed"]

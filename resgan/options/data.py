@@ -1,0 +1,107 @@
+"""The options of the data: one strict model for each kind, and what is known of its samples before any is read."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from resgan.options.validation import Options, Positive, option
+
+
+class DataSet(Options):
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """(C, H, W) of an image, (2,) of a point; None: not known before they are read."""
+        raise NotImplementedError
+
+    @property
+    def class_count(self) -> int | None:
+        """None: not known before the data is read."""
+        raise NotImplementedError
+
+    @property
+    def differs_by_seed(self) -> bool:
+        """Has each seed data of its own?"""
+        return True
+
+
+class Gaussians(DataSet):
+    name: Literal["gaussians"] = option("a grid of Gaussians in the plane, with exact scores")
+    modes: int = option("how many: a square number", ge=4)
+    size: int = option("points to train on", ge=2)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def class_count(self) -> int:
+        return self.modes
+
+
+class Shapes(DataSet):
+    name: Literal["shapes"] = option("1,200 coloured shapes of which half are trained on, with exact scores")
+    size: int = option("pixels: a multiple of 16", ge=16)
+    flip: Literal[False] = option("not for this data: the scores know no mirror images")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return (3, self.size, self.size)
+
+    @property
+    def class_count(self) -> int:
+        return 48
+
+
+class Folder(DataSet):
+    name: Literal["folder"] = option("pictures in a directory, zip or tar, with or without subfolders")
+    path: str = option("the directory, zip or tar")
+    size: Positive | None = option("resize and crop to this many pixels; null: as they are, all of one square size")
+    channels: Literal[1, 3] = option("1 for grey, 3 for colour")
+    holdout: float = option("share of the pictures kept out of training", ge=0, lt=1)
+    flip: bool = option("mirror pictures at random")
+    cache: bool = option("keep the decoded pictures in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        return None if self.size is None else (self.channels, self.size, self.size)
+
+    @property
+    def class_count(self) -> None:
+        return None
+
+    @property
+    def differs_by_seed(self) -> bool:
+        return self.holdout > 0
+
+
+# Where they are not (3, 32, 32), and not 10.
+SAMPLE_SHAPES = {"mnist": (1, 28, 28), "fashionmnist": (1, 28, 28), "kmnist": (1, 28, 28), "stl10": (3, 96, 96)}
+CLASS_COUNTS = {"cifar100": 100}
+
+
+class Torchvision(DataSet):
+    name: Literal["cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"] = option(
+        "a set of torchvision"
+    )
+    root: str = option("the folder its files are in")
+    download: bool = option("fetch the files if they are not there")
+    flip: bool = option("mirror pictures at random")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return SAMPLE_SHAPES.get(self.name, (3, 32, 32))
+
+    @property
+    def class_count(self) -> int:
+        return CLASS_COUNTS.get(self.name, 10)
+
+    @property
+    def differs_by_seed(self) -> bool:
+        return False
+
+
+AnyData = Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
+
+
+class DataOptions(Options):
+    data: AnyData

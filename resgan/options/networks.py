@@ -1,0 +1,241 @@
+"""The options of the networks: one strict model for each kind of generator and of discriminator."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from resgan.options.choices import (
+    Decay,
+    DiscConditioning,
+    GeneratorConditioning,
+    Init,
+    Join,
+    Kind,
+    Norm,
+    Pool,
+    Projection,
+    PublishedInit,
+    Upsample,
+)
+from resgan.options.validation import NotNegative, Options, Positive, option
+
+
+class AdamOptions(Options):
+    """How one network is trained."""
+
+    lr: float = option("learning rate of Adam", gt=0)
+    lr_final: Annotated[float, Field(gt=0)] | None = option("where it is after burn_in_kimg; null: it stays")
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
+    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("the second after burn_in_kimg; null: it stays")
+    decay: Decay = option("how the learning rate falls to 0 over the run")
+
+    @model_validator(mode="after")
+    def _betas_below_one(self) -> "AdamOptions":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas: each is at least 0 and below 1")
+        if self.lr_final is not None and self.decay != "none":
+            raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} moves the rate too; valid is decay=none")
+        return self
+
+
+class GeneratorTraining(AdamOptions):
+    batch_size: Positive | None = option("latents in a step of the generator; null: batch_size")
+    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
+    ema_kimg_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
+    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+
+
+class DiscTraining(AdamOptions):
+    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+
+
+# The options of a network's group that say how it is trained, not what it is.
+TRAINING = {*GeneratorTraining.model_fields, *DiscTraining.model_fields}
+
+
+class GeneratorOptions(GeneratorTraining):
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+    latent_dim: int = option("size of the latent", ge=1)
+
+
+class DiscOptions(DiscTraining):
+    residual: bool = option("THE SWITCH: is a block's input added back to its output?")
+
+
+class WithBlocks(Options):
+    """The blocks of the lab networks and the perceptrons, with the switch."""
+
+    residual: bool
+    block: Kind = option("what the branch of a block is")
+    blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
+    norm: Norm = option("normalisation in every block")
+    spectral: bool = option("spectral normalisation of every layer")
+    join: Join = option("x+F | F, (x+F)/sqrt 2 | F, or x+gF | gF with a learned g")
+    init: Init = option("initialisation of the weights")
+    branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
+    layer_scale: Annotated[float, Field(gt=0)] | None = option(
+        "where a learned factor on each channel of a branch begins; null: there is none"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_can_learn(self) -> "WithBlocks":
+        if self.init in ("zero_last", "fixup") and not self.residual:
+            raise ValueError(
+                f"init={self.init}: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "dirac starts a plain network near the identity"
+            )
+        factors = {
+            "join=gated": self.join == "gated",
+            f"branch_scale={self.branch_scale}": self.branch_scale != 1,
+            f"layer_scale={self.layer_scale}": self.layer_scale is not None,
+        }
+        if sum(factors.values()) > 1:
+            raise ValueError(
+                " with ".join(name for name, used in factors.items() if used) + ": one factor on a branch is enough"
+            )
+        if self.block == "bottleneck" and self.norm != "none":
+            raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+        if self.spectral and self.init in ("zero_last", "fixup"):
+            raise ValueError(
+                f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
+                "take one of them"
+            )
+        if self.blocks == 0 and getattr(self, "conditional", "none") == "norm":
+            raise ValueError("conditional=norm: with blocks=0 there is no norm that is told; valid are none, concat")
+        return self
+
+
+class ConditionalGenerator(Options):
+    conditional: GeneratorConditioning = option("how the class enters: in the norms, or beside the latent")
+
+
+class ConditionalDisc(Options):
+    conditional: DiscConditioning = option("how the class enters: in the logit, or beside the image")
+
+
+NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
+LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
+GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
+
+
+class LabGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("an image at every resolution, and their sum (the skips of StyleGAN2)")
+
+
+class LabDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
+    name: Literal["lab"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    group_size: Positive = option(GROUP_SIZE)
+    image_skips: bool = option("the image again at every resolution (the skips of StyleGAN2)")
+
+
+class MlpGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class MlpDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
+    name: Literal["mlp"] = option(NETWORK)
+    width: Positive = option("features of every layer")
+
+
+class PublishedOptions(Options):
+    """Options that all networks of papers have."""
+
+    spectral: bool = option("spectral normalisation of every layer")
+    init: PublishedInit = option("initialisation of the weights")
+
+
+class PublishedResidualOptions(PublishedOptions):
+    """Networks of papers whose branches begin at zero."""
+
+    residual: bool
+
+    @model_validator(mode="after")
+    def _blocks_can_learn(self) -> "PublishedResidualOptions":
+        if self.init == "published" and not self.residual:
+            raise ValueError(
+                "init=published: ends every branch in zero, and a plain network of such branches passes nothing on; "
+                "valid for residual=false are he, glorot, orthogonal"
+            )
+        if self.init == "published" and self.spectral:
+            raise ValueError(
+                "spectral=true: init=published ends every branch in zero, which no singular value can divide; "
+                "valid beside it are he, glorot, orthogonal"
+            )
+        return self
+
+
+class WithProjections(Options):
+    """Networks of papers with projections, which are the ones with norms."""
+
+    norm: Norm = option("normalisation, where the paper has one")
+    projection: Projection = option("where projections stand: on the skip, as published, or on the trunk")
+
+
+class ResnetGeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections, ConditionalGenerator):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    upsample: Upsample = option("how the resolution grows")
+
+
+class ResnetDiscOptions(DiscOptions, PublishedOptions, WithProjections, ConditionalDisc):
+    name: Literal["resnet"] = option(NETWORK)
+    width: Positive | None = option("channels of the widest stage; null: as published")
+    pool: Pool = option("over the pixels that are left")
+
+
+class Resnet101GeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
+
+
+class Resnet101DiscOptions(DiscOptions, PublishedOptions, WithProjections):
+    name: Literal["resnet101"] = option(NETWORK)
+    width: Positive = option("channels at 32 pixels; 64 as published")
+
+
+class DcganGeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 1024 as published")
+
+
+class DcganDiscOptions(DiscOptions, PublishedOptions, WithProjections):
+    name: Literal["dcgan"] = option(NETWORK)
+    width: Positive = option("channels of the widest stage; 512 as published")
+
+
+class R3ganGeneratorOptions(GeneratorOptions, PublishedResidualOptions):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "concat"] = option("how the class enters: as a code beside the latent")
+
+
+class R3ganDiscOptions(DiscOptions, PublishedResidualOptions):
+    name: Literal["r3gan"] = option(NETWORK)
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    blocks: Positive = option("blocks per stage")
+    group_size: Positive = option(GROUP_SIZE)
+    norm: Literal["none"] = option("there is none")
+    conditional: Literal["none", "projection"] = option("how the class enters: the logit is that of the class")
+
+
+AnyGenerator = Annotated[
+    LabGeneratorOptions
+    | MlpGeneratorOptions
+    | ResnetGeneratorOptions
+    | Resnet101GeneratorOptions
+    | R3ganGeneratorOptions
+    | DcganGeneratorOptions,
+    Field(discriminator="name"),
+]
+AnyDisc = Annotated[
+    LabDiscOptions | MlpDiscOptions | ResnetDiscOptions | Resnet101DiscOptions | R3ganDiscOptions | DcganDiscOptions,
+    Field(discriminator="name"),
+]

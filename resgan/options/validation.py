@@ -1,0 +1,167 @@
+"""What every option is checked by, and what is said where it is not valid: one line for each."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+
+from resgan.base.errors import OptionsError
+from resgan.base.plain_data import PlainData, format_value
+from resgan.options.conf import files_of
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class FileOf:
+    """Text that is the name of a file in a group of conf/, as an annotation."""
+
+    group: str
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, name: str) -> str:
+        if name not in (valid := files_of(self.group)):
+            expected = ", ".join(map(repr, valid[:-1])) + f" or {valid[-1]!r}"
+            raise PydanticCustomError("literal_error", "valid are {expected}", {"expected": expected})
+        return name
+
+
+def option(meaning: str, **limits: Any) -> Any:
+    return Field(description=meaning, **limits)
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=Options)
+
+
+def check(model: type[Model], values: PlainData) -> Model:
+    """The values as a `model`. Raises OptionsError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found: dict[str, list[str]] = {}  # an option of several types has a complaint of each
+        for option, expected in (describe_error(item, model) for item in error.errors()):
+            found.setdefault(option, []).append(expected)
+        lines = (
+            f"{name}: {' or '.join(dict.fromkeys(what)).replace('or expected', 'or')}" if name else what[0]
+            for name, what in found.items()
+        )
+        raise OptionsError("; ".join(lines)) from None
+
+
+EXPECTED = {
+    "bool_type": "expected true or false",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
+    "string_type": "expected text",
+    "string_too_short": "expected a name",
+    "list_type": "expected a list, as in [8,16]",
+    "literal_error": "valid are {expected}",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than": "expected less than {lt:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "missing": "is missing",
+}
+
+
+def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]:
+    """One of pydantic's errors as (option=value, what is expected)."""
+    # The location of a variant holds its tag, and of a union the name of its type: neither is typed by a user.
+    steps = [step for step in error["loc"] if isinstance(step, str)]
+    name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in tags(model)) and not _is_type(s))
+    context = error.get("ctx", {})
+    if error["type"] == "value_error":
+        return "", f"{name}.{context['error']}" if name else str(context["error"])
+    if error["type"] == "extra_forbidden":
+        variant = next((s for k, s in enumerate(steps) if k == 1 and s in tags(model)), None)
+        return name, f"there is no such option here{did_you_mean(name, names(model, variant=variant))}"
+    if error["type"] == "union_tag_invalid":
+        return f"{name}={context['tag']}", f"valid are {context['expected_tags']}"
+    if error["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
+        return name, "is a group of options; choose one of its files, see --help"
+    expected: str = EXPECTED.get(error["type"]) or (error["msg"][0].lower() + error["msg"][1:])
+    return (name if error["type"] == "missing" else f"{name}={format_value(error['input'])}"), expected.format(
+        **context
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    group, _, leaf = name.rpartition(".")
+    options = [option.rpartition(".") for option in known if option != name]
+    beside = [last for first, _, last in options if group and first == group]
+    if beside:  # in a group that is there, only its own: disc.blocks is no help to who typed generator.blocks
+        close = nearest(leaf, beside)
+        close = close and f"{group}.{close}"
+    else:
+        close = nearest(name, ["".join(parts) for parts in options])
+    return f"; did you mean {close}?" if close else "; see --help"
+
+
+def _is_type(step: str) -> bool:
+    return "[" in step or step in ("int", "float", "str", "constrained-int", "constrained-float", "list")
+
+
+def tags(model: type[Options]) -> set[str]:
+    """The names of all variants of its groups."""
+    parts = [part for field in model.model_fields.values() for part in _members(field.annotation)]
+    groups = [part for part in parts if isinstance(part, type) and issubclass(part, Options)]
+    return {str(tag) for group in groups for tag in choices(group.model_fields.get("name"))}
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known option most like a mistyped one."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+@cache
+def names(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, str]:
+    """Every option of a model, dotted, with its meaning: for --help and for the nearest right name.
+
+    variant: of the kinds of a group, the one of this name only.
+    """
+    found: dict[str, str] = {}
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
+        models = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
+        chosen = [part for part in models if variant in choices(part.model_fields.get("name"))]
+        for part in chosen or models:
+            found |= {k: v for k, v in names(part, f"{prefix}{name}.").items() if k not in found}
+        if not models:
+            valid = choices(field)
+            found[prefix + name] = f"{field.description}" + (
+                f" ({', '.join(map(format_value, valid))})" if valid else ""
+            )
+    return found
+
+
+def choices(field: FieldInfo | None) -> tuple[object, ...]:
+    """The values of an option, or of its list's entries, that has a fixed set of them."""
+    for mark in getattr(field, "metadata", ()):
+        if isinstance(mark, FileOf):
+            return tuple(files_of(mark.group))
+    annotation = getattr(field, "annotation", None)
+    if typing.get_origin(annotation) is list:
+        annotation = typing.get_args(annotation)[0]
+    return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+
+
+def _members(annotation: object) -> tuple[object, ...]:
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)

@@ -1,0 +1,31 @@
+"""The options that make a run what it is, and how two configurations differ."""
+
+from resgan.base.plain_data import PlainData, flat, format_value
+
+BOOKKEEPING = (
+    "run_dir",
+    "study",
+    "seeds",
+    "loss.gp_with_spectral",  # a permission
+    "tuning.runs",
+    "data.cache",
+    "wandb",
+    "trainer.threads",
+    "trainer.progress",
+    "hydra",
+)  # never part of what a run *is*
+
+
+def is_bookkeeping(key: str) -> bool:
+    return any(key == name or key.startswith(name + ".") for name in BOOKKEEPING)
+
+
+def differences(old: PlainData, new: PlainData) -> list[str]:
+    """List the options in which two configurations, nested or flat, differ, one text each; but for bookkeeping."""
+    old, new = flat(old), flat(new)
+    keys = [key for key in [*old, *(key for key in new if key not in old)] if not is_bookkeeping(key)]
+    return [
+        f"{key} was {format_value(old[key]) if key in old else 'no option then'}, is {format_value(new.get(key))}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]

@@ -1,0 +1,179 @@
+"""The run directory: the product of a run. What is in it, how it is written and read.
+
+config.yaml      the composed options        provenance.json  versions, git commit, device, command
+metrics.jsonl    one line per measurement    samples/         grids, fixed latents
+checkpoints/     last, best, final           result.json      written last: status, scores, counts, times
+"""
+
+import contextlib
+import datetime
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from resgan.base.errors import UserError
+from resgan.base.files import write_atomically
+from resgan.base.plain_data import PlainData, flat, nan_to_none
+from resgan.runs.configuration import differences
+from resgan.runs.history import completed
+
+Result = PlainData  # the content of result.json
+
+
+class RunError(UserError):
+    """A run directory that cannot be used; the message says which and why."""
+
+
+class Run:
+    """One run directory. Nothing is created before `claim`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.provenance = path / "provenance.json"
+        self.metrics = path / "metrics.jsonl"
+        self.result = path / "result.json"
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+
+    def claim(self, config: PlainData) -> None:
+        """Make the directory this run's, or see that it is already. Refuses one that belongs to other options."""
+        self.check(config)
+        if not self.config.exists():
+            try:
+                write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+            except OSError as error:
+                raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
+
+    def check(self, config: PlainData) -> None:
+        """Refuse a directory that belongs to other options, holds other things, or is none. Creates nothing."""
+        try:
+            self._check(config)
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+
+    def _check(self, config: PlainData) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"run_dir={self.path}: is a file; give a directory, new or of the same run")
+        if self.config.exists():
+            if found := differences(self.stored_config(like=config), config):
+                raise RunError(
+                    f"run_dir={self.path}: belongs to another configuration: {'; '.join(found)}. "
+                    "Give another run_dir, or the options it was made with"
+                )
+        elif self.path.exists() and any(".unfinished-" not in path.name for path in self.path.iterdir()):
+            raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
+        check_writable("run_dir", self.path)
+
+    def stored_config(self, *, like: PlainData) -> PlainData:
+        """The run's options, flattened and in those of today, of which `like` is a configuration. Raises RunError."""
+        return completed(self._read_config(), flat(like))
+
+    def missing_options(self, *, like: PlainData) -> PlainData:
+        """Options of `like` younger than the run, dotted, at the values that do what was done when it began."""
+        if not self.config.exists():
+            return {}
+        old = self._read_config()
+        return {key: value for key, value in completed(old, flat(like)).items() if key not in old}
+
+    def _read_config(self) -> PlainData:
+        try:
+            config = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.config}: is damaged; give another run_dir") from error
+        return flat(config) if isinstance(config, dict) else {}
+
+    def clear_unfinished(self) -> None:
+        """Remove what a killed process had half written. For the one that holds the lock."""
+        for path in itertools.chain(self.path.glob("*.unfinished-*"), self.checkpoints.glob("*.unfinished-*")):
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process from writing here. The system lets go of the lock when the process ends, however."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        with open(self.path / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"run_dir={self.path}: another process is running it now") from error
+            self.clear_unfinished()
+            yield
+
+    def append(self, line: PlainData) -> None:
+        """One measurement to metrics.jsonl."""
+        with open(self.metrics, "a") as file:
+            file.write(json.dumps(nan_to_none(line)) + "\n")
+
+    def measurements(self) -> list[PlainData]:
+        """All lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = []
+        for text in self.metrics.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return lines
+
+    def forget_after(self, images_seen: int) -> None:
+        """Drop measurements later than the checkpoint a run continues from: it will make them again."""
+        if self.metrics.exists():
+            kept = [line for line in self.measurements() if line["images_seen"] <= images_seen]
+            write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def record_session(self, session: PlainData) -> None:
+        """Add to provenance.json what ran here, this time."""
+        write_atomically(self.provenance, json.dumps({"sessions": [*self.sessions(), session]}, indent=2) + "\n")
+
+    def sessions(self) -> list[PlainData]:
+        return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
+
+    def write_result(self, result: Result) -> None:
+        write_atomically(self.result, json.dumps(nan_to_none(result), indent=2) + "\n")
+
+    def read_result(self) -> Result | None:
+        if not self.result.exists():
+            return None
+        try:
+            return json.loads(self.result.read_text())
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
+
+
+def claim_new(parent: Path, config: PlainData) -> Run:
+    """A run in a new directory."""
+    run = Run(new_directory(parent))
+    run.claim(config)
+    return run
+
+
+def new_directory(parent: Path) -> Path:
+    """One named by date and time, which nobody else gets, even one who asks in the same second."""
+    now = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+    for count in itertools.count(1):
+        path = parent / (now if count == 1 else f"{now}_{count}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"{path}: cannot be made ({error.strerror}); give a run_dir") from error
+        return path
+    raise AssertionError("unreachable")
+
+
+def check_writable(option: str, directory: Path) -> None:
+    """Could a directory be made, or written to? Asked before the work whose product it is to hold."""
+    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise RunError(f"{option}={directory}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"{option}={directory}: {there} cannot be written to")

@@ -1,0 +1,89 @@
+"""The history of the options: how an old config.yaml or checkpoint reads in the options of today.
+
+Every commit that adds, renames or drops an option adds a row here. Options go by their names of today.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from resgan.base.plain_data import PlainData
+
+NETWORKS = ("generator", "disc")
+LABS = ("lab", "mlp")
+
+
+class Added(NamedTuple):
+    """An option added since the first runs."""
+
+    option: str
+    before: Any  # the value that does what was done before the option existed; not always its default
+    kinds: tuple[str, ...] = ()  # of data that have it, or of networks built with it; none: all, and in no spec
+
+
+ADDED = (
+    # Studies (ea71f11)
+    Added("study", None),
+    Added("tuning.best", "none"),
+    Added("tuning.runs", None),
+    # Scores by name (b4c288d)
+    Added("metrics.resize", "default"),
+    Added("metrics.scores", ["frechet"]),
+    Added("metrics.norm_mode", "running"),
+    Added("metrics.cache", None),  # nothing was kept then; no value says so, and no score depends on it
+    # Kinds of block (017d8f0)
+    *(Added(f"{network}.branch_scale", 1.0, LABS) for network in NETWORKS),
+    *(Added(f"{network}.layer_scale", None, LABS) for network in NETWORKS),
+    *(Added(f"{network}.group_size", 16, ("lab",)) for network in NETWORKS),  # of bottlenecks, new too
+    Added("loss.gp_with_spectral", True),  # a permission, which was not needed before
+    # Classes, augmentation, burn-in (e236d64)
+    *(Added(f"{network}.image_skips", False, ("lab",)) for network in NETWORKS),
+    *(Added(f"{network}.conditional", "none", LABS) for network in NETWORKS),
+    *(Added(f"{network}.lr_final", None) for network in NETWORKS),
+    *(Added(f"{network}.beta2_final", None) for network in NETWORKS),
+    Added("generator.batch_size", None),
+    Added("generator.ema_kimg_final", None),
+    Added("loss.r1_final", None),
+    Added("loss.r2_final", None),
+    Added("burn_in_kimg", 0),
+    Added("augment.operations", []),  # without any, the rest does nothing; it is as in augment=none
+    Added("augment.p", 0.0),
+    Added("augment.p_final", None),
+    Added("augment.adapt", "none"),
+    Added("augment.target", 0.6),
+    Added("augment.adapt_kimg", 500),
+    # Speed (1bb90d3, f153bf9, 1525907, 6867822)
+    Added("trainer.fused", False),  # true by default from the start, and it rounds differently
+    Added("seeds", None),
+    Added("data.cache", False, ("folder",)),
+    Added("trainer.compile", False),
+)
+RENAMED: dict[str, str] = {}  # old name: name
+DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
+
+
+def completed(old: PlainData, like: Collection[str]) -> PlainData:
+    """Translate the flattened config of an old run into the options of today whose names are in `like`."""
+    return _translated(old, [row for row in ADDED if row.option in like])
+
+
+def completed_spec(spec: PlainData) -> PlainData:
+    """Translate the spec of an old checkpoint, {"generator": {...}, "disc": {...}, ...}, likewise."""
+    old = {f"{network}.{name}": value for network in NETWORKS for name, value in spec[network].items()}
+    new: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+    for option, value in _translated(
+        old, [row for row in ADDED if row.kinds and row.option.startswith(NETWORKS)]
+    ).items():
+        network, _, name = option.partition(".")
+        new[network][name] = value
+    return {"classes": {}} | spec | new  # before e236d64 there were no classes
+
+
+def _translated(old: PlainData, rows: Iterable[Added]) -> PlainData:
+    named = {RENAMED.get(option, option): value for option, value in old.items()}
+    kept = {option: value for option, value in named.items() if option not in DROPPED or value != DROPPED[option]}
+    return kept | {row.option: row.before for row in rows if row.option not in kept and _has(kept, row)}
+
+
+def _has(config: PlainData, row: Added) -> bool:
+    """Check that the kind of network or data in the config has the option."""
+    return not row.kinds or config.get(f"{row.option.partition('.')[0]}.name") in row.kinds

@@ -1,0 +1,148 @@
+"""Weights & Biases, on by default and never in the way: no prompt, and no server is no reason to stop."""
+
+import contextlib
+import netrc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from torch import Tensor
+
+from resgan.base.console import say
+from resgan.base.images import to_array
+from resgan.base.plain_data import PlainData
+
+if TYPE_CHECKING:
+    from wandb import Run as WandbRun
+
+SECONDS_TO_CONNECT = 15
+SECONDS_TO_FINISH = 300  # of waiting for what is still to be sent; it stays on the disk for `wandb sync`
+
+
+class Tracker:
+    """One W&B run; with mode "disabled", nothing at all. Every line goes by `images_seen`, never by a step of W&B."""
+
+    def __init__(
+        self,
+        *,
+        mode: str,  # "auto", "online", "offline" or "disabled"
+        directory: Path,  # the run directory; W&B keeps its own folder in it
+        run_id: str | None,  # of the W&B run to continue
+        config: PlainData,
+        project: str,
+        entity: str | None,
+        name: str | None,
+        group: str | None,
+        job_type: str | None = None,  # the arm, within a study
+        tags: list[str],
+    ) -> None:
+        self.run: WandbRun | None = None
+        mode = resolve_mode(mode)
+        if mode == "disabled":
+            return
+        arguments = {"dir": str(directory), "config": config, "name": name, "group": group, "tags": tags}
+        arguments["job_type"] = job_type
+        if "WANDB_SWEEP_ID" not in os.environ:  # an agent of a sweep has set all of these itself
+            arguments |= {"project": project, "entity": entity}
+            if run_id is not None and mode == "online":
+                arguments |= {"id": run_id, "resume": "allow"}
+        self.run = run = start(mode, arguments)
+        if not run.offline:
+            say(f"W&B shows this run at {run.url}")
+        run.define_metric("images_seen", hidden=True)
+        run.define_metric("*", step_metric="images_seen")
+
+    @property
+    def run_id(self) -> str | None:
+        return self.run.id if self.run else None
+
+    def log(self, values: PlainData, *, images_seen: int) -> None:
+        self._tell(
+            lambda run: run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
+        )
+
+    def log_picture(self, name: str, picture: Tensor, *, images_seen: int) -> None:
+        def show(run: "WandbRun") -> None:
+            import wandb
+
+            image = wandb.Image(to_array(picture), caption=f"{images_seen} images seen")
+            run.log({name: image, "images_seen": images_seen})
+
+        self._tell(show)
+
+    def summarise(self, values: PlainData) -> None:
+        self._tell(lambda run: run.summary.update(values))
+
+    def finish(self, exit_code: int) -> None:
+        self._tell(lambda run: run.finish(exit_code=exit_code))
+        self.run = None
+
+    def _tell(self, what: "Callable[[WandbRun], object]") -> None:
+        """Whatever fails in W&B ends W&B, not the run."""
+        if self.run is None:
+            return
+        try:
+            what(self.run)
+        except Exception as error:
+            say(f"W&B failed ({first_line(error)}); the run goes on without it")
+            with contextlib.suppress(Exception):
+                self.run.finish(exit_code=1)  # else the next run of this process would be logged into this one
+            self.run = None
+
+
+def resolve_mode(mode: str) -> str:
+    """ "auto" is what WANDB_MODE says; else online where there is a key, and offline where there is none."""
+    if mode != "auto":
+        return mode
+    said = os.environ.get("WANDB_MODE")
+    if said:
+        said = {"dryrun": "offline", "run": "online"}.get(said, said)
+        if said in ("online", "offline", "disabled"):
+            return said
+        say(f"WANDB_MODE={said}: valid are online, offline, disabled; logging offline")
+        return "offline"
+    return "online" if has_key() else "offline"
+
+
+def has_key() -> bool:
+    """Is there a key where W&B would look for one? W&B itself would ask the user."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def start(mode: Any, arguments: PlainData) -> Any:
+    """Begin a W&B run; what cannot be reached becomes an offline run, with one line to say so."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # the setting below comes too late for what is said at the login
+    import wandb
+    from wandb.errors import Error, UsageError
+
+    settings = wandb.Settings(
+        init_timeout=SECONDS_TO_CONNECT,
+        finish_timeout=SECONDS_TO_FINISH,
+        login_timeout=1,
+        silent=True,
+        console="off",
+        x_disable_stats=True,
+        reinit="create_new",  # seeds that are trained as one have a run each, at the same time
+    )
+    try:
+        if mode == "online" and not has_key():
+            raise UsageError("no API key is configured")
+        return wandb.init(mode=mode, settings=settings, **arguments)
+    except (Error, OSError) as error:
+        if mode == "offline":
+            raise
+        say(f"W&B is not reachable ({first_line(error)}); logging offline")
+        arguments = {key: value for key, value in arguments.items() if key not in ("id", "resume")}
+        return wandb.init(mode="offline", settings=settings, **arguments)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

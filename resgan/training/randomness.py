@@ -1,0 +1,68 @@
+"""What is random in a step, each draw decided by (seed, its purpose, images seen): a run continues exactly."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from resgan.base.images import to_float
+from resgan.base.rng import make_generator
+from resgan.training.augment import augment
+from resgan.training.schedules import Augmentation
+
+
+class StepRandomness:
+    """The draws of one seed."""
+
+    def __init__(self, seed: int, *, latent_dim: int, augmentation: Augmentation | None = None) -> None:
+        self.seed, self.latent_dim, self.augmentation = seed, latent_dim, augmentation
+
+    def latents(self, purpose: str, count: int, *, images_seen: int) -> Tensor:
+        """Standard normal (count, latent_dim)."""
+        random = make_generator(self.seed, purpose, images_seen)
+        return torch.randn(count, self.latent_dim, generator=random)
+
+    def mix(self, count: int, *, images_seen: int) -> Tensor:
+        """Uniform on [0, 1] (count,)."""
+        return torch.rand(count, generator=make_generator(self.seed, "mix", images_seen))
+
+    def augmented(self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int) -> Tensor:
+        """Images (N, C, H, W) as D sees them."""
+        if self.augmentation is None:
+            return images
+        random = make_generator(self.seed, "augment", purpose, images_seen)
+        return augment(images, operations=self.augmentation.operations, p=p, random=random)
+
+    def held_out(self, count: int, *, images_seen: int) -> tuple[Tensor, Tensor | None]:
+        """Pictures that D never learns from (count, C, H, W), mirrored as the others are, and their labels."""
+        assert self.augmentation is not None
+        assert self.augmentation.holdout is not None
+        pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
+        random = make_generator(self.seed, "holdout", images_seen)
+        index, mirror = torch.randint(len(pictures), (count,), generator=random), torch.rand(count, generator=random)
+        chosen = to_float(pictures[index])
+        if self.augmentation.flip:
+            chosen = torch.where(mirror.view(-1, 1, 1, 1) < 0.5, chosen.flip(3), chosen)
+        return chosen, None if labels is None else labels[index]
+
+
+class StackedRandomness:
+    """The draws of several seeds, each as if it were alone, with one more dimension (S, ...) in front."""
+
+    def __init__(self, each: Sequence["StepRandomness | StackedRandomness"]) -> None:
+        self.each = each
+
+    def latents(self, purpose: str, count: int, *, images_seen: int) -> Tensor:
+        return torch.stack([seed.latents(purpose, count, images_seen=images_seen) for seed in self.each])
+
+    def mix(self, count: int, *, images_seen: int) -> Tensor:
+        return torch.stack([seed.mix(count, images_seen=images_seen) for seed in self.each])
+
+    def augmented(self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int) -> Tensor:
+        probabilities = p if isinstance(p, Tensor) else [p] * len(self.each)
+        given = zip(self.each, images, probabilities, strict=True)
+        return torch.stack([seed.augmented(x, purpose, p=own, images_seen=images_seen) for seed, x, own in given])
+
+    def held_out(self, count: int, *, images_seen: int) -> tuple[Tensor, Tensor | None]:
+        pictures, labels = zip(*(seed.held_out(count, images_seen=images_seen) for seed in self.each), strict=True)
+        return torch.stack(pictures), None if labels[0] is None else torch.stack(labels)

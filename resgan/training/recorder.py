@@ -1,0 +1,195 @@
+"""Everything that is recorded while a GAN trains: scores, grids, checkpoints, losses, and what is due when."""
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from resgan.base import images
+from resgan.base.console import say
+from resgan.base.rng import make_generator
+from resgan.base.signals import Stopped, StopSignal
+from resgan.metrics.scorer import Scorer
+from resgan.nets import sampling
+from resgan.runs.directory import Run
+from resgan.runs.tracking import Tracker
+from resgan.training import checkpoints
+from resgan.training.checkpoints import State
+from resgan.training.gan import GAN
+from resgan.training.penalties import gradient
+
+LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
+GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
+
+
+class Diverged(Exception):
+    """A loss or a weight is no longer a finite number. Carries images_seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When things are done, in images; 0 is never. The end of the run is always scored, shown and saved."""
+
+    score: int
+    sample: int
+    save: int
+    total: int
+
+    def due(self, every: int, *, before: int, now: int) -> bool:
+        """Has a multiple of `every` been reached since `before`?"""
+        return now >= self.total or (bool(every) and before // every < now // every)
+
+
+class Recorder:
+    """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
+
+    def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
+                 spec: State, reference: Sequence[Tensor], seconds: float,
+                 stop: StopSignal | None = None) -> None:  # fmt: skip
+        self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
+        self.spec = spec  # what load_gan needs
+        self.reference = reference  # real samples as D sees them, and their labels: for the figures at step 0
+        self.shares = list(spec.get("classes", {}).values())  # of the classes; empty: not class-conditional
+        measured = run.measurements()
+        self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
+        self.has_start = any(m["kind"] == "start" for m in measured)
+        self.seconds_before, self.started = seconds, time.monotonic()
+        self.stop = stop or StopSignal()
+        self.diverged = False
+
+    # What is due.
+
+    def begin(self) -> None:
+        """Finish any recording that an interrupted run left incomplete."""
+        self.started = time.monotonic()
+        if not self.has_start and self.gan.images_seen == 0:
+            self.record_start()
+        self.record_due()
+        self.stop_if_asked()
+
+    def after_step(self) -> None:
+        if self.is_time_for_losses(self.gan.images_seen):
+            self.record_losses()
+        self.record_due()
+        self.stop_if_asked()
+
+    def has_something_to_do(self, now: int) -> bool:
+        """After the step that ended at `now` images."""
+        before, schedule = now - self.gan.batch_size, self.schedule
+        events = (schedule.sample, schedule.score, schedule.save)
+        return (
+            self.stop.number is not None
+            or self.is_time_for_losses(now)
+            or any(schedule.due(every, before=before, now=now) for every in events)
+        )
+
+    def is_time_for_losses(self, now: int) -> bool:
+        return now // self.gan.batch_size % LOSS_EVERY == 0
+
+    def record_due(self) -> None:
+        before = self.gan.images_seen - self.gan.batch_size
+        now, schedule = self.gan.images_seen, self.schedule
+        if schedule.due(schedule.sample, before=before, now=now):
+            self.record_samples()
+        if schedule.due(schedule.score, before=before, now=now) and now not in self.scored:
+            self.record_scores()
+        if now and schedule.due(schedule.save, before=before, now=now):
+            self.save()
+
+    def record_start(self) -> None:
+        """The spread of D's logits and the size of its input gradient before training: what a penalty weight meets."""
+        disc = copy.deepcopy(self.gan.disc)  # running statistics must not see these samples twice
+        real, *labels = (tensor.to(self.gan.device) for tensor in self.reference)
+        logits = disc(real.requires_grad_(), *labels)
+        figures = {
+            "logit_spread": float(logits.detach().std()),
+            "input_gradient": float(gradient(real, logits).detach().flatten(1).norm(dim=1).mean()),
+        }
+        self.run.append({"images_seen": 0, "kind": "start", **figures})
+        self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})
+
+    def record_losses(self) -> None:
+        losses = self.read_losses()
+        self.run.append({"images_seen": self.gan.images_seen, "kind": "losses", **losses})
+        self.tracker.log({f"train/{k}": v for k, v in losses.items()}, images_seen=self.gan.images_seen)
+
+    def read_losses(self) -> dict[str, float]:
+        losses = {name: float(value) for name, value in self.gan.losses.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise Diverged(self.gan.images_seen)
+        return losses
+
+    def refuse_nan(self) -> None:
+        """The losses are those before the last step; what that step left is in the weights alone."""
+        self.read_losses()
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.gan.state_dict().values()):
+            raise Diverged(self.gan.images_seen)
+
+    def record_samples(self) -> None:
+        count = GRID if self.reference[0].ndim == 4 else POINTS
+        z = sampling.latents(range(count), dim=self.gan.latent_dim)
+        labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
+        picture = images.picture(sampling.generate(self.gan.generator_ema, z, labels))
+        images.save_png(picture, self.run.samples / f"{self.gan.images_seen:09d}.png")
+        self.tracker.log_picture("samples", picture, images_seen=self.gan.images_seen)
+
+    def record_scores(self) -> None:
+        now = self.gan.images_seen
+        self.refuse_nan()  # a diverged state is not scored
+        random = make_generator(self.gan.seed, "scores")  # the same latents at every measurement
+        count, dim = self.scorer.samples, self.gan.latent_dim
+        z = torch.randn(count, dim, generator=random)
+        labels = sampling.classes_at(torch.rand(count, generator=random), self.shares) if self.shares else None
+        generator = sampling.with_norm_mode(self.gan.generator_ema, self.scorer.norm_mode, dim=dim, shares=self.shares)
+        samples = sampling.generate(generator, z, labels, on_batch=self.stop_if_asked)
+        if not samples.isfinite().all():
+            raise Diverged(now)
+        scores = self.scorer.measure(samples)
+        self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
+        self.tracker.log(scores, images_seen=now)
+        self.scored[now] = scores
+        if now and self.is_best(now):
+            checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
+
+    def is_best(self, now: int) -> bool:
+        primary = self.scorer.primary
+        earlier = [s[primary] for n, s in self.scored.items() if n < now and s.get(primary) is not None]
+        value = self.scored[now].get(primary)
+        return value is not None and value < min(earlier, default=math.inf)
+
+    def save(self) -> None:
+        self.refuse_nan()  # a diverged state is not saved
+        try:
+            checkpoints.save_last(self.run.checkpoints, self.state())
+            if self.gan.images_seen >= self.schedule.total:
+                checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
+        except OSError as error:
+            if self.gan.images_seen >= self.schedule.total:
+                raise
+            say(f"no checkpoint was saved ({error}); training goes on")
+
+    # Stopping.
+
+    def stop_if_asked(self) -> None:
+        if self.stop.number is not None:
+            self.save()
+            raise Stopped(self.stop.number)
+
+    # What a checkpoint and a result hold.
+
+    def seconds(self) -> float:
+        """Seconds of training so far, over all sessions of the run."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def state(self) -> State:
+        return {
+            "spec": self.spec,
+            "seconds": self.seconds(),
+            "wandb_id": self.tracker.run_id,
+            "losses": dict(self.gan.losses),  # the last of each: lazy penalties are not computed at every step
+            **self.gan.training_state(),
+        }

@@ -1,0 +1,140 @@
+"""From plain data to networks, scores, and a GAN that a checkpoint alone brings back."""
+
+import json
+
+import pytest
+import torch
+from helpers.options import options_of
+
+from resgan.base.errors import OptionsError
+from resgan.base.images import to_float
+from resgan.builders.data import build_dataset
+from resgan.builders.gan import build_gan, round_to_batches
+from resgan.builders.networks import build_networks, count, spec_of
+from resgan.builders.scorer import build_scorer
+from resgan.builders.trained_gan import load_gan
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
+from resgan.training import checkpoints
+
+SMALL = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "metrics.samples=50"]
+
+
+def options(*overrides: str) -> TrainOptions:
+    return check(TrainOptions, options_of(*SMALL, *overrides))
+
+
+def built(*overrides: str):
+    given = options(*overrides)
+    dataset = build_dataset(given.data, seed=given.seed, progress=False)
+    return given, dataset, spec_of(given, dataset)
+
+
+@pytest.mark.parametrize("overrides", [[], ["data=gaussians", "data.size=100"]])
+def test_a_spec_is_plain_data_and_enough(overrides):
+    _, dataset, spec = built(*overrides)
+    again = json.loads(json.dumps(spec))
+    assert again == spec
+    (first, disc), (second, _) = build_networks(spec), build_networks(again)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    z = torch.randn(2, spec["generator"]["latent_dim"])
+    assert first(z).shape == (2, *dataset.shape)
+    assert disc(first(z)).shape == (2,)
+
+
+@pytest.mark.parametrize("norm", ["batch", "pixel"])
+@pytest.mark.parametrize("spectral", ["true", "false"])
+def test_load_gan_needs_the_file_alone(tmp_path, norm, spectral):
+    given, dataset, spec = built(
+        *(f"{net}.{o}" for net in ("generator", "disc") for o in (f"norm={norm}", f"spectral={spectral}"))
+    )
+    gan = build_gan(given, spec, dataset)
+    with torch.no_grad():
+        for parameter in gan.generator_ema.parameters():
+            parameter.add_(0.1)  # so that averaged and raw differ
+    checkpoints.save(tmp_path / "a.ckpt", {"spec": spec, **gan.training_state()})
+    loaded = load_gan(tmp_path / "a.ckpt")
+    z = loaded.latents([3, 4])
+    gan.eval()
+    # Up to the memory format, which sums in another order: float32, and values of order 1.
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    torch.testing.assert_close(loaded.generator(z), gan.generator_ema(z), **close)
+    torch.testing.assert_close(loaded.sample([3, 4], averaged=False), gan.generator(z), **close)
+    torch.testing.assert_close(loaded.disc(loaded.sample([3, 4])), gan.disc(loaded.sample([3, 4])), **close)
+    assert not torch.equal(loaded.sample([3, 4]), loaded.sample([3, 4], averaged=False))
+
+
+def test_scores_and_their_cards_on_shapes():
+    given, dataset, _ = built()
+    scorer = build_scorer(given, dataset)
+    assert scorer.primary == "tv"
+    scores = scorer.measure(to_float(dataset.reference))
+    assert (
+        list(scores)
+        == list(scorer.cards)
+        == [
+            "tv",
+            "validity",
+            "modes",
+            "kl",
+            "novelty",
+            "fd_cifarnet_50_full",
+            "variance_ratio",
+        ]
+    )
+    assert scores["tv"] == pytest.approx(0, abs=1e-12)
+    assert scores["fd_cifarnet_50_full"] == pytest.approx(0, abs=1e-6)  # a set against itself
+    card = scorer.cards["fd_cifarnet_50_full"]
+    assert card["n_fake"] == 50
+    assert card["n_real"] == 1200
+    assert card["split"] == "all"
+    assert card["trained_on"] == "cifar10-jpeg"
+
+
+def test_points_have_no_frechet_distance():
+    given, dataset, _ = built("data=gaussians", "data.size=100")
+    assert list(build_scorer(given, dataset).cards) == ["tv", "validity", "modes", "kl", "variance_ratio"]
+
+
+def test_counts():
+    """Floating point operations by hand: a multiply-add is two, a 3 x 3 convolution 18 ab HW."""
+    _, _, spec = built()
+    counts = count(spec)
+    convolutions = sum(2 * 18 * 8 * 8 * size**2 for size in (4, 8, 16))
+    assert counts["flops"]["generator"] == 2 * 16 * 128 + convolutions + 18 * 8 * 3 * 256
+    assert counts["flops"]["disc"] == 18 * 3 * 8 * 256 + convolutions + 2 * 128
+    assert counts["switched"] == {what: counts[what] for what in ("parameters", "flops")}  # the switch costs nothing
+
+
+def test_the_length_of_a_run_is_whole_batches():
+    assert round_to_batches(options("total_kimg=0.1", "batch_size=32")) == 128
+    assert round_to_batches(options("total_kimg=0.128", "batch_size=32")) == 128
+
+
+def test_widths_that_do_not_fit_the_images():
+    _, _, spec = built("generator.width=[8,8]")
+    with pytest.raises(OptionsError, match=r"generator\.width=\[8, 8\]: .*3 stages"):
+        build_networks(spec)
+
+
+def test_what_moves_reaches_the_gan_in_images():
+    given, dataset, spec = built(
+        *("burn_in_kimg=2", "loss.r1_final=0.01", "loss.r2_final=0.02", "disc.decay=none", "disc.lr_final=5e-4"),
+        *("disc.beta2_final=0.9", "generator.ema_kimg_final=3", "augment=adaptive", "augment.adapt_kimg=7"),
+    )
+    gan = build_gan(given, spec, dataset)
+    assert gan.burn_in == 2000
+    assert (gan.r1.final, gan.r2.final) == (0.01, 0.02)
+    assert (gan.disc_adam.lr_final, gan.disc_adam.beta2_final) == (5e-4, 0.9)
+    assert gan.ema_kimg_final == 3
+    assert gan.augmentation.length == 7000
+    assert torch.equal(gan.augmentation.holdout, dataset.holdout)
+
+
+def test_shares_of_classes_are_those_of_the_data():
+    _, dataset, spec = built("generator.conditional=concat", "disc.conditional=concat")
+    shares = spec["classes"]
+    assert list(shares) == list(dataset.classes)
+    for k, share in enumerate(shares.values()):
+        assert share == pytest.approx(float((dataset.labels == k).float().mean()))
+    assert len(set(shares.values())) == 2  # 12 or 13 of 600

@@ -1,0 +1,109 @@
+"""conf/ and the typed options say the same: every file composes, every option has a default, no key is unknown."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.options import options_of
+
+from resgan.base.plain_data import flat
+from resgan.cli.arguments import is_sweep, quoted
+from resgan.options.conf import CONF, files_of
+from resgan.options.evaluate import EvaluateOptions
+from resgan.options.sample import SampleOptions
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check, names
+
+GROUPS = ("generator", "disc", "loss", "augment", "data", "metrics", "trainer", "wandb", "experiment", "study")
+# Files that are a variant of a network of another name.
+SELECTS = {"lab_plain": "lab", "lab_skip": "lab", "lab_residual": "lab", "sngan": "resnet", "wgan_gp": "resnet",
+           "wgan_gp_101": "resnet101"}  # fmt: skip
+FILES = [(group, name) for group in GROUPS for name in files_of(group)]
+
+
+def filled(*overrides: str) -> dict:
+    """Composed, and with something for each value that the user has to give."""
+    values = options_of(*overrides)
+    missing = [key for key, value in flat(values).items() if value == "???"]
+    return options_of(*overrides, *(f"{key}=something" for key in missing))
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_composes_and_passes(group, name):
+    values = filled(f"{group}={name}")
+    values.pop("experiment", None)
+    options = check(TrainOptions, values)
+    if group in ("generator", "disc", "loss", "data"):
+        assert getattr(options, group).name == SELECTS.get(name, name)  # the file is called as what it selects
+
+
+def with_bases(group: str, name: str) -> dict:
+    """What a file of a group says of it, over the files it is made from."""
+    values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    bases = [entry for entry in values.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    values = values.get(group, values)
+    for base in bases:
+        values = with_bases(group, base) | values
+    return values
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g not in ("experiment", "study")])
+def test_every_option_has_a_default_in_its_file_and_every_key_is_an_option(group, name):
+    values = with_bases(group, name)
+    known = {key for key in names(TrainOptions, variant=values.get("name")) if key.startswith(f"{group}.")}
+    assert set(flat(values, f"{group}.")) == known
+
+
+def test_the_primary_files():
+    train = options_of()
+    assert set(train) == set(TrainOptions.model_fields)
+    sample = yaml.safe_load((CONF / "sample.yaml").read_text())
+    assert set(sample) - {"defaults", "hydra"} == {
+        field.alias or name for name, field in SampleOptions.model_fields.items()
+    }
+    check(SampleOptions, options_of("ckpt=x", config="sample"))
+    check(TrainOptions, train)
+
+
+def test_two_arms_differ_in_one_key():
+    one, other = (flat(options_of(f"disc.residual={value}")) for value in ("true", "false"))
+    assert {key for key in one if one[key] != other[key]} == {"disc.residual"}
+
+
+def test_a_wandb_sweep_works_through_the_command_that_users_type():
+    """The agent replaces ${args_no_hyphens} by key=value for each parameter, values as Python prints them."""
+    path = Path(__file__).resolve().parents[2] / "scripts" / "wandb_sweep.yaml"
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["metric"] == {"name": "tv", "goal": "minimize"}
+    assert sweep["command"] == ["${env}", "${interpreter}", "-m", "resgan.train", "${args_no_hyphens}"]
+    known = names(TrainOptions)
+    for wanted in (0, -1):  # the first and the last of every parameter
+        drawn = {key: (p["values"][wanted] if "values" in p else p["value"]) for key, p in sweep["parameters"].items()}
+        assert set(drawn) <= set(known)
+        options = check(TrainOptions, options_of(*(f"{key}={value}" for key, value in drawn.items())))
+        got = flat(options.model_dump())
+        assert {key: got[key] for key in drawn} == drawn
+    assert {True, False} <= set(sweep["parameters"]["generator.residual"]["values"])
+    assert "generator.residual=True" in [f"{k}={v}" for k, v in (drawn | {"generator.residual": True}).items()]
+
+
+def test_the_examples_of_help_are_valid():
+    from resgan import bench, describe, evaluate, sample, train
+
+    commands = ((train, TrainOptions), (sample, SampleOptions), (evaluate, EvaluateOptions))
+    commands += ((describe, TrainOptions), (bench, TrainOptions))
+    for module, model in commands:
+        for line in module.COMMAND.examples.splitlines():
+            arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
+            if is_sweep(arguments):
+                arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
+            check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))
+
+
+@pytest.mark.parametrize("name", ["a,b", "x=y", "it's", "true", "3", "0 - zero", "(q)"])
+def test_a_class_is_taken_as_it_is_typed(name):
+    options = options_of("ckpt=a.ckpt", "seeds=0-3", quoted(f"class={name}"), config="sample")
+    assert options["class"] == name
+    assert check(SampleOptions, options).class_ == name

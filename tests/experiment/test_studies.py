@@ -1,0 +1,271 @@
+"""Studies: what is planned is what runs, each run once, and what stops a study changes nothing in its answer."""
+
+import json
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from helpers.options import options_of
+from helpers.processes import run, start
+
+from resgan.base.plain_data import flat
+from resgan.cli.study import read_study
+from resgan.experiment import plan
+from resgan.experiment.study import Study
+from resgan.options.conf import CONF
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
+from resgan.runs.naming import arm_name
+from resgan.train import COMMAND
+
+# A study of a few seconds: four arms, two seeds.
+SMALL = [
+    "study=smoke", "data.size=500", "metrics.samples=500", "batch_size=50", "total_kimg=1.5", "score_kimg=0.5",
+    "save_kimg=0.5", "generator.latent_dim=4", "trainer.threads=1", "trainer.accelerator=cpu",
+]  # fmt: skip
+RUNS = {  # of each study
+    "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96, "grid3x3": 27,
+    "init_join": 72, "loss": 60, "smoke": 8, "tuning": 48,
+}  # fmt: skip
+SWITCHES = {"generator.residual", "disc.residual"}
+SKIPS = {"generator.image_skips", "disc.image_skips"}
+
+
+def study(*arguments: str) -> Study:
+    found = read_study(COMMAND, [*arguments], Path("runs/x"))
+    assert found is not None
+    return found
+
+
+def results(path: Path) -> dict[Path, dict]:
+    return {file.parent.relative_to(path): json.loads(file.read_text()) for file in sorted(path.rglob("result.json"))}
+
+
+# What is planned.
+
+
+def test_every_study_that_is_shipped_is_tested():
+    assert {path.stem for path in (CONF / "study").glob("*.yaml")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_jobs_of_a_study(name):
+    found = study(f"study={name}")
+    assert len(found.runs) == RUNS[name]
+    places = {(arm_name(job), options.seed) for job, options in found.runs}
+    assert len(places) == RUNS[name]  # no two jobs in one directory
+    blocks: dict[str, Counter] = {}
+    told_apart = {*SWITCHES, *(SKIPS if name == "grid3x3" else ())}
+    for _, options in found.runs:
+        values = flat(options.model_dump())
+        arm = tuple(values.pop(option) for option in sorted(told_apart))
+        blocks.setdefault(repr(values), Counter())[arm] += 1
+    arms_of_each = 9 if name == "grid3x3" else 4  # seed and settings: all arms
+    assert all(len(arms) == arms_of_each and set(arms.values()) == {1} for arms in blocks.values())
+
+
+def test_seeds_share_a_composition_and_it_is_the_right_one():
+    for job, options in study("study=gaussians", "seed=3,7").runs:
+        assert check(TrainOptions, options_of(*(o for o in job))) == options
+    assert {options.seed for _, options in study("study=gaussians", "seed=3,7").runs} == {3, 7}
+
+
+def test_a_study_of_ones_own(tmp_path):
+    (tmp_path / "my presets" / "study").mkdir(parents=True)
+    (tmp_path / "my presets" / "study" / "mine.yaml").write_text(
+        "# @package _global_\nstudy: mine\n"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '4,5', disc.lr: '1e-3,2e-3'}}}\n"
+    )
+    for flags in (["--config-dir", str(tmp_path / "my presets")], [f"--config-dir={tmp_path / 'my presets'}", "-m"]):
+        found = study("study=mine", *flags)
+        assert [(o.seed, o.disc.lr) for _, o in found.runs] == [(4, 1e-3), (4, 2e-3), (5, 1e-3), (5, 2e-3)]
+
+
+def test_tuning_compares_six_settings_in_every_arm():
+    for name in ("tuning", "gaussians_tuning"):
+        found = {(o.disc.lr, o.loss.r1, o.loss.r2) for _, o in study(f"study={name}").runs}
+        assert len(found) == 6
+        assert all(r1 == r2 for _, r1, r2 in found)
+
+
+def test_fresh_seeds_are_not_those_of_tuning():
+    for tuning, main in (("tuning", "factorial"), ("gaussians_tuning", "gaussians")):
+        seeds = [{options.seed for _, options in study(f"study={name}").runs} for name in (tuning, main)]
+        assert not seeds[0] & seeds[1]
+
+
+def test_what_is_not_valid_in_one_job_stops_the_study_before_it_begins(tmp_path):
+    for argument, says in (
+        ("generator.width=abc", "generator.width=abc: expected a whole number"),
+        ("seed=0,-1", "seed=-1: expected at least 0"),
+        ("generator.residul=true", "did you mean generator.residual?"),
+    ):
+        process = run("train", *SMALL, argument, cwd=tmp_path)
+        assert process.returncode == 2
+        assert says in process.stderr
+        assert process.stderr.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+
+
+def test_data_that_cannot_be_read_stops_the_study_before_it_begins(tmp_path):
+    process = run("train", "study=factorial", "data=folder", "data.path=nosuch", "data.size=16", cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("resgan: data.path=nosuch")
+    assert "Traceback" not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_work_that_differs_is_timed():
+    count = {name: len({plan.cost_key(options) for _, options in study(f"study={name}").runs}) for name in RUNS}
+    assert count["tuning"] == count["factorial"] == 4
+    assert count["gaussians_tuning"] == 8
+    assert count["depth"] == 16
+    assert count["loss"] == 20
+
+
+def test_what_seeds_can_show():
+    eight = " ".join(plan.what_seeds_can_show(8))
+    assert "smallest attainable p 0.0078" in eight
+    assert "corrected over three effects 0.023" in eight
+    assert "descriptive" not in eight
+    assert "descriptive" in " ".join(plan.what_seeds_can_show(3))
+    assert "without intervals" in " ".join(plan.what_seeds_can_show(1))
+
+
+@pytest.mark.parametrize(
+    ("scores", "timed"),
+    [("frechet", 500), ("frechet,kernel", 10_000)],  # what is linear in the number of samples, and what is not
+)
+def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
+    """A step of 2 ms and a scoring of 10,000 samples in 1 s: 78.1 steps a kimg, scored at 0, 50, 100 and at the end."""
+    counts = []
+
+    def seconds_of_scoring(components, count):
+        counts.append(count)
+        return count / 10_000
+
+    monkeypatch.setattr(plan, "seconds_of_step", lambda options, components, *, stack_size: 0.002)
+    monkeypatch.setattr(plan, "seconds_of_scoring", seconds_of_scoring)
+    clock = iter([10.0, 13.0])  # data and networks: 3 s
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    run = ["data=gaussians", "data.size=200", "metrics=exact", "total_kimg=100", "score_kimg=50", "batch_size=100"]
+    options = check(TrainOptions, options_of(*run, f"metrics.scores=[{scores}]"))
+    assert plan.seconds_of_run(options, side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 4 * 1.0)
+    assert counts == [timed]
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(0.2, "1 s"), (75, "75 s"), (600, "10 min"), (7300, "2 h 2 min")])
+def test_durations(seconds, says):
+    assert plan.duration(seconds) == says
+
+
+# What runs.
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(the process, its folder) of a study that nothing stopped, with its report."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = run("train", *SMALL, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return process, folder
+
+
+def test_a_study_from_plan_to_report(whole):
+    process, folder = whole
+    lines = process.stderr.splitlines()
+    assert lines[0] == "resgan: study smoke: 8 runs (4 settings x 2 seeds) in runs/smoke"
+    assert re.fullmatch(r"resgan:   about \d+ s on this machine \(measured over 16 steps of each setting\)", lines[1])
+    assert "smallest attainable p 0.5" in process.stderr
+    assert lines[-1] == "resgan: study smoke: 8 finished; python -m resgan.report runs/smoke"
+    found = results(folder / "runs" / "smoke")
+    assert len(found) == 8
+    assert Counter(path.parts[-1] for path in found) == {"0": 4, "1": 4}
+    assert len({path.parts[0] for path in found}) == 4
+    assert run("report", "runs/smoke", cwd=folder).returncode == 0
+    assert (folder / "runs" / "smoke" / "report" / "report.html").exists()
+
+
+def test_again_it_has_nothing_to_do(whole):
+    _, folder = whole
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+    again = run("train", *SMALL, cwd=folder)
+    assert again.returncode == 0
+    assert "8 have ended already" in again.stderr
+    assert "about" not in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")} == before
+
+
+def without_times(folder: Path) -> dict[str, bytes]:
+    """The report of the study in a folder, from runs whose seconds are all the same."""
+    for file in (folder / "runs").rglob("result.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": 1.0}))
+    process = run("report", "runs/smoke", "--out", "again", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted((folder / "again").rglob("*")) if f.is_file()}
+
+
+def test_stopped_and_killed_it_gives_the_same_report_byte_for_byte(whole, tmp_path):
+    """Stopped by a signal in the second run, killed in a later one, and continued."""
+    _, folder = whole
+    for number, runs in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
+        process = start("train", *SMALL, cwd=tmp_path)
+        process.wait_for(lambda n=runs: len(results(tmp_path)) >= n and in_the_middle_of_one(tmp_path))
+        process.send(number).wait()
+        assert process.returncode == (143 if number == signal.SIGTERM else -9)
+        assert runs <= len(results(tmp_path)) < 8
+    last = run("train", *SMALL, cwd=tmp_path)
+    assert last.returncode == 0, last.stderr
+    assert "continues" in last.stderr
+    assert without_times(tmp_path) == without_times(folder)
+
+
+def in_the_middle_of_one(folder: Path) -> bool:
+    """Has a run that has not ended saved a checkpoint?"""
+    begun = {file.parent.parent for file in folder.rglob("checkpoints/last.ckpt")}
+    return any(not (path / "result.json").exists() for path in begun)
+
+
+def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
+    found = study(*SMALL)
+    job, options = found.runs[3]
+    blocked = tmp_path / "runs" / "smoke" / arm_name(job) / str(options.seed)
+    blocked.mkdir(parents=True)
+    (blocked / "mine.txt").write_text("")
+    process = run("train", *SMALL, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "job failed: seed=0 generator.residual=True disc.residual=True" in process.stderr
+    assert "7 finished, 1 open" in process.stderr
+    (blocked / "mine.txt").unlink()
+    again = run("train", *SMALL, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "8 finished" in again.stderr
+
+
+def test_runs_that_diverge_are_recorded_counted_and_not_made_again(tmp_path):
+    process = run("train", *SMALL, "seed=0", "generator.lr=1e30", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "4 diverged" in process.stderr
+    assert (
+        "4 have ended already (4 of them diverged)"
+        in run("train", *SMALL, "seed=0", "generator.lr=1e30", cwd=tmp_path).stderr
+    )
+    assert run("report", "runs/smoke", cwd=tmp_path).returncode == 0
+    assert "4 runs diverged" in (tmp_path / "runs" / "smoke" / "report" / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_side_by_side_with_joblib(whole, tmp_path):
+    threads = [argument for argument in SMALL if argument != "trainer.threads=1"]
+    process = run("train", *threads, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "2 side by side" in process.stderr
+    assert "8 finished" in process.stderr
+    sessions = [json.loads(file.read_text())["sessions"][0] for file in tmp_path.rglob("provenance.json")]
+    assert {session["threads"] for session in sessions} == {1}
+    mine, theirs = (
+        {(r["seed"], r["arm"]): r["scores"] for r in results(path / "runs").values()} for path in (tmp_path, whole[1])
+    )
+    assert mine == theirs

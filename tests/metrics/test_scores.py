@@ -1,0 +1,344 @@
+"""Scores of features against closed forms, second implementations and other libraries."""
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from resgan.metrics.extractors import load_extractor
+from resgan.metrics.feature_scores import SCORES, FeatureScores
+from resgan.metrics.features import Extractor
+from resgan.metrics.frechet import at_infinity, floor, frechet_distance
+from resgan.metrics.inception_score import inception_score
+from resgan.metrics.kernel import kernel_distance, squared_mmd
+from resgan.metrics.precision_recall import neighbour_distances, precision_recall
+from resgan.metrics.reference import Reference, moments_of
+from resgan.metrics.testbed import (
+    expected_total_variation,
+    gaussian_scores,
+    perfect_gaussians,
+    perfect_shapes,
+    shape_scores,
+)
+from resgan.options.metrics import ScoreName
+
+
+def normal(count: int, width: int, *, seed: int = 0) -> Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def prdc_of(fake: Tensor, real: Tensor) -> dict[str, float]:
+    near = {"near_fakes": neighbour_distances(fake), "near_reals": neighbour_distances(real)}
+    return precision_recall(fake, real, **near)
+
+
+# The Frechet distance of finite samples
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_floor_is_what_a_perfect_generator_scores(exact):
+    """Two samples of one Gaussian; width 16, eigenvalues from 0.06 to 1, N = 2000, M = 1500, 12 draws.
+
+    The next order is width / N, under 1 %; the spread of one distance is about 10 %, of the mean of 12 about 3 %: so
+    10 % is three of them.
+    """
+    width, fakes, reals, draws = 16, 2000, 1500, 12
+    scale = torch.linspace(0.25, 1, width, dtype=torch.float64)
+    population = moments_of(normal(2, width))
+    vars(population)["cov"] = torch.diag(scale**2)
+    found = []
+    for seed in range(draws):
+        real = moments_of(normal(reals, width, seed=2 * seed) * scale)
+        if exact:
+            vars(real).update(mean=torch.zeros(width, dtype=torch.float64), cov=torch.diag(scale**2))
+        found.append(frechet_distance(moments_of(normal(fakes, width, seed=2 * seed + 1) * scale), real))
+    vars(population)["count"] = reals
+    assert np.mean(found) == pytest.approx(floor(population, fakes=fakes, exact=exact), rel=0.1)
+
+
+def test_the_floor_in_closed_form():
+    """Identity of width d: d for the means, and (d^2 + d) / 4 for the covariances, times 1/N + 1/M."""
+    for width in (1, 7):
+        unit = moments_of(normal(5, width))
+        vars(unit).update(cov=torch.eye(width, dtype=torch.float64), count=300)
+        assert floor(unit, fakes=200) == pytest.approx((1 / 200 + 1 / 300) * (width + (width**2 + width) / 4))
+        assert floor(unit, fakes=math.inf, exact=True) == 0
+
+
+def test_the_distance_at_infinity_is_the_intercept_of_numpys_line():
+    fake, real = normal(1000, 6, seed=1) + 0.5, moments_of(normal(3000, 6, seed=2))
+    generator = torch.Generator().manual_seed(0)
+    counts = np.linspace(100, 1000, 15).round().astype(int)
+    distances = [
+        frechet_distance(moments_of(fake[torch.randperm(1000, generator=generator)[:count]]), real) for count in counts
+    ]
+    assert at_infinity(fake, real) == pytest.approx(np.polyfit(1 / counts, distances, 1)[1], rel=1e-9)
+
+
+def test_the_distance_at_infinity_lacks_the_noise_of_the_fakes():
+    """The same distribution: what is left is the reference's noise, a tenth of that of the fakes."""
+    found, plain = [], []
+    for seed in range(8):
+        fake, real = normal(1000, 8, seed=2 * seed), moments_of(normal(10_000, 8, seed=2 * seed + 1))
+        found.append(at_infinity(fake, real))
+        plain.append(frechet_distance(moments_of(fake), real))
+    left = floor(real, fakes=math.inf)
+    # The spread of one is about 0.006, a quarter of the distance at 1,000; of the mean of 8 a third of that.
+    assert np.mean(found) == pytest.approx(left, abs=0.3 * np.mean(plain))
+    assert np.mean(plain) > 5 * left
+
+
+# The kernel distance
+
+
+def test_the_kernel_distance_by_its_definition():
+    """Sums over pairs, written out: 1/(n(n-1)) sum_{i != j} k(x_i, x_j) + the same of y - 2/n^2 sum_ij k(x_i, y_j)."""
+    x, y = normal(7, 3).tolist(), (normal(7, 3, seed=1) + 1).tolist()
+
+    def k(a: list[float], b: list[float]) -> float:
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / 3 + 1) ** 3
+
+    pairs = [(i, j) for i in range(7) for j in range(7)]
+    same = sum(k(x[i], x[j]) + k(y[i], y[j]) for i, j in pairs if i != j) / 42
+    assert squared_mmd(torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64)) == pytest.approx(
+        same - 2 * sum(k(x[i], y[j]) for i, j in pairs) / 49, rel=1e-12
+    )
+
+
+def test_one_full_subset_is_torchmetrics():
+    from torchmetrics.image.kid import poly_mmd
+
+    fake, real = normal(200, 32), normal(200, 32, seed=1) * 1.5
+    mean, spread = kernel_distance(fake, real, subsets=1, size=200)
+    assert mean == pytest.approx(float(poly_mmd(fake, real)), rel=1e-9)
+    assert spread == 0
+
+
+def test_the_kernel_distance_of_equal_distributions_is_nought_on_average():
+    values = [squared_mmd(normal(100, 4, seed=2 * k), normal(100, 4, seed=2 * k + 1)) for k in range(60)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / math.sqrt(60)
+    assert min(values) < 0
+
+
+def test_the_kernel_distance_takes_its_subsets_from_everywhere():
+    """Features sorted by value: were the first 100 taken, the distance would be that of a half to the whole."""
+    fake, real = normal(2000, 2)[normal(2000, 2)[:, 0].argsort()], normal(2000, 2, seed=1)
+    mean, spread = kernel_distance(fake, real, subsets=50, size=100)
+    assert abs(mean) < 4 * spread / math.sqrt(50)
+    assert kernel_distance(fake, real, subsets=50, size=100) == (mean, spread)  # the same subsets again
+    with pytest.raises(ValueError, match=r"takes 2001 samples .* 2000 and 2000"):
+        kernel_distance(fake, real, size=2001)
+
+
+# Precision, recall, density, coverage
+
+
+def test_they_are_prdcs_on_the_same_features():
+    prdc = pytest.importorskip("prdc")
+    fake, real = normal(300, 5) * 0.8, normal(400, 5, seed=1)
+    found = prdc_of(fake, real)
+    for k, names in ((3, ("precision", "recall")), (5, ("density", "coverage"))):
+        theirs = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
+        assert {name: found[name] for name in names} == {name: pytest.approx(theirs[name], abs=0) for name in names}
+
+
+def test_the_rows_come_in_pieces(monkeypatch):
+    from resgan.metrics import precision_recall as module
+
+    fake, real = normal(300, 5) * 0.8, normal(400, 5, seed=1)
+    whole = prdc_of(fake, real)
+    monkeypatch.setattr(module, "CHUNK", 64)
+    assert prdc_of(fake, real) == whole
+
+
+def test_precision_is_of_fakes_and_recall_of_reals():
+    """Fakes at one of two far places: all of them are where reals are, and half of the reals are missed.
+
+    With the sides exchanged precision would be 1/2 and recall 1.
+    """
+    real = normal(400, 3)
+    real[200:] += 100
+    found = prdc_of(normal(300, 3, seed=1), real)
+    assert found["precision"] > 0.85
+    assert 0.3 < found["recall"] <= 0.5
+    assert 0.3 < found["coverage"] <= 0.5
+
+
+def test_by_hand_on_a_line():
+    """Reals at 0, 1, ..., 9, so that the third neighbour of an inner one is 2 away, of the outermost 3.
+
+    Fakes near 4.5 and one at 100: its own third neighbour is far, and its ball holds no real, as 90 < 95.5 < ... is
+    none: the distance to its third neighbour is 95.5 + 0.1, and all reals are at most 100 away, at least 91.
+    """
+    real = torch.arange(10, dtype=torch.float64).view(-1, 1)
+    fake = torch.tensor([[4.4], [4.5], [4.6], [4.7], [4.8], [100.0]], dtype=torch.float64)
+    found = prdc_of(fake, real)
+    assert found["precision"] == pytest.approx(5 / 6)
+    # The ball of the fake at 100 reaches to 100 - 95.4 = 4.6: it holds the reals 5 to 9. Those of the others reach
+    # 0.3 or 0.4 around 4.4 to 4.8: only the one at 4.8 + 0.3 > 5, which is held already.
+    assert found["recall"] == pytest.approx(0.5)
+
+
+def test_neighbours_are_others():
+    x = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
+    assert neighbour_distances(x, most=2).tolist() == [[1, 3], [1, 2], [2, 3], [4, 6]]
+    with pytest.raises(ValueError, match="at least 4"):
+        neighbour_distances(x[:3], most=3)
+
+
+# The Inception score
+
+
+def test_the_inception_score_lies_between_one_and_the_number_of_classes():
+    certain = 1000 * torch.eye(5).repeat(400, 1)
+    mean, spread = inception_score(certain, splits=1)
+    assert mean == pytest.approx(5)
+    assert spread == 0
+    assert inception_score(certain[:1].expand(100, 5))[0] == pytest.approx(1)  # all of one class
+    assert inception_score(torch.zeros(100, 5))[0] == pytest.approx(1)  # of no class
+
+
+def test_the_inception_score_is_torchmetrics():
+    from torchmetrics.image.inception import InceptionScore
+
+    logits = 2 * normal(500, 8).float()
+    theirs = InceptionScore(feature=nn.Identity(), splits=1)
+    theirs.update(logits)
+    # Theirs is made in float32, of 500 terms of order 1.
+    assert inception_score(logits, splits=1)[0] == pytest.approx(float(theirs.compute()[0]), rel=1e-5)
+
+
+def test_sorted_classes_do_not_lower_the_inception_score():
+    certain = 1000 * torch.eye(5).repeat_interleave(400, 0)
+    assert inception_score(certain)[0] > 4.8
+    with pytest.raises(ValueError, match="10 parts"):
+        inception_score(certain[:9])
+
+
+# What a perfect sampler scores on the testbeds
+
+
+def test_perfect_points():
+    from resgan.data import gaussians
+
+    draws, samples = 30, 2000
+    found = []
+    for seed in range(draws):
+        points = gaussians.draw(samples, modes=25, generator=torch.Generator().manual_seed(seed))
+        found.append(gaussian_scores(points, centres=gaussians.centres(25), sd=gaussians.SD))
+    expected = perfect_gaussians(25, samples=samples)
+    for name in ("tv", "validity", "modes", "kl"):
+        values = [scores[name] for scores in found]
+        assert np.mean(values) == pytest.approx(expected[name], abs=4 * np.std(values) / math.sqrt(draws) + 1e-12), name
+
+
+def test_perfect_shapes():
+    from resgan.data import shapes
+
+    draws, samples = 30, 1000
+    templates, trained = shapes.templates(16), shapes.trained_half(0)
+    found = []
+    for seed in range(draws):
+        drawn = torch.randint(1200, (samples,), generator=torch.Generator().manual_seed(seed))
+        truth = {"templates": templates, "classes": shapes.classes(), "trained": trained, "tau": shapes.tau(16)}
+        found.append(shape_scores(templates[drawn], **truth))
+    expected = perfect_shapes(classes=48, trained=600, samples=samples)
+    for name in ("tv", "validity", "modes", "novelty"):
+        values = [scores[name] for scores in found]
+        assert np.mean(values) == pytest.approx(expected[name], abs=4 * np.std(values) / math.sqrt(draws) + 1e-12), name
+
+
+def test_the_expected_total_variation_of_two_classes_and_two_samples():
+    """Counts (2, 0), (1, 1), (0, 2) with 1/4, 1/2, 1/4: TV 1/2, 0, 1/2."""
+    assert expected_total_variation(2, samples=2) == pytest.approx(0.25)
+
+
+# Names, and what cannot be had
+
+
+def scores_of(extractor: Extractor, tmp_path, *, count=2000, reals=1500, wanted=SCORES, split="train") -> FeatureScores:
+    pictures = torch.zeros(reals, 3, 32, 32, dtype=torch.uint8)
+    reference = Reference(extractor, pictures, cache=tmp_path)
+    return FeatureScores(reference=reference, count=count, split=split, wanted=wanted)
+
+
+def inception_named(name: str, digest: str) -> Extractor:
+    return Extractor(name=name, module=nn.Identity(), card={"weights_sha256": digest}, head=nn.Identity())
+
+
+def test_names_of_the_verified_inception(tmp_path):
+    found = scores_of(inception_named("inception", "6726825d" + 56 * "0"), tmp_path).all_names
+    assert found == (
+        "fid2k_full",
+        "fid2k_full_inf",
+        "kid2k_full",
+        "kid2k_full_std",
+        "is2k_mean",
+        "is2k_std",
+        "precision_inception_k3_2k_full",
+        "recall_inception_k3_2k_full",
+        "density_inception_k5_2k_full",
+        "coverage_inception_k5_2k_full",
+    )
+    clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path, wanted=("frechet", "kernel"))
+    assert clean.all_names == ("clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std")
+    # Another resize, other logits: not what is2k_mean stands for.
+    assert clean.names("inception_score") == ("clean_is2k_mean", "clean_is2k_std")
+
+
+def test_names_of_other_extractors(tmp_path):
+    extractor = load_extractor("cifarnet")
+    found = scores_of(extractor, tmp_path, split="test").all_names
+    assert found == (
+        "fd_cifarnet_2k_test",
+        "fd_cifarnet_2k_test_inf",
+        "kd_cifarnet_2k_test",
+        "kd_cifarnet_2k_test_std",
+        "is_cifarnet_2k_mean",
+        "is_cifarnet_2k_std",
+        "precision_cifarnet_k3_2k_test",
+        "recall_cifarnet_k3_2k_test",
+        "density_cifarnet_k5_2k_test",
+        "coverage_cifarnet_k5_2k_test",
+    )
+    other = scores_of(inception_named("inception_abcdef01", "abcdef01" + 56 * "0"), tmp_path)
+    assert not [name for name in other.all_names if name.startswith(("fid", "kid", "is2k"))]
+
+
+def test_the_options_know_all_scores():
+    """They have a list of their own, since this one would import torch."""
+    assert get_args(ScoreName) == SCORES
+
+
+def test_what_a_score_needs(tmp_path):
+    cifarnet, pixels = load_extractor("cifarnet"), load_extractor("pixels")
+    assert scores_of(cifarnet, tmp_path).unavailable_reason() is None
+    assert "kernel needs at least 1000 samples; there are 999 fakes" in str(
+        scores_of(cifarnet, tmp_path, count=999).unavailable_reason()
+    )
+    assert "1500 fakes and 999 reals" in str(scores_of(cifarnet, tmp_path, count=1500, reals=999).unavailable_reason())
+    assert scores_of(cifarnet, tmp_path, count=2000, reals=9, wanted=("inception_score",)).unavailable_reason() is None
+    assert "pixels is none" in str(scores_of(pixels, tmp_path).unavailable_reason())
+    assert scores_of(pixels, tmp_path, wanted=("frechet",)).unavailable_reason() is None
+
+
+def test_one_pass_feeds_them_all(tmp_path):
+    """And each lies under its own name: the values, score by score, from the functions themselves."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randint(256, (1100, 3, 32, 32), dtype=torch.uint8, generator=generator) for _ in range(2))
+    fake[:, :, :16] //= 2
+    extractor = load_extractor("cifarnet")
+    reference = Reference(extractor, real, cache=tmp_path)
+    scores = FeatureScores(reference=reference, count=1100, split="train", wanted=SCORES)
+    x, y = extractor(fake), extractor(real)
+    found = scores.compute(x)
+    assert tuple(found) == scores.all_names
+    assert found["fd_cifarnet_1100_full"] == pytest.approx(frechet_distance(moments_of(x), moments_of(y)), rel=1e-6)
+    assert found["fd_cifarnet_1100_full_inf"] < found["fd_cifarnet_1100_full"]
+    assert found["kd_cifarnet_1100_full"] == pytest.approx(kernel_distance(x, y)[0], rel=1e-6)
+    assert found["is_cifarnet_1100_mean"] == pytest.approx(inception_score(extractor.head(x))[0])
+    assert found["recall_cifarnet_k3_1100_full"] == pytest.approx(prdc_of(x, y)["recall"])
+    assert scores.ideal_scores()["fd_cifarnet_1100_full"] == pytest.approx(floor(moments_of(y), fakes=1100), rel=1e-6)

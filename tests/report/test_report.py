@@ -1,0 +1,381 @@
+"""From run directories to the page: what stands together, what is refused, and what a reader is told."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.made_runs import make_run, make_study
+
+from resgan.report import __main__ as command
+from resgan.report.claims import CLAIMS, answer
+from resgan.report.page import files, headline, make_page, varied_number
+from resgan.report.panels import natural_sort_key, panels
+from resgan.report.records import read_runs, title
+from resgan.report.tables import arms_table, effects_table
+from resgan.runs.directory import RunError
+
+
+@pytest.fixture
+def report(monkeypatch, capsys):
+    """Run `python -m resgan.report`; (status, what it said)."""
+
+    def call(*arguments) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
+        try:
+            command.main()
+            status = 0
+        except SystemExit as error:
+            status = int(error.code or 0)
+        return status, capsys.readouterr().err
+
+    return call
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def files_below(path: Path) -> dict[Path, bytes]:
+    return {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def panels_of(*paths: Path, **given):
+    return panels(read_runs(paths), **given)
+
+
+# What the numbers say.
+
+
+def test_planted_effects_are_found_with_sign_and_size(tmp_path):
+    [panel] = panels_of(make_study(tmp_path / "s", seeds=8, g=0.8, d=-0.5, gxd=0.0))
+    found = panel.main_effects
+    # The noise of a contrast has a standard deviation of 0.05, its mean over 8 seeds one of 0.018: 5 of them.
+    assert found["G"].mean == pytest.approx(0.8, abs=0.09)
+    assert found["D"].mean == pytest.approx(-0.5, abs=0.09)
+    assert found["G x D"].mean == pytest.approx(0, abs=0.18)
+    assert (found["G"].verdict, found["D"].verdict) == ("positive", "negative")
+    assert headline([panel]) == "In the generator residual blocks help, in the discriminator they hurt"
+
+
+def test_the_effects_table_names_the_factor_on_the_odds(tmp_path):
+    [panel] = panels_of(make_study(tmp_path / "s", seeds=5, g=0.6931471805599453, noise=0.0))
+    row = next(row for row in effects_table(panel) if row[0] == "residual blocks in G")
+    assert row[1] == "+0.693"
+    assert row[3].startswith("0.5 ")  # log 2 on the logit of tv: half the odds of being wrong
+    assert row[4] == "0.062"
+
+
+def test_a_diverged_run_counts_as_all_wrong(tmp_path):
+    study = make_study(tmp_path / "s", seeds=8, g=0.0)
+    for seed in range(8):
+        shutil.rmtree(study / "g0d0" / str(seed))
+        make_run(study / "g0d0" / str(seed), g=False, d=False, seed=seed, tv=None)
+    [panel] = panels_of(study)
+    assert len(panel.seeds) == 8
+    assert panel.main_effects["G"].verdict == "positive"
+    counted = arms_table(panel)[1]
+    assert counted[1].startswith("8, 8, 0 (divergence 68% to 100%)")
+    assert counted[2:] == ["8, 0, 0"] * 3
+    assert b"8 runs diverged" in files([panel], [], mixed_code=False)["report.md"]
+
+
+def test_a_collapse_is_counted(tmp_path):
+    study = make_study(tmp_path / "s", seeds=2)
+    shutil.rmtree(study / "g1d0" / "1")
+    make_run(study / "g1d0" / "1", g=True, d=False, seed=1, variance_ratio=0.05)
+    [panel] = panels_of(study)
+    assert arms_table(panel)[1] == ["runs: ended, diverged, collapsed", "2, 0, 0", "2, 0, 0", "2, 0, 1", "2, 0, 0"]
+
+
+def test_a_single_seed_has_effects_without_intervals(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1, g=1.0)
+    assert report(study)[0] == 0
+    text = (study / "report" / "report.md").read_text()
+    assert "One seed: effects without intervals" in text
+    assert "none from one seed" in text
+    assert "The smallest p that 1 seed can give: 1." in text
+    assert "show no clear effect" in text
+
+
+def test_an_arm_that_is_missing_is_named_and_the_rest_is_shown(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=3)
+    shutil.rmtree(study / "g1d0")
+    assert report(study)[0] == 0
+    text = (study / "report" / "report.md").read_text()
+    assert "No run of residual G: effects need all four arms." in text
+    assert "| runs: ended, diverged, collapsed | 3, 0, 0 | 3, 0, 0 | 3, 0, 0 |" in text
+    assert "No seed has ended in all four arms yet" in text
+
+
+def test_unfinished_runs_are_left_out_and_said(tmp_path):
+    study = make_study(tmp_path / "s", seeds=3)
+    shutil.rmtree(study / "g1d1" / "2")
+    make_run(study / "g1d1" / "2", g=True, d=True, seed=2, finished=False)
+    [panel] = panels_of(study)
+    assert panel.seeds == [0, 1]
+    assert panel.incomplete_seeds == [2]
+    assert "1 run not finished: left out." in make_page([panel], [], mixed_code=False).summary
+
+
+# What may stand in one table.
+
+
+def test_panels_are_told_apart_by_what_differs(tmp_path):
+    joins = ("generator.join=sum", "disc.join=sum")
+    found = panels_of(make_study(tmp_path / "a", seeds=2), make_study(tmp_path / "b", seeds=2, overrides=joins))
+    assert [panel.title for panel in found] == ["join=scaled", "join=sum"]
+    assert [len(panel.records) for panel in found] == [8, 8]
+
+
+def test_another_budget_is_another_panel(tmp_path):
+    found = panels_of(
+        make_study(tmp_path / "a", seeds=2), make_study(tmp_path / "b", seeds=2, overrides=("total_kimg=5",))
+    )
+    assert [panel.title for panel in found] == ["total_kimg=5", "total_kimg=256"]
+
+
+def test_other_code_is_another_panel_unless_asked_for(tmp_path):
+    first = make_study(tmp_path / "a", seeds=1)
+    second = make_run(tmp_path / "b", g=True, d=True, seed=1, git={"commit": "fedcba9876543210", "dirty": True})
+    assert [p.title for p in panels_of(first, second)] == ["code=0123456789", "code=fedcba9876+"]
+    [mixed] = panels_of(first, second, mixed_code=True)
+    assert len(mixed.records) == 5
+    made = dict(make_page([mixed], [], mixed_code=True).made)
+    assert made["code"] == "0123456789, fedcba9876+ (mixed in one table, as asked for)"
+
+
+def test_scores_with_other_cards_are_refused_with_the_difference(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1)
+    make_run(study / "other", g=True, d=True, seed=1, card={"n_real": 7})
+    status, said = report(study)
+    assert status == 2
+    assert said.count("\n") == 1
+    assert "n_real 100 and 7" in said
+    assert not (study / "report").exists()
+
+
+def test_a_seed_counts_once(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1)
+    make_run(study / "again", g=True, d=True, seed=0)
+    status, said = report(study)
+    assert status == 2
+    assert "a seed counts once" in said
+
+
+def test_a_run_that_has_not_ended_stands_with_its_settings_whatever_began_it(tmp_path):
+    study = make_study(tmp_path / "s", seeds=2)
+    begun = make_run(tmp_path / "s" / "begun", g=True, d=True, seed=2, finished=False)
+    (begun / "provenance.json").unlink()
+    [panel] = panels_of(study)
+    assert panel.incomplete_seeds == [2]
+
+
+def test_files_of_wandb_are_no_runs(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1)
+    for folder in ("report/wandb/offline-run-1/files", "wandb/files", ".hydra"):
+        (study / folder).mkdir(parents=True)
+        (study / folder / "config.yaml").write_text("wandb_version: 1\n")
+    assert report(study)[0] == 0
+
+
+def test_the_same_directory_twice_is_one(tmp_path):
+    study = make_study(tmp_path / "s", seeds=1)
+    assert len(read_runs([study, study / "g1d1"])) == 4
+
+
+def test_a_title_says_no_more_than_it_must():
+    shared, own = {"join": "sum", "tuning.best": "shared", "disc.lr": 1}, {"join": "sum", "tuning.best": "own"}
+    other = {"join": "scaled", "tuning.best": "shared", "disc.lr": 2}
+    groups = [shared, own, other]
+    assert [title(group, groups) for group in groups] == [
+        "join=sum, tuning.best=shared", "join=sum, tuning.best=own", "join=scaled, tuning.best=shared"
+    ]  # fmt: skip
+    assert [title(group, [shared, other]) for group in (shared, other)] == ["join=sum", "join=scaled"]
+    again = shared | {"disc.lr": 3}
+    assert title(again, [shared, again, own]) == "tuning.best=shared, disc.lr=3"
+
+
+def test_numbers_sort_as_numbers():
+    assert sorted(["blocks=10", "blocks=2", "blocks=1"], key=natural_sort_key) == ["blocks=1", "blocks=2", "blocks=10"]
+
+
+def test_an_option_that_grows_is_an_axis(tmp_path):
+    depths = [("generator.blocks=1", "disc.blocks=1"), ("generator.blocks=2", "disc.blocks=2")]
+    found = panels_of(*(make_study(tmp_path / str(k), seeds=2, overrides=d) for k, d in enumerate(depths)))
+    assert varied_number(found) == "generator.blocks"
+    assert varied_number(found[:1]) is None
+    assert "figures/across.svg" in files(found, [], mixed_code=False)
+
+
+# Claims.
+
+
+def claim_of(contrast: str):
+    return next(claim for claim in CLAIMS if claim.contrast == contrast)
+
+
+def tuned_both_ways(path: Path, **effects) -> list:
+    both = [("tuning.best=shared", "tuning.runs=t"), ("tuning.best=own", "tuning.runs=t")]
+    return panels_of(*(make_study(path / str(k), overrides=how, **effects) for k, how in enumerate(both)))
+
+
+def test_a_claim_is_supported_where_both_tunings_agree(tmp_path):
+    found = tuned_both_ways(tmp_path, g=0.8, d=-0.8)
+    assert len(found) == 2
+    assert answer(claim_of("G"), found).verdict == "supported"
+    assert answer(claim_of("D"), found).verdict == "contradicted"
+    assert answer(claim_of("G - D"), found).verdict == "supported"
+
+
+def test_one_tuning_alone_or_few_seeds_decide_nothing(tmp_path):
+    [untuned] = panels_of(make_study(tmp_path / "untuned", g=0.8))
+    assert untuned.main_effects["G"].verdict == "positive"
+    assert answer(claim_of("G"), [untuned]).verdict == "undecided"
+    few = tuned_both_ways(tmp_path / "few", seeds=5, g=0.8)
+    assert answer(claim_of("G"), few).verdict == "undecided"
+    assert "5 seeds" in answer(claim_of("G"), few).reason
+
+
+def test_panels_that_disagree_are_the_finding(tmp_path):
+    first = tuned_both_ways(tmp_path / "a", g=0.8)
+    second = tuned_both_ways(tmp_path / "b", g=-0.8)
+    given = answer(claim_of("G"), [*first, *second])
+    assert given.verdict == "undecided"
+    assert "disagree" in given.reason
+    said = "In the generator residual blocks help in 2 and hurt in 2 of 4 panels, in the discriminator they"
+    assert headline([*first, *second]).startswith(said)
+
+
+def test_claims_without_a_measurement_say_what_fills_them(tmp_path):
+    [panel] = panels_of(make_study(tmp_path / "s", seeds=2))
+    for claim in CLAIMS:
+        given = answer(claim, [panel])
+        assert (given.verdict == "not measured") == (claim.contrast is None)
+        assert claim.filled_by in given.reason or claim.contrast
+    assert {claim.number for claim in CLAIMS} == set(range(1, 11))
+
+
+# The files.
+
+
+def test_the_report_is_a_pure_function_of_the_runs(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=3, g=0.5, picture=True)
+    before = files_below(study)
+    assert report(study, "--out", tmp_path / "a")[0] == 0
+    assert report(study, "--out", tmp_path / "b")[0] == 0
+    assert files_below(study) == before
+    first, second = files_below(tmp_path / "a"), files_below(tmp_path / "b")
+    assert first == second
+    assert {str(path) for path in first} >= {"report.html", "report.md", "runs.csv", "effects.csv"}
+    assert Path("figures/panel1-samples.png") in first
+
+
+def test_the_page_stands_alone_and_the_markdown_finds_its_figures(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=3, picture=True)
+    assert report(study)[0] == 0
+    html, md = ((study / "report" / name).read_text() for name in ("report.html", "report.md"))
+    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert len(sources) == 5  # an empty icon and four figures
+    assert all(source.startswith("data:") for source in sources)
+    linked = re.findall(r"\]\((figures/[^)]*)\)", md)
+    assert len(linked) == 4
+    assert all((study / "report" / path).is_file() for path in linked)
+
+
+def test_what_stands_in_a_run_is_text_and_not_markup(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1)
+    provenance = study / "g1d1" / "0" / "provenance.json"
+    sessions = json.loads(provenance.read_text())
+    sessions["sessions"][0]["command"] = "<script>alert(1)</script>"
+    provenance.write_text(json.dumps(sessions))
+    assert report(study)[0] == 0
+    assert "<script" not in (study / "report" / "report.html").read_text()
+
+
+def test_csv_holds_every_run_and_every_effect(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=3)
+    assert report(study)[0] == 0
+    runs = rows_of(study / "report" / "runs.csv")
+    assert len(runs) == 12
+    one = next(run for run in runs if run["path"].endswith("g1d0/2"))
+    assert (one["residual_g"], one["residual_d"], one["seed"], one["status"]) == ("1", "0", "2", "finished")
+    assert float(one["tv"]) == json.loads((study / "g1d0" / "2" / "result.json").read_text())["scores"]["tv"]
+    found = rows_of(study / "report" / "effects.csv")
+    assert {(row["score"], row["contrast"]) for row in found} == {("tv", c) for c in ("G", "D", "G x D", "G - D")}
+
+
+# What is refused.
+
+
+def test_bad_input_is_one_line(tmp_path, report):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    a_run = make_run(tmp_path / "run", g=True, d=True)
+    damaged = make_study(tmp_path / "damaged", seeds=1)
+    (damaged / "g1d1" / "0" / "result.json").write_text('{"status": "fini')
+    headless = make_study(tmp_path / "headless", seeds=1)
+    (headless / "g1d1" / "0" / "result.json").write_text('{"status": "finished"}')
+    garbled = make_study(tmp_path / "garbled", seeds=1)
+    (garbled / "g1d1" / "0" / "config.yaml").write_text("{: [")
+    other = make_study(tmp_path / "other", seeds=1)
+    (other / "g1d1" / "0" / "config.yaml").write_text(yaml.safe_dump({"a": 1}))
+    for paths, says in (
+        ([tmp_path / "nosuch"], "there is no such directory"),
+        ([empty], "holds no run"),
+        ([a_run], "is one run, not a study"),
+        ([a_run / "config.yaml"], "is a file"),
+        ([damaged], "result.json: is damaged"),
+        ([headless], "result.json: is damaged"),
+        ([garbled], "config.yaml: is damaged"),
+        ([other], "config.yaml: has no seed"),
+    ):
+        status, said = report(*paths)
+        assert status == 2, said
+        assert said.startswith("resgan: ")
+        assert said.count("\n") == 1
+        assert says in said
+        assert not any((path / "report").exists() for path in paths if path.is_dir())
+
+
+def test_a_report_that_cannot_be_written(tmp_path, report):
+    study = make_study(tmp_path / "s", seeds=1)
+    (tmp_path / "file").write_text("")
+    status, said = report(study, "--out", tmp_path / "file")
+    assert status == 2
+    assert "cannot be written" in said
+
+
+def test_help_is_at_once_and_needs_no_torch():
+    code = (
+        "import sys; sys.argv = ['report', '--help']\n"
+        "import runpy\n"
+        "try: runpy.run_module('resgan.report', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'matplotlib', 'scipy', 'wandb'} & set(sys.modules), 'heavy imports'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "python -m resgan.report runs/factorial" in done.stdout
+
+
+def test_records_are_read_without_torch(tmp_path):
+    study = make_study(tmp_path / "s", seeds=1)
+    code = (
+        "import sys; from pathlib import Path; import resgan.report.page\n"
+        "from resgan.report.records import read_runs, title\n"
+        f"assert len(read_runs([Path({str(study)!r})])) == 4\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_read_runs_raises_for_no_run(tmp_path):
+    with pytest.raises(RunError, match="holds no run"):
+        read_runs([tmp_path])

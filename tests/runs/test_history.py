@@ -1,0 +1,226 @@
+"""Old runs and old checkpoints, in the options of today."""
+
+import json
+import tarfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers.options import options_of
+
+from resgan.base.plain_data import flat
+from resgan.builders.networks import build_networks, spec_of_networks
+from resgan.options.conf import read_file, read_primary
+from resgan.options.networks import TRAINING
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check, names
+from resgan.runs import history
+from resgan.runs.configuration import differences, is_bookkeeping
+from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec
+
+EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "gaussians"
+ARCHIVES = {  # of real runs, and how many: by commits 21fc1bd, f144ecf
+    "runs.tar.xz": 416,
+    "first-bias/runs.tar.xz": 112,
+}
+BLOCKS = "name width residual block blocks norm spectral join init"
+PUBLISHED = "name width residual spectral init norm"
+# What specs held when each kind of network was new (b85c894, e236d64): of G, without latent_dim, and of D.
+FIRST_SPECS = {
+    "lab": (BLOCKS, BLOCKS),
+    "mlp": (BLOCKS, BLOCKS),
+    "resnet": (f"{PUBLISHED} projection upsample conditional", f"{PUBLISHED} projection pool conditional"),
+    "resnet101": (f"{PUBLISHED} projection", f"{PUBLISHED} projection"),
+    "dcgan": (f"{PUBLISHED} projection", f"{PUBLISHED} projection"),
+    "r3gan": (f"{PUBLISHED} blocks group_size conditional", f"{PUBLISHED} blocks group_size conditional"),
+}
+KINDS = {"lab": "lab", "mlp": "mlp", "resnet": "sngan", "resnet101": "wgan_gp_101", "dcgan": "dcgan", "r3gan": "r3gan"}
+
+
+@cache
+def today(*overrides: str) -> dict:
+    """A flattened configuration as it is written today."""
+    values = options_of(*overrides)
+    return flat(check(TrainOptions, {k: v for k, v in values.items() if k != "experiment"}).model_dump())
+
+
+def nested(config: dict) -> dict:
+    found: dict = {}
+    for option, value in config.items():
+        *groups, name = option.split(".")
+        place = found
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return found
+
+
+def old_configs(archive: str) -> list[dict]:
+    with tarfile.open(RESULTS / archive) as tar:
+        files = [tar.extractfile(member) for member in tar if member.name.endswith("config.yaml")]
+        return [flat(yaml.load(file, Loader=yaml.CSafeLoader)) for file in files if file]
+
+
+def without(config: dict, *options: str) -> dict:
+    return {option: value for option, value in config.items() if option not in options}
+
+
+def present(row: Added) -> dict:
+    """Today's configuration of a run that has the option."""
+    if row.option == "data.cache":
+        return today("data=folder", "data.path=x")
+    return today()
+
+
+# Real runs.
+
+
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_every_old_run_is_valid_today_and_nothing_but_what_was_added_differs(archive):
+    configs = old_configs(archive)
+    assert len(configs) == ARCHIVES[archive]
+    like = today("data=gaussians", "metrics=exact")
+    rows = {row.option: row.before for row in ADDED}
+    for old in configs:
+        new = completed(old, like)
+        assert without(new, *(new.keys() - old.keys())) == old
+        assert {option: new[option] for option in new.keys() - old.keys()} == {
+            option: rows[option] for option in like.keys() - old.keys()
+        }
+        assert flat(check(TrainOptions, nested(new)).model_dump()) == new  # every option is there, and valid
+
+
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_an_old_run_is_the_same_with_what_it_did_then_and_another_with_anything_else(archive):
+    for old in old_configs(archive)[::40]:
+        now = today("data=gaussians", "metrics=exact") | old
+        then = now | {"trainer.fused": False}
+        assert any("no option then" in text for text in differences(old, then))
+        assert differences(completed(old, then), then) == []
+        assert differences(completed(old, now), now) == ["trainer.fused was false, is true"]
+        wider = then | {"generator.width": 65}
+        assert differences(completed(old, wider), wider) == ["generator.width was 64, is 65"]
+
+
+# Options that were added.
+
+
+def test_no_option_has_two_rows_and_each_is_an_option_of_today():
+    options = [row.option for row in ADDED]
+    assert len(options) == len(set(options))
+    assert set(options) <= set(names(TrainOptions))
+    assert set(history.RENAMED.values()) <= set(names(TrainOptions)) | set(history.DROPPED)
+    assert not set(history.DROPPED) & set(names(TrainOptions))
+
+
+@pytest.mark.parametrize("row", ADDED, ids=lambda row: row.option)
+def test_a_run_from_before_an_option_is_one_with_its_row_and_no_other(row):
+    now = present(row)
+    same, other = now | {row.option: row.before}, now | {row.option: "another"}
+    old = without(now, row.option)
+    assert differences(completed(old, same), same) == []
+    assert len(differences(completed(old, other), other)) == (0 if is_bookkeeping(row.option) else 1)
+    assert flat(check(TrainOptions, nested(completed(old, now))).model_dump()) == same
+
+
+def test_what_an_old_run_says_stands():
+    now = today("generator.branch_scale=0.3")
+    assert completed(now, now) == now
+    assert completed(without(now, "seed"), now) == without(now, "seed")  # which no run was ever without
+
+
+@pytest.mark.parametrize("kind", ["lab", "mlp"])
+def test_a_kind_of_network_gets_what_it_has(kind):
+    now = today(f"generator={kind}", f"disc={kind}")
+    first = without(now, *(row.option for row in ADDED))
+    assert completed(first, names(TrainOptions)).keys() == now.keys()
+
+
+# Specs.
+
+
+def spec_of(kind: str) -> dict:
+    """As a checkpoint of today holds it."""
+    group = KINDS[kind]
+    size = {"dcgan": 32, "resnet101": 64, "resnet": 32, "r3gan": 32}.get(kind, 16)
+    options = check(TrainOptions, nested(today(f"generator={group}", f"disc={group}", "loss=hinge")))
+    return spec_of_networks(options, (3, size, size), classes={})
+
+
+@pytest.mark.parametrize("kind", FIRST_SPECS)
+def test_the_first_spec_of_each_kind_says_today_what_todays_says(kind):
+    now = spec_of(kind)
+    first = now | {
+        network: {name: now[network][name] for name in keys.split()}
+        for network, keys in zip(NETWORKS, FIRST_SPECS[kind], strict=True)
+    }
+    first["generator"]["latent_dim"] = now["generator"]["latent_dim"]
+    assert completed_spec(without(first, "classes")) == now
+    assert completed_spec(now) == now
+
+
+@pytest.mark.parametrize("kind", ["lab", "mlp"])
+def test_a_first_spec_makes_both_networks(kind):
+    now = spec_of(kind)
+    added = {row.option.split(".")[-1] for row in ADDED}
+    old = now | {network: without(now[network], *added) for network in NETWORKS}
+    for net, same in zip(build_networks(completed_spec(old)), build_networks(now), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(net.parameters(), same.parameters(), strict=True))
+
+
+def test_rows_with_kinds_are_those_of_what_a_network_is():
+    for row in ADDED:
+        network, _, name = row.option.partition(".")
+        assert bool(row.kinds) == (network == "data" or (network in NETWORKS and name not in TRAINING))
+
+
+# Options that were renamed or dropped.
+
+
+def test_a_renamed_option_keeps_its_value(monkeypatch):
+    monkeypatch.setattr(history, "RENAMED", {"generator.start": "generator.init", "length": "total_kimg"})
+    now = today("generator.init=glorot", "total_kimg=7")
+    old = without(now, "generator.init", "total_kimg") | {"generator.start": "glorot", "length": 7.0}
+    assert differences(completed(old, now), now) == []
+    old["length"] = 8.0
+    assert differences(completed(old, now), now) == ["total_kimg was 8.0, is 7.0"]
+    spec = spec_of("lab")
+    old = spec | {"generator": without(spec["generator"], "init") | {"start": spec["generator"]["init"]}}
+    assert completed_spec(old) == spec
+
+
+def test_a_dropped_option_is_a_difference_only_where_it_did_something(monkeypatch):
+    monkeypatch.setattr(history, "DROPPED", {"disc.noise": 0.0, "loss.twice": False})
+    now = today()
+    assert differences(completed(now | {"disc.noise": 0.0, "loss.twice": False}, now), now) == []
+    for option, value in {"disc.noise": 0.1, "loss.twice": True}.items():
+        [found] = differences(completed(now | {option: value}, now), now)
+        assert found.startswith(f"{option} was ")
+    spec = spec_of("lab")
+    quiet, loud = (spec | {"disc": spec["disc"] | {"noise": noise}} for noise in (0.0, 0.1))
+    assert completed_spec(quiet) == spec
+    assert completed_spec(loud) == loud
+
+
+def test_an_option_that_comes_later_is_one_row(monkeypatch):
+    monkeypatch.setattr(history, "ADDED", (*ADDED, Added("generator.noise", 0.0, ("lab",))))
+    old = today()
+    assert completed(old, [*old, "generator.noise"]) == old | {"generator.noise": 0.0}
+    assert completed(old, old) == old  # not before it is there
+    assert completed_spec(spec_of("lab"))["generator"]["noise"] == 0.0
+    assert "noise" not in completed_spec(spec_of("mlp"))["generator"]
+
+
+def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named():
+    """By the options there were at 770148d: a forgotten row orphans the runs from before it."""
+    then = json.loads((EARLIER / "770148d" / "options.json").read_text())
+    for files, options in then.items():
+        for file in files.split(" ") if files.strip() else [""]:
+            group, _, name = file.partition("=")
+            now = read_file(group, name).of_group(group) if group else read_primary("train")[0]
+            came, went = set(now) - set(options), set(options) - set(now)
+            assert came <= {row.option for row in ADDED} | set(history.RENAMED.values()), file
+            assert went <= set(history.RENAMED) | set(history.DROPPED), file
