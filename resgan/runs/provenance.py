@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from resgan import __version__
+import resgan
 from resgan.base.plain_data import PlainData
 
 
@@ -19,7 +19,7 @@ def provenance(*, accelerator: str, arguments: list[str]) -> PlainData:
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "resgan.train", *arguments]),
-        "resgan": __version__,
+        "resgan": resgan.__version__,
         "git": git_state(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -31,7 +31,7 @@ def provenance(*, accelerator: str, arguments: list[str]) -> PlainData:
 
 def git_state() -> PlainData | None:
     """The commit of the checkout the package runs from, and whether it has uncommitted changes."""
-    here = Path(__file__).resolve().parent.parent
+    here = Path(resgan.__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return None
     try:

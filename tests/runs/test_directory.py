@@ -80,7 +80,7 @@ def test_arms():
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
-def test_finite():
+def test_nan_to_none():
     assert nan_to_none({"a": [1.0, float("inf")], "b": (float("nan"), None, "x")}) == {
         "a": [1.0, None],
         "b": [None, None, "x"],
