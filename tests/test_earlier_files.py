@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from helpers.processes import run
 
+import resgan
+
 TESTS = Path(__file__).resolve().parent
 EARLIER = TESTS / "data" / "earlier"
 COMMITS = sorted(path.parent.name for path in EARLIER.glob("*/recorded.json"))
@@ -167,6 +169,10 @@ def test_a_stopped_run_goes_on_where_it_stood(continued):
     assert (continued.path / "metrics.jsonl").read_text().splitlines()[: len(stood)] == stood
     sessions = json.loads((continued.path / "provenance.json").read_text())["sessions"]
     assert len(sessions) == 2
+    then, now = sessions
+    assert list(now) == list(then)
+    checkout = Path(resgan.__file__).resolve().parent.parent
+    assert (now["git"] is not None) == (checkout / ".git").exists()
 
 
 def test_a_stopped_run_ends_with_the_networks_it_ended_with(continued):

@@ -20,11 +20,13 @@ SERVER = """
 import gc, json, os, runpy, signal, sys
 import hydra._internal.hydra, torch, wandb, wandb.sdk.launch
 import resgan.experiment.evaluation, resgan.experiment.samples, resgan.experiment.session
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from PIL import Image
 from wandb.sdk.data_types._private import MEDIA_TMP
 
 Plugins.instance()
+OverridesParser.create().parse_overrides(["a.b=1e-3", "c=[0,x]", "d=range(3)", "e=x,y", "f='g=h'"])  # slow once
 Image.init()
 
 torch.set_num_threads(1)
