@@ -4,7 +4,9 @@ import datetime
 import re
 from pathlib import Path
 
+from resgan.base.errors import OptionsError
 from resgan.cli.command import Command
+from resgan.options.conf import CONF, files_of
 from resgan.options.validation import names
 
 # Paths, names of classes and lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
@@ -40,6 +42,14 @@ def sweep_place(arguments: list[str]) -> Path | None:
     if given := last_value("run_dir", arguments):
         return Path(given).expanduser()
     return Path("runs") / (last_value("study", arguments) or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def refuse_bases(arguments: list[str]) -> None:
+    """Refuse the files of conf/ that others inherit from as a choice. Raises OptionsError."""
+    for argument in arguments:
+        group, _, name = argument.lstrip("+").partition("=")
+        if name.startswith("_") and (CONF / group / f"{name}.yaml").is_file():
+            raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:

@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import one_line, say, stop
-from resgan.base.errors import UserError
+from resgan.base.errors import OptionsError, UserError
 from resgan.base.signals import stop_signals
-from resgan.cli.arguments import one_job_for_all_seeds, quoted, sweep_place
+from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, sweep_place
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
 from resgan.cli.study import announced, jobs_at_once, options_from
@@ -40,11 +40,14 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
     try:
+        refuse_bases(arguments)
         with ending_on_signals(), tidied(place), announced(command, given, place):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)()
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
         stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
+    except OptionsError as error:
+        stop(one_line(error))
     except (HydraException, OmegaConfBaseException) as error:
         stop(explain(error, command))
     except ValueError as error:

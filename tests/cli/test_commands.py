@@ -57,6 +57,8 @@ def trained(tmp_path_factory):
         ("total_kimg=-1", "total_kimg=-1: expected more than 0"),
         ("generator.betas=[0,2]", "betas: each is at least 0 and below 1"),
         ("data=nosuch", "data=nosuch: valid are cifar10"),
+        ("metrics=_base", "metrics=_base: valid are exact, full"),
+        ("loss.name=nosuch", "loss.name=nosuch: valid are 'hinge', 'least_squares'"),
         ("+foo=1", "foo: there is no such option"),
         ("foo=1", "foo: there is no such option"),
         ("seed=null", "seed=null: expected a whole number"),
