@@ -47,9 +47,10 @@ def sweep_place(arguments: list[str]) -> Path | None:
 def refuse_bases(arguments: list[str]) -> None:
     """Refuse the files of conf/ that others inherit from as a choice. Raises OptionsError."""
     for argument in arguments:
-        group, _, name = argument.lstrip("+").partition("=")
-        if name.startswith("_") and (CONF / group / f"{name}.yaml").is_file():
-            raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
+        group, _, chosen = argument.lstrip("+").partition("=")
+        for name in chosen.split(","):
+            if name.startswith("_") and (CONF / group / f"{name}.yaml").is_file():
+                raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
