@@ -200,7 +200,7 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, i
         raise OptionsError(
             f"real=null: {path} lies in no run (there is no {config}); say what to compare with, e.g. real=shapes"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, AttributeError, OptionsError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, OptionsError) as error:
         raise OptionsError(f"real=null: {config} is damaged; say what to compare with, e.g. real=shapes") from error
 
 

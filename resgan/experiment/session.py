@@ -120,15 +120,15 @@ def find_begun(
 ) -> tuple[list[TrainOptions], dict[int, Result]]:
     """The options that each run goes on with, and the results there are already, by seed.
 
-    A run that began before some options were there goes on as it began, unless they are typed. Raises RunError where a
-    directory is of other options.
+    A run from before an option whose default does something else goes on as it began, unless the option is typed.
+    Raises RunError where a directory is of other options.
     """
     typed = {override.lstrip("+").split("=")[0] for override in job.overrides}
     continued, results = [], {}
     for one in each:
         run = runs[one.seed]
-        missing = run.missing_options(like=one.model_dump())
-        one = one.with_values({name: value for name, value in missing.items() if name not in typed})
+        kept = run.kept_options(like=one.model_dump())
+        one = one.with_values({name: value for name, value in kept.items() if name not in typed})
         run.check(one.model_dump())
         continued.append(one)
         if (result := run.read_result()) is not None:
@@ -150,10 +150,14 @@ def restore(run: Run, gan: GAN) -> State:
 
 
 def at_same_progress(members: Sequence[SeedRun]) -> list[list[SeedRun]]:
-    """Group runs by images seen: a process killed while saving can leave some seeds behind the others."""
-    groups: dict[int, list[SeedRun]] = {}
+    """Group runs by images seen and settings.
+
+    A process killed while saving can leave some seeds behind the others, and one begun earlier may keep other options.
+    """
+    groups: dict[tuple[int, str], list[SeedRun]] = {}
     for member in members:
-        groups.setdefault(member.components.gan.images_seen, []).append(member)
+        settings = member.options.model_copy(update={"seed": 0}).model_dump_json()
+        groups.setdefault((member.components.gan.images_seen, settings), []).append(member)
     return list(groups.values())
 
 

@@ -50,6 +50,8 @@ class Block(nn.Module):
         **fields: Any,  # of BlockOptions, in its place
     ) -> None:
         super().__init__()
+        if options is not None and fields:
+            raise TypeError(f"options come whole or as keywords, not both: {', '.join(fields)}")
         self.options = options or BlockOptions(**fields)
         self.residual = self.options.residual
         # Both arms own the gate, so that both own the same parameters.

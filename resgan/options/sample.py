@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from resgan.options.seeds import parse_seeds
 from resgan.options.validation import Options, Positive, option
 
 
@@ -25,3 +26,8 @@ class SampleOptions(Options):
     interpolate: int = option("so many steps from each seed to the next; 0: the seeds alone", ge=0)
     columns: Positive | None = option("of the grid; null: about a square")
     device: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
+
+    @model_validator(mode="after")
+    def _seeds_are_numbers(self) -> "SampleOptions":
+        parse_seeds(self.seeds)
+        return self

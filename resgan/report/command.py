@@ -11,7 +11,6 @@ from resgan.report.panels import panels
 from resgan.report.records import Record, read_runs
 from resgan.report.tuning import tunings
 from resgan.runs.directory import RunError
-from resgan.runs.tracking import resolve_mode, start
 
 
 def report(arguments: argparse.Namespace) -> None:
@@ -37,7 +36,9 @@ def group_of(records: list[Record], path: Path) -> str:
 
 def attach(out: Path, html: str, *, project: str, study: str) -> None:
     """A W&B run of the type `report` in the group of the study, with the page and all files."""
-    import wandb  # takes a second, and is seldom asked for
+    import wandb  # takes a second, as torch does, and is seldom asked for
+
+    from resgan.runs.tracking import resolve_mode, start
 
     mode = resolve_mode("auto")
     if mode == "disabled":

@@ -6,7 +6,6 @@ BOOKKEEPING = (
     "run_dir",
     "study",
     "seeds",
-    "loss.gp_with_spectral",  # a permission
     "tuning.runs",
     "data.cache",
     "wandb",
@@ -14,10 +13,11 @@ BOOKKEEPING = (
     "trainer.progress",
     "hydra",
 )  # never part of what a run *is*
+PERMISSIONS = ("loss.gp_with_spectral",)  # neither, but part of the names of arms
 
 
 def is_bookkeeping(key: str) -> bool:
-    return any(key == name or key.startswith(name + ".") for name in BOOKKEEPING)
+    return key in PERMISSIONS or any(key == name or key.startswith(name + ".") for name in BOOKKEEPING)
 
 
 def differences(old: PlainData, new: PlainData) -> list[str]:

@@ -19,7 +19,7 @@ from resgan.base.errors import UserError
 from resgan.base.files import write_atomically
 from resgan.base.plain_data import PlainData, flat, nan_to_none
 from resgan.runs.configuration import differences
-from resgan.runs.history import completed
+from resgan.runs.history import completed, kept
 
 Result = PlainData  # the content of result.json
 
@@ -70,15 +70,15 @@ class Run:
         check_writable("run_dir", self.path)
 
     def stored_config(self, *, like: PlainData) -> PlainData:
-        """The run's options, flattened and in those of today, of which `like` is a configuration. Raises RunError."""
+        """The run's options, flattened and translated to those of today that the configuration `like` has."""
         return completed(self._read_config(), flat(like))
 
-    def missing_options(self, *, like: PlainData) -> PlainData:
-        """Options of `like` younger than the run, dotted, at the values that do what was done when it began."""
-        if not self.config.exists():
-            return {}
-        old = self._read_config()
-        return {key: value for key, value in completed(old, flat(like)).items() if key not in old}
+    def kept_options(self, *, like: PlainData) -> PlainData:
+        """Options of `like` that a run from before them keeps at the values of its time, dotted. Raises RunError."""
+        try:
+            return kept(self._read_config(), flat(like)) if self.config.exists() else {}
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
 
     def _read_config(self) -> PlainData:
         try:
@@ -146,13 +146,6 @@ class Run:
             return json.loads(self.result.read_text())
         except json.JSONDecodeError as error:
             raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
-
-
-def claim_new(parent: Path, config: PlainData) -> Run:
-    """A run in a new directory."""
-    run = Run(new_directory(parent))
-    run.claim(config)
-    return run
 
 
 def new_directory(parent: Path) -> Path:

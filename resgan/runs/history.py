@@ -18,6 +18,7 @@ class Added(NamedTuple):
     option: str
     before: Any  # the value that does what was done before the option existed; not always its default
     kinds: tuple[str, ...] = ()  # of data that have it, or of networks built with it; none: all, and in no spec
+    keeps: bool = False  # an earlier run goes on with `before` unless the option is typed; else it must be equal
 
 
 ADDED = (
@@ -52,7 +53,7 @@ ADDED = (
     Added("augment.target", 0.6),
     Added("augment.adapt_kimg", 500),
     # Speed (1bb90d3, f153bf9, 1525907, 6867822)
-    Added("trainer.fused", False),  # true by default from the start, and it rounds differently
+    Added("trainer.fused", False, keeps=True),  # true by default from the start, and it rounds differently
     Added("seeds", None),
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
@@ -64,6 +65,12 @@ DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stay
 def completed(old: PlainData, like: Collection[str]) -> PlainData:
     """Translate the flattened config of an old run into the options of today whose names are in `like`."""
     return _translated(old, [row for row in ADDED if row.option in like])
+
+
+def kept(old: PlainData, like: Collection[str]) -> PlainData:
+    """The options in `like` that an old run, by its flattened config, keeps at the values of its time."""
+    rows = [row for row in ADDED if row.keeps and row.option in like]
+    return {row.option: row.before for row in rows if row.option not in old}
 
 
 def completed_spec(spec: PlainData) -> PlainData:

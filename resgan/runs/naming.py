@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from resgan.runs.configuration import is_bookkeeping
+from resgan.runs.configuration import PERMISSIONS, is_bookkeeping
 
 SPELLING = {"True": "true", "False": "false", "None": "null"}
 
@@ -29,4 +29,4 @@ def _as_typed(override: str) -> str:
 
 def _is_bookkeeping_override(override: str) -> bool:
     key = override.lstrip("+~").split("=")[0].replace("/", ".")
-    return key == "seed" or is_bookkeeping(key)
+    return key == "seed" or (is_bookkeeping(key) and key not in PERMISSIONS)

@@ -18,7 +18,9 @@ from resgan.options.train import TrainOptions
 from resgan.options.validation import check, names
 from resgan.runs import history
 from resgan.runs.configuration import differences, is_bookkeeping
+from resgan.runs.directory import Run, RunError
 from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec
+from resgan.runs.naming import arm_name
 
 EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "gaussians"
@@ -224,3 +226,30 @@ def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named
             came, went = set(now) - set(options), set(options) - set(now)
             assert came <= {row.option for row in ADDED} | set(history.RENAMED.values()), file
             assert went <= set(history.RENAMED) | set(history.DROPPED), file
+
+
+# Run directories.
+
+
+def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_asked_otherwise(tmp_path):
+    now = today()
+    old = without(now, *(row.option for row in ADDED))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
+    run = Run(tmp_path)
+    assert run.kept_options(like=nested(now)) == {"trainer.fused": False}
+    as_begun = {"trainer.fused": False}
+    run.check(nested(now | as_begun))
+    for asked in ("augment=diffaugment", "generator=lab_skip", "trainer.fused=true"):
+        changed = nested(today(asked) | ({} if "fused" in asked else as_begun))
+        with pytest.raises(RunError, match="belongs to another configuration"):
+            run.check(changed)
+
+
+def test_a_directory_that_cannot_be_looked_at_is_refused_in_one_line():
+    with pytest.raises(RunError, match="cannot be used"):
+        Run(Path("a" * 300)).kept_options(like={})
+
+
+def test_a_permission_is_part_of_an_arms_name_and_of_no_configuration():
+    assert arm_name(["loss.gp_with_spectral=true"]) == "loss.gp_with_spectral-true"
+    assert differences({"loss.gp_with_spectral": True}, {"loss.gp_with_spectral": False}) == []

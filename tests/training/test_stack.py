@@ -207,11 +207,17 @@ def test_a_study_has_one_job_in_place_of_its_seeds():
 
 
 def test_those_that_were_killed_at_different_places_go_on_in_groups():
-    def member(place: int) -> SeedRun:
-        return SeedRun(None, None, SimpleNamespace(gan=SimpleNamespace(images_seen=place)), state={})  # type: ignore[arg-type]
+    options = check(TrainOptions, options_of("data=gaussians", "seeds=0-4")).each_seed()
 
-    members = [member(place) for place in (100, 200, 100)]
+    def member(seed: int, place: int, **values: object) -> SeedRun:
+        given = options[seed].with_values(values)
+        return SeedRun(given, None, SimpleNamespace(gan=SimpleNamespace(images_seen=place)), state={})  # type: ignore[arg-type]
+
+    members = [member(seed, place) for seed, place in enumerate((100, 200, 100))]
     assert at_same_progress(members) == [[members[0], members[2]], [members[1]]]
+    # And so do those of which one goes on as it began, before an option was there.
+    other = member(3, 100, **{"trainer.fused": False})
+    assert at_same_progress([members[0], other]) == [[members[0]], [other]]
 
 
 # One among others.
