@@ -245,9 +245,10 @@ def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_ask
             run.check(changed)
 
 
-def test_a_directory_that_cannot_be_looked_at_is_refused_in_one_line():
+def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path):
+    (tmp_path / "config.yaml").mkdir()
     with pytest.raises(RunError, match="cannot be used"):
-        Run(Path("a" * 300)).kept_options(like={})
+        Run(tmp_path).kept_options(like={})
 
 
 def test_a_permission_is_part_of_an_arms_name_and_of_no_configuration():
