@@ -19,10 +19,19 @@ MakeLayer = Callable[
 ]  # (width in, width out), such as layers.conv3x3 and layers.linear
 
 
-def join(x: Tensor, y: Tensor, *, residual: bool, join: Join = "sum", gate: Tensor | float | None = None) -> Tensor:
+def join(
+    x: Tensor,
+    y: Tensor,
+    *,
+    residual: bool,
+    join: Join = "sum",
+    gate: Tensor | float | None = None,
+    depth: int = 1,  # L, the blocks of the network
+) -> Tensor:
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
     sum     x + y             | y      (He et al. 2015, equation 1)
+    stable  x + y / sqrt L    | y      over L blocks the variance grows by (1 + 1/L)^L < e (Hayou et al. 2021)
     scaled  (x + y) / sqrt 2  | y      (Karras et al. 2020: keeps the variance of independent terms)
     gated   x + g y           | g y    with a learned number g
 
@@ -31,6 +40,8 @@ def join(x: Tensor, y: Tensor, *, residual: bool, join: Join = "sum", gate: Tens
     y = y if gate is None else gate * y
     if not residual:
         return y
+    if join == "stable":
+        y = y / math.sqrt(depth)
     return (x + y) * math.sqrt(0.5) if join == "scaled" else x + y
 
 
@@ -63,6 +74,10 @@ class Block(nn.Module):
         if self.options.layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), self.options.layer_scale))
 
+    def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The block's input as join and branch take it: n(x) where the norm stands on the trunk, else x itself."""
+        return x
+
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """F(x). The labels (N,) are for class-conditional norms."""
         raise NotImplementedError
@@ -76,11 +91,13 @@ class Block(nn.Module):
         return y
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.normalised(x, labels)
         return self.joined(self.skip(x), self.branch(x, labels))
 
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
         """The block's output, from the trunk and the branch."""
-        return self.after(join(x, y, residual=self.residual, join=self.options.join, gate=self.gate_for(y)))
+        how = {"join": self.options.join, "gate": self.gate_for(y), "depth": self.options.depth}
+        return self.after(join(x, y, residual=self.residual, **how))
 
     # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
 
@@ -100,7 +117,11 @@ class Block(nn.Module):
 
 
 class TwoLayers(Block):
-    """The common part of the kinds with two layers at constant width; each says what its branch is."""
+    """The common part of the kinds with two layers at constant width; each says what its branch is.
+
+    A norm stands on the trunk, join(n(x), F(n(x))), and the branch has none. Inside the branch (norm_place=branch) it
+    hides the size of x from a plain block and not from a residual one, whose skip goes around it.
+    """
 
     def __init__(
         self,
@@ -112,14 +133,27 @@ class TwoLayers(Block):
         **fields: Any,
     ) -> None:
         super().__init__(width, options, **fields)
-        self.norm1, self.norm2 = (make_norm(self.options.norm, width, classes=classes) for _ in range(2))
+        on_trunk = self.options.norm_place == "trunk"
+        norm, none = {"norm": self.options.norm, "classes": classes}, {"norm": "none"}
+        self.norm = make_norm(width=width, **(norm if on_trunk else none))
+        self.norm1, self.norm2 = (make_norm(width=width, **(none if on_trunk else norm)) for _ in range(2))
         self.layer1, self.layer2 = layer(width, width), layer(width, width)
+
+    def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return normalise(self.norm, x, labels)
 
     def branch(self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None) -> Tensor:
         """F(x); `first` stands in for the first layer."""
         raise NotImplementedError
 
+    def norms_before_first_layer(self) -> list[nn.Module]:
+        """The norms that see x at the resolution it comes in."""
+        return [self.norm]
+
     def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        if any(isinstance(part, BatchNorm) for norm in self.norms_before_first_layer() for part in norm.modules()):
+            return super().upsampled(x, labels)  # a quarter of the pixels would move its running variance
+        x = self.normalised(x, labels)
         y = self.branch(x, labels, first=partial(layers.upsampled_conv, layer=self.layer1))
         return self.joined(layers.upsample(x), y)
 
@@ -133,12 +167,11 @@ class Preact(TwoLayers):
         y = (first or self.layer1)(activation(normalise(self.norm1, x, labels)))
         return (last or self.layer2)(activation(normalise(self.norm2, y, labels)))
 
-    def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        if any(isinstance(module, BatchNorm) for module in self.norm1.modules()):
-            return Block.upsampled(self, x, labels)  # a quarter of the pixels would move its running variance
-        return super().upsampled(x, labels)
+    def norms_before_first_layer(self) -> list[nn.Module]:
+        return [self.norm, self.norm1]
 
     def downsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.normalised(x, labels)
         y = self.branch(x, labels, last=partial(layers.downsampled_conv, layer=self.layer2))
         return self.joined(layers.downsample(x), y)
 
@@ -182,7 +215,7 @@ class Bottleneck(Block):
     ) -> None:
         super().__init__(width, options, **fields)
         norm, group_size = self.options.norm, self.options.group_size
-        if layer is not layers.conv3x3:
+        if layer is layers.linear:
             raise ValueError(
                 "block=bottleneck: is made of convolutions, for images; valid are preact, postact, stylegan2"
             )
@@ -194,7 +227,7 @@ class Bottleneck(Block):
         if inner % group_size:
             raise ValueError(f"group_size={group_size}: does not divide {self.expansion} x width, {inner}")
         self.layer1 = layers.conv1x1(width, inner)
-        self.layer2 = nn.Conv2d(inner, inner, kernel_size=3, padding=1, groups=inner // group_size)
+        self.layer2 = layers.Conv3x3(inner, inner, groups=inner // group_size)
         self.layer3 = nn.Conv2d(inner, width, kernel_size=1, bias=False)
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

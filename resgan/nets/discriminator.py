@@ -1,15 +1,16 @@
 """The lab discriminator: image -> (blocks, down) x stages -> logit. The mirror of the generator."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 from torch import Tensor, nn
 
 from resgan.nets import conditioning, layers
 from resgan.nets.blocks import branches
-from resgan.nets.stages import Stage, sizes, square_side, stage_widths
+from resgan.nets.stages import Stage, per_stage, sizes, square_side
 from resgan.options.block import BlockOptions
-from resgan.options.choices import DiscConditioning, Init
+from resgan.options.choices import DiscConditioning, FanIn, Init
 
 
 class LabDiscriminator(nn.Module):
@@ -22,12 +23,14 @@ class LabDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],  # of an image: channels, height, width
-        block: BlockOptions = BlockOptions(norm="pixel"),  # with the switch
-        blocks: int = 1,  # per stage
+        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        blocks: int | list[int] = 1,  # in a stage: one number, or one per stage, lowest resolution first, as in G
         width: int | list[int] = 32,  # channels: one number, or one per stage, lowest resolution first, as in G
         image_skips: bool = False,  # the image again at every resolution (Karras et al. 2020, figure 7b)
         spectral: bool = False,  # spectral normalisation of every layer
         init: Init = "he",
+        fan_in: FanIn = "effective",  # what the start's variance counts as a layer's inputs
+        first_bias: bool = True,  # drawn as the first weights; False: 0
         seed: int = 0,  # of the weights
         conditional: DiscConditioning = "none",  # how the class enters
         classes: int = 0,  # in the data
@@ -35,19 +38,25 @@ class LabDiscriminator(nn.Module):
         super().__init__()
         conditioning.check_classes(conditional, classes)
         channels, stage_sizes = shape[0], sizes(square_side(shape))[::-1]
-        widths = stage_widths(width, len(stage_sizes))[::-1]
+        widths = per_stage("width", width, len(stage_sizes))[::-1]
+        depths = per_stage("blocks", blocks, len(stage_sizes))[::-1]
+        block = replace(block, depth=sum(depths))
 
         self.planes = classes if conditional == "concat" else 0
         self.from_image = layers.conv3x3(channels + self.planes, widths[0])
+        layers.set_map_size(self.from_image, stage_sizes[0])
         self.from_images = nn.ModuleList(layers.conv1x1(channels, above) for above in widths[:-1] if image_skips)
         self.stages = nn.ModuleList(
-            Stage(above, here, block, blocks=blocks) for above, here in zip([widths[0], *widths], widths, strict=False)
+            Stage(above, here, block, size=size, blocks=depth)
+            for above, here, size, depth in zip([widths[0], *widths], widths, stage_sizes, depths, strict=False)
         )
         self.norm = layers.NORMS[block.norm](widths[-1])
         self.to_logit = layers.linear(features := widths[-1] * stage_sizes[-1] ** 2, 1)
         self.to_class = layers.unbiased(features, classes) if conditional == "projection" else None
 
-        layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self))
+        layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self), fan_in=fan_in)
+        if first_bias:
+            layers.draw_bias(self.from_image, seed=seed, network="disc")
         if spectral:
             layers.add_spectral_norm(self)
 

@@ -2,15 +2,16 @@
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 from torch import Tensor, nn
 
 from resgan.nets import conditioning, layers
 from resgan.nets.blocks import branches
-from resgan.nets.stages import Stage, sizes, square_side, stage_widths
+from resgan.nets.stages import Stage, per_stage, sizes, square_side
 from resgan.options.block import BlockOptions
-from resgan.options.choices import GeneratorConditioning, Init, Norm
+from resgan.options.choices import FanIn, GeneratorConditioning, Init, Norm
 
 
 class LabGenerator(nn.Module):
@@ -26,12 +27,14 @@ class LabGenerator(nn.Module):
         *,
         shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int = 16,  # size of the latent
-        block: BlockOptions = BlockOptions(norm="pixel"),  # with the switch
-        blocks: int = 1,  # per stage
+        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        blocks: int | list[int] = 1,  # in a stage: one number, or one per stage, lowest resolution first
         width: int | list[int] = 32,  # channels: one number, or one per stage, lowest resolution first
         image_skips: bool = False,  # an image at every resolution, and their sum (Karras et al. 2020, figure 7b)
         spectral: bool = False,  # spectral normalisation of every layer
         init: Init = "he",
+        fan_in: FanIn = "effective",  # what the start's variance counts as a layer's inputs
+        first_bias: bool = True,  # drawn as the first weights; False: 0
         seed: int = 0,  # of the weights
         conditional: GeneratorConditioning = "none",  # how the class enters
         classes: int = 0,  # in the data
@@ -39,20 +42,25 @@ class LabGenerator(nn.Module):
         super().__init__()
         conditioning.check_classes(conditional, classes)
         channels, stage_sizes = shape[0], sizes(square_side(shape))
-        widths = stage_widths(width, len(stage_sizes))
+        widths = per_stage("width", width, len(stage_sizes))
+        depths = per_stage("blocks", blocks, len(stage_sizes))
+        block = replace(block, depth=sum(depths))
 
         self.with_code = conditioning.LabelEmbedding(classes, latent_dim) if conditional == "concat" else None
         self.base_shape = (widths[0], stage_sizes[0], stage_sizes[0])
         self.base = layers.linear(2 * latent_dim if self.with_code else latent_dim, widths[0] * stage_sizes[0] ** 2)
         self.stages = nn.ModuleList(
-            Stage(below, here, block, blocks=blocks, classes=classes if conditional == "norm" else 0)
-            for below, here in zip([widths[0], *widths], widths, strict=False)
+            Stage(below, here, block, size=size, blocks=depth, classes=classes if conditional == "norm" else 0)
+            for below, here, size, depth in zip([widths[0], *widths], widths, stage_sizes, depths, strict=False)
         )
         self.to_images = nn.ModuleList(ToImage(here, channels, norm=block.norm) for here in widths[:-1] if image_skips)
         self.norm = layers.NORMS[block.norm](widths[-1])
         self.to_image = layers.conv3x3(widths[-1], channels)
+        layers.set_map_size(self.to_image, stage_sizes[-1])
 
-        layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self))
+        layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self), fan_in=fan_in)
+        if first_bias:
+            layers.draw_bias(self.base, seed=seed, network="generator")
         if spectral:
             layers.add_spectral_norm(self)
 

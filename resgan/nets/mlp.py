@@ -1,6 +1,7 @@
 """Multilayer perceptrons on the same blocks: the fully connected residual block."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -26,7 +27,8 @@ class Trunk(nn.Module):
         super().__init__()
         self.first = nn.Linear(width_in, width)
         self.blocks = nn.ModuleList(
-            make_block(width, options, layer=layers.linear, classes=classes) for _ in range(blocks)
+            make_block(width, replace(options, depth=blocks), layer=layers.linear, classes=classes)
+            for _ in range(blocks)
         )
         self.norm = layers.NORMS[options.norm](width)
         self.last = layers.linear(width, width_out)
@@ -50,7 +52,7 @@ class MlpGenerator(nn.Module):
         *,
         shape: tuple[int, ...],  # of one sample
         latent_dim: int = 64,
-        block: BlockOptions = BlockOptions(join="scaled"),  # with the switch
+        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
         blocks: int = 4,  # in all
         width: int = 128,  # features
         spectral: bool = False,  # spectral normalisation of every layer
@@ -85,7 +87,7 @@ class MlpDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],  # of one sample
-        block: BlockOptions = BlockOptions(join="scaled"),  # with the switch
+        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
         blocks: int = 4,  # in all
         width: int = 128,  # features
         spectral: bool = False,  # spectral normalisation of every layer

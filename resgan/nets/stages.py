@@ -22,12 +22,12 @@ def square_side(shape: tuple[int, ...]) -> int:
     return shape[1]
 
 
-def stage_widths(width: int | list[int], stages: int) -> list[int]:
-    """One width a stage, lowest resolution first."""
-    widths = [width] * stages if isinstance(width, int) else list(width)
-    if len(widths) != stages:
-        raise ValueError(f"width={width}: these images have {stages} stages; give one number, or {stages}")
-    return widths
+def per_stage(name: str, value: int | list[int], stages: int) -> list[int]:
+    """One number a stage, lowest resolution first. Raises ValueError for another count."""
+    numbers = [value] * stages if isinstance(value, int) else list(value)
+    if len(numbers) != stages:
+        raise ValueError(f"{name}={value}: these images have {stages} stages; give one number, or {stages}")
+    return numbers
 
 
 class Stage(nn.Module):
@@ -41,12 +41,14 @@ class Stage(nn.Module):
         width: int,
         options: BlockOptions,
         *,
+        size: int,  # of its maps, in pixels
         blocks: int,
         classes: int = 0,  # more than 0: class-conditional norms
     ) -> None:
         super().__init__()
         self.to_width = layers.conv1x1(width_in, width) if width_in != width else nn.Identity()
         self.blocks = nn.ModuleList(make_block(width, options, classes=classes) for _ in range(blocks))
+        layers.set_map_size(self, size)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.through(self.to_width(x), labels, blocks=range(len(self.blocks)))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resgan.options.choices import Join, Kind, Norm
+from resgan.options.choices import Join, Kind, Norm, NormPlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +13,8 @@ class BlockOptions:
     kind: Kind = "preact"  # what the branch is
     join: Join = "sum"  # how input and branch are connected
     norm: Norm = "none"
+    norm_place: NormPlace = "trunk"  # n(x) for the join and the branch alike, or norms inside the branch
+    depth: int = 1  # L of join=stable: the blocks of the whole network
     branch_scale: float = 1.0  # a fixed factor on F: 0.1 in Mescheder et al. 2018, 0.3 in WGAN-GP's 101 layers
     layer_scale: float | None = None  # where a learned factor on each channel of F begins (Touvron et al. 2021)
     group_size: int = 16  # channels of a group in the 3x3 of a bottleneck

@@ -4,9 +4,11 @@ from typing import Literal
 
 # Blocks.
 Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
-Join = Literal["sum", "scaled", "gated"]
+Join = Literal["stable", "sum", "scaled", "gated"]
 Norm = Literal["none", "batch", "group", "pixel", "layer"]
+NormPlace = Literal["trunk", "branch"]
 Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
+FanIn = Literal["effective", "nominal"]
 
 # Networks of papers.
 PublishedInit = Literal["published", "he", "glorot", "orthogonal"]

@@ -7,17 +7,25 @@ from pydantic import Field, model_validator
 from resgan.options.choices import (
     Decay,
     DiscConditioning,
+    FanIn,
     GeneratorConditioning,
     Init,
     Join,
     Kind,
     Norm,
+    NormPlace,
     Pool,
     Projection,
     PublishedInit,
     Upsample,
 )
 from resgan.options.validation import NotNegative, Options, Positive, option
+
+NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
+LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
+GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
+
+BlockCount = Annotated[int, Field(ge=0, le=1000)]
 
 
 class AdamOptions(Options):
@@ -67,10 +75,10 @@ class WithBlocks(Options):
 
     residual: bool
     block: Kind = option("what the branch of a block is")
-    blocks: int = option("blocks per stage (mlp: in all)", ge=0, le=1000)
     norm: Norm = option("normalisation in every block")
+    norm_place: NormPlace = option("trunk: join(n(x), F(n(x))); branch: inside F, where it hides the size of x from F")
     spectral: bool = option("spectral normalisation of every layer")
-    join: Join = option("x+F | F, (x+F)/sqrt 2 | F, or x+gF | gF with a learned g")
+    join: Join = option("stable: x+F/sqrt L, of L blocks; sum: x+F; scaled: (x+F)/sqrt 2; gated: x+gF, a learned g")
     init: Init = option("initialisation of the weights")
     branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
     layer_scale: Annotated[float, Field(gt=0)] | None = option(
@@ -100,9 +108,21 @@ class WithBlocks(Options):
                 f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
                 "take one of them"
             )
-        if self.blocks == 0 and getattr(self, "conditional", "none") == "norm":
+        if getattr(self, "blocks", None) in (0, []) and getattr(self, "conditional", "none") == "norm":
             raise ValueError("conditional=norm: with blocks=0 there is no norm that is told; valid are none, concat")
         return self
+
+
+class LabNetwork(WithBlocks):
+    """What only the lab networks have: they are made of stages, for images."""
+
+    blocks: BlockCount | Annotated[list[BlockCount], Field(min_length=1)] = option(
+        "blocks in a stage: one number, or one per stage, lowest resolution first"
+    )
+    width: Positive | list[Positive] = option(LAB_WIDTH)
+    fan_in: FanIn = option("what the start counts as inputs of a 3x3: effective, those inside the padding; or all nine")
+    first_bias: bool = option("draw the first layer's bias as its weights; false: it begins at 0")
+    group_size: Positive = option(GROUP_SIZE)
 
 
 class ConditionalGenerator(Options):
@@ -113,32 +133,25 @@ class ConditionalDisc(Options):
     conditional: DiscConditioning = option("how the class enters: in the logit, or beside the image")
 
 
-NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
-LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
-GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
-
-
-class LabGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
+class LabGeneratorOptions(GeneratorOptions, LabNetwork, ConditionalGenerator):
     name: Literal["lab"] = option(NETWORK)
-    width: Positive | list[Positive] = option(LAB_WIDTH)
-    group_size: Positive = option(GROUP_SIZE)
     image_skips: bool = option("an image at every resolution, and their sum (the skips of StyleGAN2)")
 
 
-class LabDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
+class LabDiscOptions(DiscOptions, LabNetwork, ConditionalDisc):
     name: Literal["lab"] = option(NETWORK)
-    width: Positive | list[Positive] = option(LAB_WIDTH)
-    group_size: Positive = option(GROUP_SIZE)
     image_skips: bool = option("the image again at every resolution (the skips of StyleGAN2)")
 
 
 class MlpGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
     name: Literal["mlp"] = option(NETWORK)
+    blocks: BlockCount = option("blocks in all")
     width: Positive = option("features of every layer")
 
 
 class MlpDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
     name: Literal["mlp"] = option(NETWORK)
+    blocks: BlockCount = option("blocks in all")
     width: Positive = option("features of every layer")
 
 

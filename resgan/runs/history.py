@@ -57,7 +57,27 @@ ADDED = (
     Added("seeds", None),
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
+    # Starts and norms that hide nothing
+    *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
+    *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),
+    *(Added(f"{network}.first_bias", False, ("lab",), keeps=True) for network in NETWORKS),  # mlp has always drawn it
 )
+
+
+class Moved(NamedTuple):
+    """A default that has moved: a run from before goes on with the old one unless the option is typed."""
+
+    option: str
+    before: Any
+    kinds: tuple[str, ...] = ()  # of networks or data whose default it was; none: all
+
+
+MOVED = (
+    *(Moved(f"{network}.join", "sum", ("lab",)) for network in NETWORKS),
+    *(Moved(f"{network}.join", "scaled", ("mlp",)) for network in NETWORKS),
+    *(Moved(f"{network}.norm", "pixel", ("lab",)) for network in NETWORKS),
+)
+SINCE = tuple(f"{network}.norm_place" for network in NETWORKS)  # a config with one of them is from after the move
 RENAMED: dict[str, str] = {}  # old name: name
 DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
 
@@ -69,8 +89,10 @@ def completed(old: PlainData, like: Collection[str]) -> PlainData:
 
 def kept(old: PlainData, like: Collection[str]) -> PlainData:
     """The options in `like` that an old run, by its flattened config, keeps at the values of its time."""
-    rows = [row for row in ADDED if row.keeps and row.option in like]
-    return {row.option: row.before for row in rows if row.option not in old}
+    added = [row for row in ADDED if row.keeps and row.option in like and row.option not in old]
+    moved = [row for row in MOVED if row.option in like and old.get(row.option) == row.before and _has(old, row)]
+    moved = [] if any(option in old for option in SINCE) else moved
+    return {row.option: row.before for row in (*added, *moved)}
 
 
 def completed_spec(spec: PlainData) -> PlainData:
@@ -91,6 +113,6 @@ def _translated(old: PlainData, rows: Iterable[Added]) -> PlainData:
     return kept | {row.option: row.before for row in rows if row.option not in kept and _has(kept, row)}
 
 
-def _has(config: PlainData, row: Added) -> bool:
+def _has(config: PlainData, row: Added | Moved) -> bool:
     """Check that the kind of network or data in the config has the option."""
     return not row.kinds or config.get(f"{row.option.partition('.')[0]}.name") in row.kinds

@@ -633,15 +633,32 @@ def normed(w, name, x, norm, labels=None):
     return x
 
 
-def lab_block(w, name, x, labels, *, block, norm, residual, join, branch_scale=1.0, layer_scale=None, group_size=16):
-    """A block at one width: the table of docs/wirings.md. With labels, its norms are told the class."""
+def lab_block(
+    w,
+    name,
+    x,
+    labels,
+    *,
+    block,
+    norm,
+    residual,
+    join,
+    depth,
+    norm_place="trunk",
+    branch_scale=1.0,
+    layer_scale=None,
+    group_size=16,
+):
+    """A block at one width: the table of docs/wirings.md. With labels, its norms are class-conditional."""
 
     def n(k, y):
-        return normed(w, f"{name}.norm{k}", y, norm, labels)
+        return normed(w, f"{name}.norm{k}", y, norm, labels) if norm_place == "branch" else y
 
     def c(k, y, groups=1):
         return affine(w, f"{name}.layer{k}", y, groups)
 
+    if norm_place == "trunk" and block != "bottleneck":
+        x = normed(w, f"{name}.norm", x, norm, labels)
     if block == "preact":
         y = c(2, leaky(n(2, c(1, leaky(n(1, x))))))
     elif block == "postact":
@@ -650,14 +667,16 @@ def lab_block(w, name, x, labels, *, block, norm, residual, join, branch_scale=1
         y = leaky(n(2, c(2, leaky(n(1, c(1, x))))))
     elif block == "bottleneck":
         y = c(3, leaky(c(2, leaky(c(1, x)), groups=2 * x.shape[1] // group_size)))
-    if join == "gated":
-        y = w[f"{name}.gate"] * y
-    elif layer_scale is not None:
+    if join == "gated" or layer_scale is not None:
         y = w[f"{name}.gate"].view(-1, *[1] * (x.ndim - 2)) * y
-    y = branch_scale * y
-    if residual:
-        y = (x + y) / 2**0.5 if join == "scaled" else x + y
+    y = joined(x, branch_scale * y, residual=residual, join=join, depth=depth)
     return leaky(y) if block == "postact" else y
+
+
+def joined(x, y, *, residual, join, depth):
+    if not residual:
+        return y
+    return {"stable": x + y / depth**0.5, "scaled": (x + y) / 2**0.5}.get(join, x + y)
 
 
 def lab_stage(w, name, x, labels, *, blocks, **options):
@@ -669,30 +688,32 @@ def lab_stage(w, name, x, labels, *, blocks, **options):
     return x
 
 
-def lab_generator(w, z, labels, *, stages, norm, conditional, image_skips, **options):
+def lab_generator(w, z, labels, *, blocks, norm, conditional, image_skips, **options):
     """From 4x4 pixels up, and with image skips the sum of an image of each resolution."""
     if conditional == "concat":
         z = torch.cat([z, w["with_code.code.weight"][labels]], dim=1)
     told = labels if conditional == "norm" else None
     x = affine(w, "base", z).view(len(z), -1, 4, 4)
     images = 0.0
-    for k in range(stages):
-        x = lab_stage(w, f"stages.{k}", twice_the_size(x) if k else x, told, norm=norm, **options)
-        if image_skips and k < stages - 1:
+    options |= {"norm": norm, "depth": sum(blocks)}
+    for k in range(len(blocks)):
+        x = lab_stage(w, f"stages.{k}", twice_the_size(x) if k else x, told, blocks=blocks[k], **options)
+        if image_skips and k < len(blocks) - 1:
             images = images + affine(w, f"to_images.{k}.layer", leaky(normed(w, f"to_images.{k}.norm", x, norm)))
             images = twice_the_size(images)
     return images + affine(w, "to_image", leaky(normed(w, "norm", x, norm)))
 
 
-def lab_discriminator(w, images, labels, *, stages, norm, conditional, classes, image_skips, **options):
+def lab_discriminator(w, images, labels, *, blocks, norm, conditional, classes, image_skips, **options):
     """Down to 4x4 pixels, and with image skips the image of each resolution is added to the features."""
     x = affine(w, "from_image", one_hot_beside(images, labels, classes) if conditional == "concat" else images)
-    for k in range(stages):
+    options |= {"norm": norm, "depth": sum(blocks)}
+    for k in range(len(blocks)):
         if k > 0:
             x, images = F.avg_pool2d(x, 2), F.avg_pool2d(images, 2)
             if image_skips:
                 x = x + affine(w, f"from_images.{k - 1}", images)
-        x = lab_stage(w, f"stages.{k}", x, None, norm=norm, **options)
+        x = lab_stage(w, f"stages.{k}", x, None, blocks=blocks[len(blocks) - 1 - k], **options)
     return logits_of(w, "to_logit", leaky(normed(w, "norm", x, norm)).flatten(1), labels, conditional)
 
 
@@ -708,7 +729,7 @@ def mlp_features(w, x, labels, *, blocks, norm, **options):
     """What the last layer of a perceptron is given."""
     x = affine(w, "trunk.first", x)
     for k in range(blocks):
-        x = lab_block(w, f"trunk.blocks.{k}", x, labels, norm=norm, **options)
+        x = lab_block(w, f"trunk.blocks.{k}", x, labels, norm=norm, depth=blocks, **options)
     return leaky(normed(w, "trunk.norm", x, norm))
 
 

@@ -178,7 +178,7 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
     gan = build_gan(given, spec, dataset)
     with torch.no_grad():
         for net in (gan.generator, gan.generator_ema):
-            net.stages[0].blocks[0].norm1.bias.copy_(noise(CLASSES, 8))
+            net.stages[0].blocks[0].norm.bias.copy_(noise(CLASSES, 8))
     checkpoints.save(tmp_path / "a.ckpt", {"spec": spec, **gan.training_state()})
     loaded = load_gan(tmp_path / "a.ckpt")
     assert loaded.classes[:2] == ["square-red-small", "square-red-large"]
@@ -195,7 +195,7 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
             loaded.sample([0], label=wrong)
     # And the statistics of its norms can be made again.
     remade = with_norm_mode(loaded.generator, "recomputed", dim=16, shares=list(loaded.spec["classes"].values()))
-    assert not torch.equal(remade.stages[0].blocks[0].norm1.norm.running_mean, torch.zeros(8))
+    assert not torch.equal(remade.stages[0].blocks[0].norm.norm.running_mean, torch.zeros(8))
 
 
 def test_a_class_of_a_gan_that_was_told_none(tmp_path):

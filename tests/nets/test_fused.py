@@ -39,7 +39,7 @@ KINDS = [
     for kind, norm, join, residual in itertools.product(
         ("preact", "postact", "stylegan2", "bottleneck"),
         ("none", "batch", "group", "pixel"),
-        ("sum", "scaled", "gated"),
+        ("stable", "sum", "scaled", "gated"),
         (True, False),
     )
     if kind != "bottleneck" or norm == "none"
@@ -70,7 +70,8 @@ def assert_the_same_function(net: torch.nn.Module, x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(("kind", "norm", "join", "residual"), KINDS)
 def test_lab_networks(kind, norm, join, residual):
-    values = {"block": kind, "norm": norm, "join": join, "residual": str(residual).lower(), "blocks": 1}
+    place = "trunk" if join in ("stable", "gated") else "branch"
+    values = {"block": kind, "norm": norm, "norm_place": place, "join": join, "residual": str(residual).lower()}
     for net, x in networks(*(f"{n}.{key}={value}" for n in ("generator", "disc") for key, value in values.items())):
         assert_the_same_function(net, x)
 

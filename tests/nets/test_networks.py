@@ -13,7 +13,7 @@ from resgan.nets.blocks import Block
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
-from resgan.nets.stages import sizes, stage_widths
+from resgan.nets.stages import per_stage, sizes
 
 OPTIONS = {"residual": True, "block": "preact", "blocks": 1, "norm": "none", "spectral": False, "join": "sum",
            "init": "he", "seed": 0}  # fmt: skip
@@ -53,9 +53,23 @@ def test_one_width_needs_no_transition():
     assert not any("to_width" in name for name, _ in generator.named_parameters())
 
 
-def test_a_wrong_number_of_widths():
+def test_a_wrong_number_of_widths_or_blocks():
     with pytest.raises(ValueError, match=r"width=\[8, 8\].*3 stages"):
-        stage_widths([8, 8], 3)
+        per_stage("width", [8, 8], 3)
+    with pytest.raises(ValueError, match=r"blocks=\[1\].*3 stages"):
+        make_network(LabDiscriminator, shape=(3, 16, 16), **(OPTIONS | {"blocks": [1]}))
+
+
+def test_blocks_of_each_stage():
+    """One number per stage, lowest resolution first, in both networks; the join knows the sum."""
+    options = OPTIONS | {"blocks": [1, 0, 3], "width": 8, "join": "stable"}
+    generator = make_network(LabGenerator, shape=(3, 16, 16), **options)
+    disc = make_network(LabDiscriminator, shape=(3, 16, 16), **options)
+    assert [len(stage.blocks) for stage in generator.stages] == [1, 0, 3]
+    assert [len(stage.blocks) for stage in disc.stages] == [3, 0, 1]
+    assert {
+        block.options.depth for net in (generator, disc) for block in net.modules() if isinstance(block, Block)
+    } == {4}
 
 
 def test_parameter_counts_by_hand():
@@ -140,11 +154,14 @@ def test_mlp_networks(shape):
 
 # A second implementation, in float64.
 
-BLOCKS = [  # each kind, and each factor on the branch
-    {"block": "preact", "norm": "batch", "join": "sum"},
-    {"block": "preact", "norm": "none", "join": "sum", "layer_scale": 0.3},
-    {"block": "postact", "norm": "group", "join": "scaled", "branch_scale": 0.5},
-    {"block": "stylegan2", "norm": "pixel", "join": "gated"},
+BLOCKS = [  # each kind, each factor on the branch, each place of a norm, each join
+    {"block": "preact", "norm": "batch", "norm_place": "branch", "join": "sum"},
+    {"block": "preact", "norm": "group", "norm_place": "trunk", "join": "stable"},
+    {"block": "preact", "norm": "none", "join": "stable", "layer_scale": 0.3},
+    {"block": "postact", "norm": "group", "norm_place": "branch", "join": "scaled", "branch_scale": 0.5},
+    {"block": "postact", "norm": "batch", "norm_place": "trunk", "join": "stable"},
+    {"block": "stylegan2", "norm": "pixel", "norm_place": "trunk", "join": "gated"},
+    {"block": "stylegan2", "norm": "group", "norm_place": "branch", "join": "sum"},
     {"block": "bottleneck", "norm": "none", "join": "sum", "branch_scale": 0.3},
 ]
 WAYS = [("none", "none"), ("norm", "projection"), ("concat", "concat")]  # to tell G and D the class
@@ -160,20 +177,20 @@ def noise64(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize(("way_g", "way_d"), WAYS)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_lab_networks_by_a_second_implementation(block, way_g, way_d, image_skips, residual):
-    wiring = {"residual": residual, "blocks": 2, "image_skips": image_skips, "group_size": 4, **block}
+    wiring = {"residual": residual, "blocks": [2, 0, 1], "image_skips": image_skips, "group_size": 4, **block}
     options = {"shape": (3, 16, 16), "width": [24, 16, 8], "spectral": False, "init": "he", "seed": 0}
     if block["block"] == "bottleneck" and way_g == "norm":
         way_g = "none"  # it has no norm to tell
 
     ours = disturbed(make_network(LabGenerator, latent_dim=7, conditional=way_g, classes=3, **wiring, **options))
     z = noise64(4, 7)
-    expected = plain.lab_generator(ours.state_dict(), z, LABELS, stages=3, conditional=way_g, **wiring)
+    expected = plain.lab_generator(ours.state_dict(), z, LABELS, conditional=way_g, **wiring)
     agree(ours(z, LABELS), expected)
 
     ours = disturbed(make_network(LabDiscriminator, conditional=way_d, classes=3, **wiring, **options))
     images = noise64(4, 3, 16, 16)
     wiring |= {"conditional": way_d, "classes": 3}
-    agree(ours(images, LABELS), plain.lab_discriminator(ours.state_dict(), images, LABELS, stages=3, **wiring))
+    agree(ours(images, LABELS), plain.lab_discriminator(ours.state_dict(), images, LABELS, **wiring))
 
 
 @pytest.mark.parametrize("residual", [True, False])

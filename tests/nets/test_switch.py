@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from resgan.nets.blocks import BLOCKS, Block, branches, join
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
+from resgan.options.choices import Join
 
 KINDS = tuple(BLOCKS)
-JOINS = ("sum", "scaled", "gated")
+JOINS = get_args(Join)
 NORMS = tuple(layers.NORMS)
 SHAPE = (3, 16, 16)
 
@@ -32,34 +34,41 @@ def samples(layer, *, seed=0) -> torch.Tensor:
 
 
 COMBINATIONS = [
-    (kind, how, norm, layer)
-    for kind, how, norm, layer in itertools.product(KINDS, JOINS, NORMS, (layers.conv3x3, layers.linear))
-    if kind != "bottleneck" or (norm == "none" and layer is layers.conv3x3)
+    (kind, how, norm, place, layer)
+    for kind, how, norm, place, layer in itertools.product(
+        KINDS, JOINS, NORMS, ("trunk", "branch"), (layers.conv3x3, layers.linear)
+    )
+    if (norm != "none" or place == "trunk") and (kind != "bottleneck" or (norm == "none" and layer is layers.conv3x3))
 ]
 
 
-@pytest.mark.parametrize(("kind", "how", "norm", "layer"), COMBINATIONS)
+@pytest.mark.parametrize(("kind", "how", "norm", "place", "layer"), COMBINATIONS)
 @pytest.mark.parametrize("residual", [True, False])
-def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, layer, residual):
-    block = make_block(layer, residual=residual, kind=kind, join=how, norm=norm)
+def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, place, layer, residual):
+    """join(x, F(x)), or join(n(x), F(n(x))) where a norm stands on the trunk."""
+    block = make_block(layer, residual=residual, kind=kind, join=how, norm=norm, norm_place=place, depth=4)
     x = samples(layer)
     before = x.clone()
     found = block(x)
-    expected = join(x, block.branch(x), residual=residual, join=how, gate=block.gate)
+    trunk = layers.NORMS[norm](8)(x) if place == "trunk" else x
+    expected = join(trunk, block.branch(trunk), residual=residual, join=how, gate=block.gate, depth=4)
     expected = layers.activation(expected) if kind == "postact" else expected
     assert torch.equal(found, expected)
     assert torch.equal(x, before)  # an in-place activation would show here
 
 
 @pytest.mark.parametrize(
-    ("kind", "norm", "layer"), [(k, n, y) for k, h, n, y in COMBINATIONS if h == "sum" and k != "postact"]
+    ("kind", "norm", "place", "layer"),
+    [(k, n, p, y) for k, h, n, p, y in COMBINATIONS if h == "sum" and k != "postact"],
 )
 @pytest.mark.parametrize("factor", [{}, {"branch_scale": 0.3}, {"layer_scale": 0.1}])
-def test_residual_is_x_plus_plain(kind, norm, layer, factor):
+def test_residual_is_x_plus_plain(kind, norm, place, layer, factor):
     """The equation y = x + F(x), bit for bit, from two blocks that were built apart."""
-    residual, plain = (make_block(layer, residual=r, kind=kind, norm=norm, **factor) for r in (True, False))
+    options = {"kind": kind, "norm": norm, "norm_place": place, **factor}
+    residual, plain = (make_block(layer, residual=r, **options) for r in (True, False))
     x = samples(layer)
-    assert torch.equal(residual(x), x + plain(x))
+    trunk = layers.NORMS[norm](8)(x) if place == "trunk" else x
+    assert torch.equal(residual(x), trunk + plain(x))
 
 
 def test_joins_by_hand():
@@ -75,8 +84,11 @@ def test_joins_by_hand():
     torch.testing.assert_close(
         join(x, y, residual=True, join="gated", gate=gate), torch.tensor([2.15, 1.45, 0.9]), **close
     )
-    for how in ("sum", "scaled"):
-        assert torch.equal(join(x, y, residual=False, join=how), y)
+    torch.testing.assert_close(
+        join(x, y, residual=True, join="stable", depth=4), torch.tensor([2.15, 1.45, 0.9]), **close
+    )
+    for how in ("stable", "sum", "scaled"):
+        assert torch.equal(join(x, y, residual=False, join=how, depth=4), y)
     assert torch.equal(join(x, y, residual=False, join="gated", gate=gate), 0.5 * y)
 
 
@@ -134,7 +146,7 @@ def test_weights_depend_on_seed_network_and_name():
     assert not torch.equal(first.layer1.weight, disc.stages[0].blocks[0].layer1.weight)
 
 
-@pytest.mark.parametrize("how", ["sum", "gated"])
+@pytest.mark.parametrize("how", ["stable", "sum", "gated"])
 @pytest.mark.parametrize("layer", [layers.conv3x3, layers.linear])
 def test_a_block_with_a_zero_branch_changes_no_bit(how, layer):
     """Nested function classes: the deeper network contains the shallower one."""

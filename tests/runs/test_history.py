@@ -19,7 +19,7 @@ from resgan.options.validation import check, names
 from resgan.runs import history
 from resgan.runs.configuration import differences, is_bookkeeping
 from resgan.runs.directory import Run, RunError
-from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec
+from resgan.runs.history import ADDED, MOVED, NETWORKS, Added, completed, completed_spec, kept
 from resgan.runs.naming import arm_name
 
 EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
@@ -70,6 +70,15 @@ def without(config: dict, *options: str) -> dict:
     return {option: value for option, value in config.items() if option not in options}
 
 
+def as_then(old: dict, now: dict) -> dict:
+    """Today's options with what an old run did that knew fewer of them."""
+    return now | {row.option: row.before for row in ADDED if row.option in now and row.option not in old}
+
+
+def options_that_differ(old: dict, new: dict) -> list[str]:
+    return [text.split(" ")[0] for text in differences(old, new)]
+
+
 def present(row: Added) -> dict:
     """Today's configuration of a run that has the option."""
     if row.option == "data.cache":
@@ -99,10 +108,11 @@ def test_every_old_run_is_valid_today_and_nothing_but_what_was_added_differs(arc
 def test_an_old_run_is_the_same_with_what_it_did_then_and_another_with_anything_else(archive):
     for old in old_configs(archive)[::40]:
         now = today("data=gaussians", "metrics=exact") | old
-        then = now | {"trainer.fused": False}
+        then = as_then(old, now)
         assert any("no option then" in text for text in differences(old, then))
         assert differences(completed(old, then), then) == []
-        assert differences(completed(old, now), now) == ["trainer.fused was false, is true"]
+        assert sorted(options_that_differ(completed(old, now), now)) == sorted(options_that_differ(then, now))
+        assert {"trainer.fused", "disc.norm_place"} <= set(options_that_differ(then, now))
         wider = then | {"generator.width": 65}
         assert differences(completed(old, wider), wider) == ["generator.width was 64, is 65"]
 
@@ -144,17 +154,18 @@ def test_a_kind_of_network_gets_what_it_has(kind):
 # Specs.
 
 
-def spec_of(kind: str) -> dict:
-    """As a checkpoint of today holds it."""
+def spec_of(kind: str, *, as_first: bool = False) -> dict:
+    """As a checkpoint of today holds it; of a network as the first of its kind was, in the options of today."""
     group = KINDS[kind]
     size = {"dcgan": 32, "resnet101": 64, "resnet": 32, "r3gan": 32}.get(kind, 16)
-    options = check(TrainOptions, nested(today(f"generator={group}", f"disc={group}", "loss=hinge")))
+    now = today(f"generator={group}", f"disc={group}", "loss=hinge")
+    options = check(TrainOptions, nested(as_then({}, now) if as_first else now))
     return spec_of_networks(options, (3, size, size), classes={})
 
 
 @pytest.mark.parametrize("kind", FIRST_SPECS)
 def test_the_first_spec_of_each_kind_says_today_what_todays_says(kind):
-    now = spec_of(kind)
+    now = spec_of(kind, as_first=True)
     first = now | {
         network: {name: now[network][name] for name in keys.split()}
         for network, keys in zip(NETWORKS, FIRST_SPECS[kind], strict=True)
@@ -166,7 +177,7 @@ def test_the_first_spec_of_each_kind_says_today_what_todays_says(kind):
 
 @pytest.mark.parametrize("kind", ["lab", "mlp"])
 def test_a_first_spec_makes_both_networks(kind):
-    now = spec_of(kind)
+    now = spec_of(kind, as_first=True)
     added = {row.option.split(".")[-1] for row in ADDED}
     old = now | {network: without(now[network], *added) for network in NETWORKS}
     for net, same in zip(build_networks(completed_spec(old)), build_networks(now), strict=True):
@@ -236,13 +247,26 @@ def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_ask
     old = without(now, *(row.option for row in ADDED))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
     run = Run(tmp_path)
-    assert run.kept_options(like=nested(now)) == {"trainer.fused": False}
-    as_begun = {"trainer.fused": False}
+    as_begun = {row.option: row.before for row in ADDED if row.keeps}
+    assert run.kept_options(like=nested(now)) == as_begun
+    assert set(as_begun) == set(options_that_differ(as_then(old, now), now))  # and no others need to be kept
     run.check(nested(now | as_begun))
     for asked in ("augment=diffaugment", "generator=lab_skip", "trainer.fused=true"):
-        changed = nested(today(asked) | ({} if "fused" in asked else as_begun))
+        changed = nested(today(asked) | {k: v for k, v in as_begun.items() if k not in asked})
         with pytest.raises(RunError, match="belongs to another configuration"):
             run.check(changed)
+
+
+@pytest.mark.parametrize("row", MOVED, ids=lambda row: f"{row.option}-{row.before}")
+def test_an_old_run_goes_on_with_the_default_it_had_and_a_run_of_today_with_what_is_asked(row):
+    """And the old default is none of today's."""
+    data = ["data=gaussians"] if row.kinds == ("mlp",) else []
+    now = today(*data)
+    assert now[row.option] != row.before
+    old = without(now, *(added.option for added in ADDED)) | {row.option: row.before}
+    assert kept(old, now)[row.option] == row.before
+    assert row.option not in kept(old | {row.option: "another"}, now)
+    assert row.option not in kept(now | {row.option: row.before}, now)  # typed, since it is from after the move
 
 
 def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path):

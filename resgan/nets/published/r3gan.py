@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from resgan.base.rng import make_generator
 from resgan.nets import conditioning, layers
 from resgan.nets.blocks import Bottleneck, branches
-from resgan.nets.stages import sizes, square_side, stage_widths
+from resgan.nets.stages import per_stage, sizes, square_side
 from resgan.options.block import BlockOptions
 from resgan.options.choices import PublishedInit
 
@@ -59,7 +59,7 @@ def r3gan_widths(width: int | list[int], size: int) -> list[int]:
     """Channels from 4 x 4 pixels up. Raises ValueError."""
     if sizes(size)[0] != BASE:
         raise ValueError(f"name=r3gan: made for pictures of 4 x 2^k pixels, such as 32 or 64; these have {size}")
-    return stage_widths(width, len(sizes(size)))
+    return per_stage("width", width, len(sizes(size)))
 
 
 class R3ganGenerator(nn.Module):

@@ -1,0 +1,26 @@
+"""How much of a change of its input a network lets through: what a norm may hide from one arm alone."""
+
+import torch
+from torch import Tensor, nn
+
+
+def amplitude(x: Tensor) -> Tensor:
+    """Half the size of an input: images of half the contrast, latents half as far out."""
+    return x / 2
+
+
+def shift(images: Tensor) -> Tensor:
+    """Every image a little brighter in its first channel, darker in its last: a shift of colour (one of grey)."""
+    by = torch.linspace(1, -1, images.shape[1]) if images.shape[1] > 1 else torch.ones(1)
+    return images + 0.5 * by.to(images).view(1, -1, *(1,) * (images.ndim - 2))
+
+
+@torch.no_grad()
+def relative_response(net: nn.Module, x: Tensor, changed: Tensor, *labels: Tensor) -> float:
+    """The root mean square of net(changed) - net(x), over the spread of net(x) within the batch.
+
+    0: the change is hidden from all that comes after; 1: it is as large as the differences between samples.
+    """
+    before, after = net(x, *labels), net(changed, *labels)
+    spread = (before - before.mean(0)).square().mean().sqrt()
+    return float((after - before).square().mean().sqrt() / spread)
