@@ -13,7 +13,7 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import first_batch, is_conditional
+from resgan.builders.data import first_batch, is_conditional, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
@@ -33,6 +33,7 @@ from resgan.training.recorder import Recorder, Schedule
 
 EXIT_DIVERGED = 3
 START_SAMPLES = 256  # real samples for the figures at step 0
+GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,9 @@ def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: i
         spec=components.spec,
         reference=first_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
+        ),
+        reals=reals_to_show(
+            dataset, GRID if len(dataset.shape) == 3 else POINTS, by_class=bool(components.spec["classes"])
         ),
         seconds=state.get("seconds", 0.0),
         stop=stop,
