@@ -296,6 +296,8 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "primary": scorer.primary,
         "objective": scorer.worst if primary is None else primary,
         "scores": final,
+        "ideal": scorer.ideal_scores(),
+        "meanings": scorer.meanings,
         "best": {"images_seen": best, "scores": scored[best]} if best else None,
         "cards": scorer.cards,
         "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,
