@@ -286,7 +286,9 @@ def test_the_data_set_is_what_is_trained_on(used, seen):
 
 def test_the_score_is_in_the_table_and_in_the_result(used):
     process, run = used["a score"]
-    assert re.search(r"^ +swd +[\d.]+$", process.stdout, flags=re.M)
+    assert re.search(
+        r"^ +swd +[\d.]+ +[\d.]+  sliced Wasserstein distance; lower is better$", process.stdout, flags=re.M
+    )
     found = result(run)
     assert 0 < found["scores"]["swd"] < 2
     assert found["cards"]["swd"]["n_fake"] == 50

@@ -8,6 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from resgan.base.files import atomic_writer
+
+CELL = 64  # pixels of an image in a grid, at least
+SCATTER = 512  # pixels of a picture of points, at least
+GAP, GAP_GREY = 2, 192  # pixels between cells; neither black, white nor mid-grey, the usual grounds of pictures
+
 
 def to_uint8(images: Tensor) -> Tensor:
     """[-1, 1] floats to uint8 by StyleGAN's rule, under which all 256 levels survive a round trip."""
@@ -24,12 +30,12 @@ def to_float(images: Tensor) -> Tensor:
     return images.to(torch.float32) / 127.5 - 1
 
 
-def grid(images: Tensor, *, columns: int | None = None, gap: int = 1) -> Tensor:
+def grid(images: Tensor, *, columns: int | None = None, gap: int = GAP) -> Tensor:
     """uint8 images (N, C, H, W) as one picture (C, rows * (H + gap) + gap, columns * (W + gap) + gap)."""
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    sheet = images.new_full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128)
+    sheet = images.new_full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), GAP_GREY)
     for k, image in enumerate(images):
         top, left = gap + k // columns * (height + gap), gap + k % columns * (width + gap)
         sheet[:, top : top + height, left : left + width] = image
@@ -46,16 +52,18 @@ def scatter(points: Tensor, *, size: int = 256, limit: float = 5.0) -> Tensor:
     return picture
 
 
-def picture(samples: Tensor) -> Tensor:
-    """A batch of generator outputs as one uint8 picture: a grid of images, or a scatter of points."""
-    samples = samples.detach().float().cpu()
-    return scatter(samples) if samples.ndim == 2 else enlarge(grid(to_uint8(samples)))
+def picture(samples: Tensor, *, columns: int | None = None) -> Tensor:
+    """Samples as one uint8 picture: a grid of enlarged images (N, C, H, W), or a scatter of points (N, 2)."""
+    samples = samples.detach().cpu()
+    if samples.ndim == 2:
+        return enlarge(scatter(samples), least=SCATTER)
+    return grid(enlarge(as_uint8(samples)), columns=columns)
 
 
-def enlarge(image: Tensor, *, least: int = 256) -> Tensor:
-    """Repeat pixels of (C, H, W) until the shorter side has `least`, so that small images can be looked at."""
-    times = max(1, math.ceil(least / min(image.shape[1:])))
-    return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+def enlarge(images: Tensor, *, least: int = CELL) -> Tensor:
+    """Repeat the pixels of (..., H, W) until the shorter side has `least`: no colour is mixed with another."""
+    times = max(1, math.ceil(least / min(images.shape[-2:])))
+    return images.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
 def to_array(image: Tensor) -> np.ndarray:
@@ -64,5 +72,5 @@ def to_array(image: Tensor) -> np.ndarray:
 
 
 def save_png(image: Tensor, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_array(image)).save(path, format="PNG")
+    with atomic_writer(path) as file:
+        Image.fromarray(to_array(image)).save(file, format="PNG")

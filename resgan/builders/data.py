@@ -6,6 +6,7 @@ from torch import Tensor
 from resgan.base.cache import cache_directory
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
+from resgan.base.rng import make_generator
 from resgan.data import gaussians, shapes
 from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
@@ -67,6 +68,20 @@ def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
         )
     counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
     return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))
+
+
+def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
+    """Training samples, drawn by a fixed key, that stand beside grids of generated ones; where there are fewer, again.
+
+    by_class: sample k is of class k % classes, as in the grid of a class-conditional GAN; else classes are mixed.
+    """
+    order = torch.randperm(len(dataset.train), generator=make_generator("reals"))
+    if not by_class or dataset.labels is None:
+        return dataset.train[order[torch.arange(count) % len(order)]]
+    members = [order[dataset.labels[order] == label] for label in range(len(dataset.classes))]
+    members = [places if len(places) else order for places in members]  # a class may be held out as a whole
+    rows = [divmod(k, len(members)) for k in range(count)]
+    return dataset.train[torch.stack([members[label][row % len(members[label])] for row, label in rows])]
 
 
 # Before any data is read.

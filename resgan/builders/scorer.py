@@ -85,6 +85,16 @@ def make_scorer(
     )
 
 
+# What each score means, in a few words for the table at the end of a run; a score without a line is shown without.
+EXACT_MEANINGS = {
+    "tv": "distance from valid samples of all classes alike; 1: none is valid",
+    "validity": "share of samples that are like a real one, by the rule of the testbed",
+    "modes": "how many modes were hit at least once",
+    "kl": "unevenness of valid samples over the modes, in nats; 0: even",
+    "novelty": "share of valid samples that were never trained on; 0: copies alone",
+}
+
+
 def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[Measure]:
     """The measures of a testbed; none for other data."""
     samples = card["n_fake"]
@@ -96,6 +106,7 @@ def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[
                     compute=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
                     card=card | {"valid": "within 3 SD of a mode"},
                     ideal_scores=partial(perfect_gaussians, modes, samples=samples),
+                    meanings=EXACT_MEANINGS,
                 )
             ]
         case Shapes(size=size):
@@ -112,6 +123,7 @@ def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[
                     compute=partial(shape_scores, **truth),
                     card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
                     ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=samples),
+                    meanings=EXACT_MEANINGS,
                 )
             ]
     return []
@@ -142,6 +154,7 @@ def feature_measure(
         card=card | extractor.card,
         prepare=scores.prepare,
         ideal_scores=scores.ideal_scores,
+        meanings=scores.meanings,
     )
 
 
@@ -153,4 +166,10 @@ def variance_measure(dataset: Dataset, card: PlainData) -> Measure:
         same_kind = as_uint8(fakes) if dataset.reference.dtype == torch.uint8 else fakes
         return {"variance_ratio": total_variance(same_kind) / real}
 
-    return Measure(names=("variance_ratio",), compute=compute, card=card, ideal_scores=lambda: {"variance_ratio": 1.0})
+    return Measure(
+        names=("variance_ratio",),
+        compute=compute,
+        card=card,
+        ideal_scores=lambda: {"variance_ratio": 1.0},
+        meanings={"variance_ratio": "variance of the samples over that of real ones; near 0: collapsed"},
+    )

@@ -1,11 +1,16 @@
 """Scores on the screen: tables of a few columns, then the cards."""
 
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resgan.base.plain_data import PlainData, format_value
 from resgan.metrics.cards import Cards
 
 COLUMNS = 6
+WIDTH = 120  # characters of a line at the end of a run, at most
+NAME_WIDTH = 32  # a longer name stands on a line of its own
 
 
 def format_scores(lines: list[PlainData], outdir: Path) -> str:
@@ -23,13 +28,57 @@ def score_table(lines: list[PlainData], *, start: int) -> str:
     rows = [["score", *heads, "perfect"]]
     for name in lines[0]["scores"]:
         values = [*(line["scores"].get(name) for line in lines), lines[0]["floors"].get(name)]
-        rows.append([name, *("-" if value is None else f"{value:.4g}" for value in values)])
+        rows.append([name, *map(format_score, values)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  "
         + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     )
+
+
+def format_score(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def format_known(scores: Mapping[str, float | None], name: str) -> str:
+    """Blank for what nobody knows, such as the precision of a perfect generator."""
+    return format_score(scores[name]) if name in scores else ""
+
+
+# At the end of a run.
+
+
+def explained_scores(
+    scores: Mapping[str, float | None],
+    *,
+    ideal: Mapping[str, float | None],  # of a perfect generator, where it is known
+    start: Mapping[str, float | None],  # at step 0; empty where that was not measured
+    meanings: Mapping[str, str],  # in a few words, where they are given
+) -> list[str]:
+    """Lines of a table: each score, between that of a perfect generator and that at step 0, and what it means."""
+    rows = [("score", "value", "perfect", "step 0", "meaning")]
+    for name, value in scores.items():
+        numbers = format_score(value), format_known(ideal, name), format_known(start, name)
+        rows.append((name, *numbers, meanings.get(name, "")))
+    undefined = any("-" in row[1:4] for row in rows)
+    return [*aligned(rows), *(["  - is no value: the run diverged, or too few samples are valid"] if undefined else [])]
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of at most WIDTH characters: a name, numbers to the right of their columns, and words that are wrapped."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[0] = max(len(row[0]) for row in rows if len(row[0]) <= NAME_WIDTH)
+    lines = []
+    for name, *numbers, words in rows:
+        if len(name) > NAME_WIDTH:
+            lines.append(f"  {name}")
+            name = ""
+        cells = [name.ljust(widths[0]), *(text.rjust(width) for text, width in zip(numbers, widths[1:-1], strict=True))]
+        head = f"  {'  '.join(cells)}  "
+        first, *more = textwrap.wrap(words, WIDTH - len(head)) or [""]
+        lines += [(head + first).rstrip(), *(" " * len(head) + line for line in more)]
+    return lines
 
 
 def card_lines(cards: Cards) -> list[str]:

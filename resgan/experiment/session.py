@@ -13,7 +13,7 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import first_batch, is_conditional
+from resgan.builders.data import first_batch, is_conditional, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
@@ -33,6 +33,7 @@ from resgan.training.recorder import Recorder, Schedule
 
 EXIT_DIVERGED = 3
 START_SAMPLES = 256  # real samples for the figures at step 0
+GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,9 @@ def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: i
         reference=first_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
         ),
+        reals=reals_to_show(
+            dataset, GRID if len(dataset.shape) == 3 else POINTS, by_class=bool(components.spec["classes"])
+        ),
         seconds=state.get("seconds", 0.0),
         stop=stop,
     )
@@ -292,6 +296,8 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "primary": scorer.primary,
         "objective": scorer.worst if primary is None else primary,
         "scores": final,
+        "ideal": scorer.ideal_scores(),
+        "meanings": scorer.meanings,
         "best": {"images_seen": best, "scores": scored[best]} if best else None,
         "cards": scorer.cards,
         "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,

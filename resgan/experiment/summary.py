@@ -4,46 +4,72 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from resgan.base.plain_data import PlainData
+from resgan.experiment.score_table import aligned, explained_scores, format_known, format_score
 from resgan.experiment.study import Job
 from resgan.runs.directory import Result, Run
 
+LONGEST_NAME = len("parameters of generator")
+
 
 def closing_table(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> str:
-    """Everything about a run alone; of several, a row each."""
-    rows = (
-        rows_of_run(root, *ended[0], job)
-        if len(ended) == 1
-        else rows_of_seeds(root, [result for _, result in ended], job)
-    )
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+    """Everything about a run alone; of several, a row each. Then where it lies, and what to do next."""
+    blocks = blocks_of_run(root, *ended[0], job) if len(ended) == 1 else blocks_of_seeds(root, ended, job)
+    return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def rows_of_run(root: Path, run: Run, result: Result, job: Job) -> list[tuple[str, str]]:
-    rows = [("status", result["status"])]
-    rows += [(name, "-" if value is None else f"{value:.4g}") for name, value in result["scores"].items()]
-    rows += [(f"{what} of {net}", cost) for what in ("parameters", "flops") for net in ("generator", "disc")
-             if (cost := format_cost(result, what, net))]  # fmt: skip
+def blocks_of_run(root: Path, run: Run, result: Result, job: Job) -> list[list[str]]:
     return [
-        *rows,
-        ("images seen", f"{result['images_seen']:,}"),
-        ("seconds", f"{result['seconds']:.0f}"),
-        ("everything lies in", str(run.path)),
-        ("this run's command", continue_command(root, job)),
-        *next_commands(run, result, job),
+        named([("status", result["status"])]),
+        explained_scores(
+            result["scores"],
+            ideal=result.get("ideal", {}),  # older files have neither
+            start=scores_at_start(run),
+            meanings=result.get("meanings", {}),
+        ),
+        named([*costs(result), ("images seen", f"{result['images_seen']:,}"), ("seconds", f"{result['seconds']:.0f}")]),
+        named([("everything lies in", str(run.path)), *pictures(run)]),
+        named([("this run's command", continue_command(root, job)), *next_commands(run, result, job)]),
     ]
 
 
-def rows_of_seeds(root: Path, results: Sequence[Result], job: Job) -> list[tuple[str, str]]:
-    rows = [("seed", results[0]["primary"])]
-    for result in results:
-        value = result["scores"][result["primary"]]
-        rows.append((str(result["seed"]), result["status"] if value is None else f"{value:.4g}"))
+def blocks_of_seeds(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> list[list[str]]:
+    first_run, first = ended[0]
+    primary = first["primary"]
+    words = first.get("meanings", {}).get(primary, "")
+    rows = [("seed", primary, "perfect", "step 0", "")]
+    for run, result in ended:
+        value = result["scores"][primary]
+        reached = result["status"] if value is None else format_score(value)
+        known = format_known(result.get("ideal", {}), primary), format_known(scores_at_start(run), primary)
+        rows.append((str(result["seed"]), reached, *known, ""))
     return [
-        *rows,
-        ("everything lies in", str(root)),
-        ("a report", as_typed([str(job.sweep_dir or root)], command="report")),
+        [*aligned(rows), *([f"  {primary}: {words}"] if words else [])],
+        named([("everything lies in", str(root)), *pictures(first_run)]),
+        named([("a report", as_typed([str(job.sweep_dir or root)], command="report"))]),
     ]
+
+
+def named(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines of names and values; alike in all blocks, so that values stand below each other."""
+    return [f"  {name:<{LONGEST_NAME}}  {value}" for name, value in rows]
+
+
+def scores_at_start(run: Run) -> PlainData:
+    """Scores of the untrained generator; none where they were not measured."""
+    measured = (m for m in run.measurements() if m["kind"] == "scores" and m["images_seen"] == 0)
+    return next(measured, {"scores": {}})["scores"]
+
+
+def pictures(run: Run) -> list[tuple[str, str]]:
+    """Of what there is: the newest samples, and real ones in the same layout."""
+    found = ("samples", run.last_grid()), ("real data beside them", run.reals)
+    return [(name, str(path)) for name, path in found if path is not None and path.exists()]
+
+
+def costs(result: Result) -> list[tuple[str, str]]:
+    return [(f"{what} of {net}", cost) for what in ("parameters", "flops") for net in ("generator", "disc")
+            if (cost := format_cost(result, what, net))]  # fmt: skip
 
 
 def format_cost(result: Result, what: str, net: str) -> str:

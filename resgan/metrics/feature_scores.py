@@ -36,6 +36,26 @@ LEAST = {
     "precision_recall": K_DENSITY + 1,
 }
 
+# What each number means, in the order of `FeatureScores.names`.
+MEANINGS: dict[ScoreName, tuple[str, ...]] = {
+    "frechet": ("Frechet distance from the features of real images; lower is better",),
+    "infinity": ("Frechet distance, extrapolated to any number of samples; lower is better",),
+    "kernel": (
+        "kernel distance from the features of real images; lower is better",
+        "spread of the kernel distance over subsets",
+    ),
+    "inception_score": (
+        "is each sample of a clear class, and are all of many? higher is better",
+        "spread of the inception score over parts",
+    ),
+    "precision_recall": (
+        "share of samples that lie where real images lie; higher is better",
+        "share of real images that lie where samples lie; higher is better",
+        "how densely real images surround the samples; higher is better",
+        "share of real images with a sample near by; higher is better",
+    ),
+}
+
 
 def is_verified(extractor: Extractor) -> bool:
     """Inception-2015 itself, whose scores have names of their own."""
@@ -109,6 +129,12 @@ class FeatureScores:
     @property
     def all_names(self) -> tuple[str, ...]:
         return tuple(name for score in self.wanted for name in self.names(score))
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        return {
+            name: words for score in self.wanted for name, words in zip(self.names(score), MEANINGS[score], strict=True)
+        }
 
     def compute(self, features: Tensor) -> dict[str, float]:
         """Scores by name, of the fakes' features (count, d)."""

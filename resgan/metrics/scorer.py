@@ -1,8 +1,8 @@
 """What a run is scored by: measures, and the cards that say what their numbers mean."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class Measure:
     card: PlainData  # plain data: two scores may be compared where their cards are equal
     prepare: Callable[[], None] = lambda: None  # precompute the reference statistics
     ideal_scores: Callable[[], dict[str, float]] = dict  # of a perfect generator, by name
+    meanings: Mapping[str, str] = field(default_factory=dict)  # in a few words, by name; not every score needs one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,16 @@ class Scorer:
     @property
     def cards(self) -> dict[str, PlainData]:
         return {name: measure.card for measure in self.measures for name in measure.names}
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What scores mean, in a few words, where it is said."""
+        return {
+            name: measure.meanings[name]
+            for measure in self.measures
+            for name in measure.names
+            if name in measure.meanings
+        }
 
     @property
     def primary(self) -> str:

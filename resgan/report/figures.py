@@ -16,6 +16,7 @@ from resgan.report import effects
 from resgan.report.effects import HOLM_FAMILY
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, Arm
+from resgan.runs.directory import Run
 
 # Okabe & Ito 2008: told apart by colour-blind readers too.
 COLOURS: dict[Arm, str] = {
@@ -173,10 +174,15 @@ def scale_axis(axes: Any, name: str) -> None:
 
 
 def grids(panel: Panel, name: str) -> Picture | None:
-    """The last samples of the four arms, of the lowest seed they share, on the same latents. None without pictures."""
-    found = [(arm, path) for arm in panel.arms if (path := last_grid(panel, arm))]
+    """The last samples of the four arms, of the lowest seed they share, on the same latents, and real ones.
+
+    None without pictures.
+    """
+    runs = [(arm, run) for arm in panel.arms if (run := first_run(panel, arm))]
+    found = [(ARM_NAMES[arm], path) for arm, run in runs if (path := run.last_grid())]
     if not found:
         return None
+    found += [("real", run.reals) for _, run in runs if run.reals.exists()][:1]
     sheets = [Image.open(path).convert("RGB") for _, path in found]
     height = min(sheet.height for sheet in sheets)
     sheets = [
@@ -188,17 +194,16 @@ def grids(panel: Panel, name: str) -> Picture | None:
     width = max(sheet.width for sheet in sheets)
     page = Image.new("RGB", (columns * width + (columns - 1) * gap, rows * (height + heading + gap) - gap), "white")
     draw = ImageDraw.Draw(page)
-    for k, ((arm, _), sheet) in enumerate(zip(found, sheets, strict=True)):
+    for k, ((title, _), sheet) in enumerate(zip(found, sheets, strict=True)):
         left, top = k % columns * (width + gap), k // columns * (height + heading + gap)
-        draw.text((left, top), ARM_NAMES[arm], fill="black", font_size=13)
+        draw.text((left, top), title, fill="black", font_size=13)
         page.paste(sheet, (left, top + heading))
     png = io.BytesIO()
     page.save(png, "png", optimize=True)
     return Picture(name, "Samples of every arm on the same latents", png.getvalue(), None)
 
 
-def last_grid(panel: Panel, arm: Arm) -> Any:
+def first_run(panel: Panel, arm: Arm) -> Run | None:
+    """Of the lowest seed that all arms share; of an incomplete panel, of the lowest of this arm."""
     seeds = panel.seeds or sorted({record.seed for record in panel.arm(arm)})
-    run = next((record for record in panel.arm(arm) if record.seed == seeds[0]), None)
-    files = sorted((run.path / "samples").glob("*.png")) if run else []
-    return files[-1] if files else None
+    return next((Run(record.path) for record in panel.arm(arm) if record.seed == seeds[0]), None)

@@ -1,7 +1,7 @@
 """The run directory: the product of a run. What is in it, how it is written and read.
 
 config.yaml      the composed options        provenance.json  versions, git commit, device, command
-metrics.jsonl    one line per measurement    samples/         grids, fixed latents
+metrics.jsonl    one line per measurement    samples/         grids on fixed latents, and real samples: reals.png
 checkpoints/     last, best, final           result.json      written last: status, scores, counts, times
 """
 
@@ -38,6 +38,7 @@ class Run:
         self.metrics = path / "metrics.jsonl"
         self.result = path / "result.json"
         self.samples = path / "samples"
+        self.reals = self.samples / "reals.png"
         self.checkpoints = path / "checkpoints"
 
     def claim(self, config: PlainData) -> None:
@@ -89,7 +90,8 @@ class Run:
 
     def clear_unfinished(self) -> None:
         """Remove what a killed process had half written. For the one that holds the lock."""
-        for path in itertools.chain(self.path.glob("*.unfinished-*"), self.checkpoints.glob("*.unfinished-*")):
+        folders = (self.path, self.checkpoints, self.samples)
+        for path in itertools.chain.from_iterable(folder.glob("*.unfinished-*") for folder in folders):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -135,6 +137,10 @@ class Run:
 
     def sessions(self) -> list[PlainData]:
         return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
+
+    def last_grid(self) -> Path | None:
+        """The newest picture of samples; None where there is none yet."""
+        return max(self.samples.glob("[0-9]*.png"), default=None)  # named by images seen, in digits of one length
 
     def write_result(self, result: Result) -> None:
         write_atomically(self.result, json.dumps(nan_to_none(result), indent=2) + "\n")

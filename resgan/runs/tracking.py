@@ -63,11 +63,11 @@ class Tracker:
             lambda run: run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
         )
 
-    def log_picture(self, name: str, picture: Tensor, *, images_seen: int) -> None:
+    def log_picture(self, name: str, picture: Tensor, *, images_seen: int, caption: str | None = None) -> None:
         def show(run: "WandbRun") -> None:
             import wandb
 
-            image = wandb.Image(to_array(picture), caption=f"{images_seen} images seen")
+            image = wandb.Image(to_array(picture), caption=caption or f"{images_seen} images seen")
             run.log({name: image, "images_seen": images_seen})
 
         self._tell(show)

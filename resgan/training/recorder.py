@@ -23,7 +23,6 @@ from resgan.training.gan import GAN
 from resgan.training.penalties import gradient
 
 LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
-GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
 class Diverged(Exception):
@@ -32,7 +31,10 @@ class Diverged(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When things are done, in images; 0 is never. The end of the run is always scored, shown and saved."""
+    """When things are done, in images; 0 is never.
+
+    The start is always scored, so that there is something to compare with; the end is scored, shown and saved.
+    """
 
     score: int
     sample: int
@@ -48,11 +50,12 @@ class Recorder:
     """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
-                 spec: State, reference: Sequence[Tensor], seconds: float,
+                 spec: State, reference: Sequence[Tensor], reals: Tensor, seconds: float,
                  stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
         self.reference = reference  # real samples as D sees them, and their labels: for the figures at step 0
+        self.reals = reals  # real samples to look at beside generated ones; a grid has as many
         self.shares = list(spec.get("classes", {}).values())  # of the classes; empty: not class-conditional
         measured = run.measurements()
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
@@ -68,6 +71,8 @@ class Recorder:
         self.started = time.monotonic()
         if not self.has_start and self.gan.images_seen == 0:
             self.record_start()
+        if not self.run.reals.exists():
+            self.record_reals()
         self.record_due()
         self.stop_if_asked()
 
@@ -95,7 +100,7 @@ class Recorder:
         now, schedule = self.gan.images_seen, self.schedule
         if schedule.due(schedule.sample, before=before, now=now):
             self.record_samples()
-        if schedule.due(schedule.score, before=before, now=now) and now not in self.scored:
+        if now not in self.scored and (now == 0 or schedule.due(schedule.score, before=before, now=now)):
             self.record_scores()
         if now and schedule.due(schedule.save, before=before, now=now):
             self.save()
@@ -129,8 +134,14 @@ class Recorder:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.gan.state_dict().values()):
             raise Diverged(self.gan.images_seen)
 
+    def record_reals(self) -> None:
+        """Real samples in the layout of the grids. Once for each run, an earlier one that has none included."""
+        picture = images.picture(self.reals)
+        images.save_png(picture, self.run.reals)
+        self.tracker.log_picture("reals", picture, images_seen=self.gan.images_seen, caption="real samples")
+
     def record_samples(self) -> None:
-        count = GRID if self.reference[0].ndim == 4 else POINTS
+        count = len(self.reals)
         z = sampling.latents(range(count), dim=self.gan.latent_dim)
         labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
         picture = images.picture(sampling.generate(self.gan.generator_ema, z, labels))
@@ -157,7 +168,7 @@ class Recorder:
 
     def is_best(self, now: int) -> bool:
         primary = self.scorer.primary
-        earlier = [s[primary] for n, s in self.scored.items() if n < now and s.get(primary) is not None]
+        earlier = [s[primary] for n, s in self.scored.items() if 0 < n < now and s.get(primary) is not None]
         value = self.scored[now].get(primary)
         return value is not None and value < min(earlier, default=math.inf)
 

@@ -67,6 +67,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
                             name=None, group=None, tags=[]),
             spec={},
             reference=[torch.zeros(4, *dataset.shape)],
+            reals=torch.zeros(4, *dataset.shape),
             seconds=0.0,
         )  # fmt: skip
         data = DataModule(dataset, batch_size=options.batch_size, images_seen=0, total_images=gan.total_images,

@@ -1,9 +1,10 @@
 """Pixels, grids, files."""
 
+import pytest
 import torch
 from PIL import Image
 
-from resgan.base.images import enlarge, grid, picture, save_png, scatter, to_float, to_uint8
+from resgan.base.images import GAP, GAP_GREY, enlarge, grid, picture, save_png, scatter, to_float, to_uint8
 
 
 def test_all_256_levels_survive_a_round_trip():
@@ -17,7 +18,8 @@ def test_a_grid_is_read_by_rows():
     images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 2, 2)
     sheet = grid(images, columns=3, gap=1)
     assert sheet.shape == (3, 7, 10)
-    assert sheet[0, 1::3, 1::3].tolist() == [[0, 1, 2], [3, 4, 128]]
+    assert sheet[0, 1::3, 1::3].tolist() == [[0, 1, 2], [3, 4, GAP_GREY]]
+    assert set(sheet[:, ::3].flatten().tolist()) == set(sheet[:, :, ::3].flatten().tolist()) == {GAP_GREY}
 
 
 def test_enlarging_repeats_pixels():
@@ -25,6 +27,26 @@ def test_enlarging_repeats_pixels():
     big = enlarge(image, least=5)
     assert big.shape == (1, 6, 9)
     assert torch.equal(big[:, ::3, ::3], image)
+
+
+@pytest.mark.parametrize(("side", "times"), [(8, 8), (16, 4), (28, 3), (32, 2), (50, 2), (63, 2), (64, 1), (96, 1)])
+def test_pictures_show_every_pixel_in_its_own_colour(side, times):
+    """A whole number of times as large, 64 pixels at least, and nothing smoothed: a pixel is a block of one colour."""
+    images = torch.randint(256, (5, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(side))
+    for given in (images, to_float(images)):
+        sheet, cell = picture(given, columns=3), times * side
+        assert sheet.shape == (3, 2 * (cell + GAP) + GAP, 3 * (cell + GAP) + GAP)
+        for k, image in enumerate(images):
+            top, left = GAP + k // 3 * (cell + GAP), GAP + k % 3 * (cell + GAP)
+            shown = (
+                sheet[:, top : top + cell, left : left + cell].unflatten(2, (side, times)).unflatten(1, (side, times))
+            )
+            assert torch.equal(shown, image[:, :, None, :, None].expand_as(shown))
+
+
+def test_the_gap_is_told_from_the_usual_grounds():
+    """Black, mid-grey and white: by a quarter of the range of a channel about, 63 levels."""
+    assert min(abs(GAP_GREY - ground) for ground in (0, 127, 128, 255)) >= 63
 
 
 def test_scatter_puts_points_where_they_are():
@@ -42,4 +64,4 @@ def test_files(tmp_path):
             assert opened.mode == ("L" if channels == 1 else "RGB")
             assert opened.getpixel((5, 0)) == (int(image[0, 0, 5]) if channels == 1 else tuple(image[:, 0, 5].tolist()))
     assert picture(torch.zeros(4, 3, 8, 8)).shape[0] == 3
-    assert picture(torch.zeros(4, 2)).shape == (1, 256, 256)
+    assert picture(torch.zeros(4, 2)).shape == (1, 512, 512)

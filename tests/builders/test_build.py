@@ -8,11 +8,12 @@ from helpers.options import options_of
 
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
-from resgan.builders.data import build_dataset
+from resgan.builders.data import build_dataset, reals_to_show
 from resgan.builders.gan import build_gan, round_to_batches
 from resgan.builders.networks import build_networks, count, spec_of
 from resgan.builders.scorer import build_scorer
 from resgan.builders.trained_gan import load_gan
+from resgan.data.dataset import Dataset
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.training import checkpoints
@@ -129,6 +130,48 @@ def test_what_moves_reaches_the_gan_in_images():
     assert gan.ema_kimg_final == 3
     assert gan.augmentation.length == 7000
     assert torch.equal(gan.augmentation.holdout, dataset.holdout)
+
+
+def rows_of(shown: torch.Tensor, dataset: Dataset) -> list[int]:
+    """Which training sample each one is; all of them differ."""
+    same = (shown.flatten(1)[:, None] == dataset.train.flatten(1)[None]).all(2)
+    assert torch.equal(same.sum(1), torch.ones(len(shown), dtype=torch.long))
+    return same.long().argmax(1).tolist()
+
+
+def set_of(labels: list[int]) -> Dataset:
+    """Grey pictures, the k-th of grey k, sorted by class as folders are."""
+    train = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    classes = tuple("abc")
+    return Dataset(name="x", train=train, holdout=train[:0], reference=train, split="train", classes=classes,
+                   labels=torch.tensor(labels))  # fmt: skip
+
+
+def test_the_real_samples_to_look_at_are_of_mixed_classes():
+    """Of 200 that are sorted by class, the first 30 are of one. Of few, all are shown before one comes again."""
+    dataset = set_of([0] * 100 + [1] * 100)
+    rows = rows_of(reals_to_show(dataset, 30, by_class=False), dataset)
+    assert len(set(rows)) == 30
+    assert {row // 100 for row in rows} == {0, 1}
+    assert rows != sorted(rows)
+    assert torch.equal(reals_to_show(dataset, 30, by_class=False), reals_to_show(dataset, 30, by_class=False))
+    again = rows_of(reals_to_show(dataset, 450, by_class=False), dataset)
+    assert again[:30] == rows
+    assert again[200:400] == again[:200]
+    assert sorted(again[:200]) == list(range(200))
+
+
+def test_real_samples_stand_by_class_as_those_of_a_conditional_gan():
+    labels = [0] * 5 + [1] * 2 + [2] * 9
+    dataset = set_of(labels)
+    rows = rows_of(reals_to_show(dataset, 14, by_class=True), dataset)
+    assert [labels[row] for row in rows] == [k % 3 for k in range(14)]
+    assert len(set(rows[::3])) == 5  # as many as there are, before one comes again
+    assert rows[1:8:3] == [rows[1], rows[4], rows[1]]
+    labels = [0, 0, 2, 2]  # all of class 1 are held out
+    held_out = set_of(labels)
+    rows = rows_of(reals_to_show(held_out, 6, by_class=True), held_out)
+    assert [labels[row] for row in rows[::3] + rows[2::3]] == [0, 0, 2, 2]
 
 
 def test_shares_of_classes_are_those_of_the_data():

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from helpers.options import TINY, options_of
 from helpers.processes import run, start
 from PIL import Image
@@ -201,23 +202,53 @@ def test_sample_refuses(tmp_path, refused, trained, arguments, says):
 
 def test_the_closing_table_holds_commands_that_work(tmp_path, trained):
     process, path = trained
-    rows = dict(line.strip().split("  ", 1) for line in process.stdout.splitlines())
+    rows = dict(line.strip().split("  ", 1) for line in process.stdout.splitlines() if "  " in line.strip())
     rows = {name: value.strip() for name, value in rows.items()}
     result = json.loads((path / "result.json").read_text())
     assert rows["status"] == "finished"
-    assert float(rows["tv"]) == pytest.approx(result["scores"]["tv"], rel=1e-3)  # four digits are shown
+    measured = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    start = next(m["scores"] for m in measured if m["kind"] == "scores" and m["images_seen"] == 0)
+    value, ideal, untrained, *meaning = rows["tv"].split()
+    for shown, expected in ((value, result["scores"]), (ideal, result["ideal"]), (untrained, start)):
+        assert float(shown) == pytest.approx(expected["tv"], rel=1e-3)  # four digits are shown
+    assert " ".join(meaning) == result["meanings"]["tv"]
     assert rows["parameters of generator"] == f"{result['parameters']['generator']:,}"
     assert rows["parameters of disc"] == f"{result['parameters']['disc']:,}"
     assert rows["everything lies in"] == "a run"
+    assert rows["samples"] == "a run/samples/000000200.png"
+    assert rows["real data beside them"] == "a run/samples/reals.png"
     words = shlex.split(rows["this run's command"])
     assert words[:3] == ["python", "-m", "resgan.train"]
     again = run("train", *words[3:], cwd=path.parent)
     assert "finished already" in again.stderr
+    assert again.stdout == process.stdout
     drawn = run("sample", *shlex.split(rows["draw samples"])[3:], cwd=path.parent)
     assert drawn.returncode == 0, drawn.stderr
     assert (path / "more_samples" / "grid.png").exists()
     assert "-m" in shlex.split(rows["all four arms"])
     assert not [word for word in shlex.split(rows["all four arms"]) if word.startswith("run_dir=")]
+
+
+def test_the_start_is_scored_however_seldom_the_rest(trained):
+    """score_kimg=0: at the start, and at the end."""
+    lines = [json.loads(line) for line in (trained[1] / "metrics.jsonl").read_text().splitlines()]
+    assert [line["images_seen"] for line in lines if line["kind"] == "scores"] == [0, 200]
+
+
+def test_real_samples_lie_beside_the_grids(trained):
+    """On the axes of the samples: of modes at even numbers, in a square from -5 to 5."""
+    with (
+        Image.open(trained[1] / "samples" / "reals.png") as reals,
+        Image.open(trained[1] / "samples" / "000000200.png") as samples,
+    ):
+        assert reals.size == samples.size
+        rows, columns = np.nonzero(np.asarray(reals) == 0)
+    x, y = columns / 511 * 10 - 5, 5 - rows / 511 * 10
+    modes = yaml.safe_load((trained[1] / "config.yaml").read_text())["data"]["modes"]
+    # SD 0.05 about a mode, four of them for the farthest of 1,000 numbers, and 0.02 for the rounding to pixels.
+    for places in (x, y):
+        assert np.abs(places - 2 * np.round(places / 2)).max() < 0.25
+    assert len(set(zip(np.round(x / 2), np.round(y / 2), strict=True))) == modes
 
 
 def test_without_a_terminal_the_progress_is_plain_lines(trained):

@@ -64,6 +64,7 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
         tracker=SimpleNamespace(log=lambda *_, **__: None, log_picture=lambda *_, **__: None),
         spec={"classes": classes},
         reference=[torch.zeros(1, 1, 4, 4)],
+        reals=torch.zeros(64, 1, 4, 4),
         seconds=0.0,
     )
 
@@ -114,10 +115,10 @@ def test_a_grid_while_training_goes_through_the_classes(tmp_path):
     recorder(tmp_path, Grey().eval(), classes=dict.fromkeys("abcde", 0.2), seen=[]).record_samples()
     [path] = (tmp_path / "samples").iterdir()
     picture = np.array(Image.open(path))
-    # 8 x 8 pictures of 4 x 4, a pixel between them and round them: 41, each drawn as 7 x 7.
-    assert picture.shape == (287, 287)
+    # 8 x 8 pictures of 4 x 4, each drawn as 64 x 64, two pixels between them and round them: 8 * 66 + 2.
+    assert picture.shape == (530, 530)
     wanted = to_uint8(Grey.LEVELS).tolist()
-    found = [int(picture[7 * (3 + 5 * (k // 8)), 7 * (3 + 5 * (k % 8))]) for k in range(64)]
+    found = [int(picture[34 + 66 * (k // 8), 34 + 66 * (k % 8)]) for k in range(64)]
     assert found == [wanted[k % 5] for k in range(64)]
 
 

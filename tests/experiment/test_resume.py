@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -176,6 +177,16 @@ def test_divergence(tmp_path):
     again = run("train", *options, cwd=tmp_path)
     assert again.returncode == 3
     assert "finished already (diverged)" in again.stderr
+
+
+def test_the_start_is_never_the_best():
+    """Its scores are of no training: a run that is worse from then on still has a best, as result.json says."""
+    recorder = Recorder.__new__(Recorder)
+    recorder.scorer = SimpleNamespace(primary="tv")
+    recorder.scored = {0: {"tv": 0.2}, 50: {"tv": 0.9}}
+    assert recorder.is_best(50)
+    recorder.scored |= {100: {"tv": 0.95}, 150: {"tv": 0.8}}
+    assert [recorder.is_best(n) for n in (100, 150)] == [False, True]
 
 
 def test_a_state_that_is_no_number_is_not_kept():

@@ -313,6 +313,13 @@ def test_the_options_know_all_scores():
     assert get_args(ScoreName) == SCORES
 
 
+def test_every_score_of_features_says_what_it_means(tmp_path):
+    scores = scores_of(load_extractor("cifarnet"), tmp_path)
+    assert tuple(scores.meanings) == scores.all_names
+    assert "lower is better" in scores.meanings[scores.names("frechet")[0]]
+    assert all("higher is better" in scores.meanings[name] for name in scores.names("precision_recall"))
+
+
 def test_what_a_score_needs(tmp_path):
     cifarnet, pixels = load_extractor("cifarnet"), load_extractor("pixels")
     assert scores_of(cifarnet, tmp_path).unavailable_reason() is None

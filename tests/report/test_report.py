@@ -1,6 +1,7 @@
 """From run directories to the page: what stands together, what is refused, and what a reader is told."""
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -8,11 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from helpers.made_runs import make_run, make_study
+from PIL import Image
 
+from resgan.base.images import save_png
 from resgan.report import __main__ as command
+from resgan.report import figures
 from resgan.report.claims import CLAIMS, answer
 from resgan.report.page import files, headline, make_page, varied_number
 from resgan.report.panels import natural_sort_key, panels
@@ -274,6 +280,26 @@ def test_the_report_is_a_pure_function_of_the_runs(tmp_path, report):
     assert first == second
     assert {str(path) for path in first} >= {"report.html", "report.md", "runs.csv", "effects.csv"}
     assert Path("figures/panel1-samples.png") in first
+
+
+def test_real_samples_stand_beside_those_of_the_arms(tmp_path):
+    """In the same picture, which has a third row for them; none is taken for the last grid of an arm."""
+    [panel] = panels_of(study := make_study(tmp_path / "s", seeds=1, picture=True))
+    alone = figures.grids(panel, "x")
+    white, black = (torch.full((1, 256, 256), grey, dtype=torch.uint8) for grey in (255, 0))
+    for run in study.glob("*/0"):
+        save_png(white, run / "samples" / "000001000.png")
+        save_png(black, run / "samples" / "reals.png")
+    beside = figures.grids(panel, "x")
+    heights = []
+    for picture in (alone, beside):
+        with Image.open(io.BytesIO(picture.png)) as image:
+            heights.append(image.height)
+            pixels = np.asarray(image.convert("L"))
+    assert heights[1] * 2 == pytest.approx(heights[0] * 3, abs=20)  # three rows for two
+    dark = (pixels == 0).mean(1) > 0.4  # of a row of pixels: the black half
+    assert dark.sum() == 256
+    assert dark[-256:].all()
 
 
 def test_the_page_stands_alone_and_the_markdown_finds_its_figures(tmp_path, report):

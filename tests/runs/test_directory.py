@@ -54,6 +54,17 @@ def test_measurements_survive_a_cut_and_forget_what_is_done_again(tmp_path):
     assert all(json.loads(line) for line in run.metrics.read_text().splitlines())
 
 
+def test_the_last_grid_is_of_samples(tmp_path):
+    run = Run(tmp_path)
+    assert run.last_grid() is None
+    run.samples.mkdir()
+    run.reals.touch()
+    assert run.last_grid() is None
+    for name in ("000000500", "000010000", "000009000"):
+        (run.samples / f"{name}.png").touch()
+    assert run.last_grid() == run.samples / "000010000.png"
+
+
 def test_result(tmp_path):
     run = Run(tmp_path)
     assert run.read_result() is None

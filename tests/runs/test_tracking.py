@@ -98,6 +98,7 @@ def test_an_offline_run_read_back(tmp_path, no_key):
     pictures = [line for line in logged["history"] if "samples.path" in line]
     assert len(pictures) == 3, logged["history"]
     assert all((log.parent / "files" / p["samples.path"]).stat().st_size == p["samples.size"] for p in pictures)
+    assert [line["images_seen"] for line in logged["history"] if "reals.path" in line] == [0]  # once
     assert {path.name for path in tmp_path.iterdir()} == {"run", "home"}  # W&B's own files lie in the run
 
 
