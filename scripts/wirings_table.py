@@ -56,7 +56,7 @@ def cells(given: TrainOptions, size: int) -> Iterator[str]:
     """rms and gradient, of G residual, G plain, D residual, D plain."""
     for network, residual in itertools.product(NETWORKS, (True, False)):
         found = arm(given, network, (3, size, size), residual)
-        blocks = [] if isinstance(found, str) else [scale for scale in found[1] if "blocks" in scale.name]
+        blocks = [] if isinstance(found, str) else [scale for scale in found.scales if "blocks" in scale.name]
         yield from (f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}") if blocks else ("-", "-")
 
 

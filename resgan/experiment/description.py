@@ -1,6 +1,9 @@
 """Networks described without training: shapes, scales, counts, for both positions of the switch."""
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor, nn
 
 from resgan.base.errors import OptionsError
 from resgan.base.rng import make_generator
@@ -8,9 +11,20 @@ from resgan.builders.data import expected_class_shares, expected_shape
 from resgan.builders.networks import build_networks, flops, parameters, spec_of_networks
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
+from resgan.probes.response import amplitude, relative_response, shift
 from resgan.probes.scale import Scale, scales
 
 BATCH = 64
+HIDDEN, FROM_BOTH = 0.1, 1e-3  # less than this share of the other position's response, or less at all, is hidden
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """An untrained network at one position of the switch."""
+
+    counts: dict[str, int]  # of parameters, and floating point operations of one sample
+    scales: list[Scale]
+    responses: dict[str, float]  # to changes of the input, by name, relative to the spread between samples
 
 
 def describe(options: TrainOptions, job: Job) -> None:
@@ -25,20 +39,32 @@ def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -
     made = {words: found for words, found in arms.items() if not isinstance(found, str)}
     lines = ["", f"{network}: {getattr(options, network).name}"]
     lines += [f"  {words}: {found}" for words, found in arms.items() if isinstance(found, str)]
-    for words, (counts, _) in made.items():
+    for words, found in made.items():
+        counts = found.counts
         lines.append(f"  {words}: {counts['parameters']:,} parameters, {counts['flops'] / 1e6:.4g} MFLOP a sample")
+    lines += response_lines(made)
     lines.append("  " + " " * 40 + "".join(f"{words:>20}" for words in made))
     lines.append(f"  {'output of':<28}{'shape':<12}" + f"{'rms':>10}{'gradient':>10}" * len(made))
-    for rows in zip(*(rows for _, rows in made.values()), strict=True):
+    for rows in zip(*(found.scales for found in made.values()), strict=True):
         size = "x".join(map(str, rows[0].shape)) or "1"
         lines.append(f"  {rows[0].name:<28}{size:<12}" + "".join(f"{r.rms:>10.3g}{r.gradient:>10.3g}" for r in rows))
     return lines
 
 
-def arm(
-    options: TrainOptions, network: str, shape: tuple[int, ...], residual: bool
-) -> tuple[dict[str, int], list[Scale]] | str:
-    """(counts, scales) at one position of the switch, or in words why there is no such network."""
+def response_lines(made: dict[str, Arm]) -> list[str]:
+    """What changes of the input do to the output, relative to the spread between samples; and what is hidden."""
+    lines = []
+    for change in next(iter(made.values())).responses if made else ():
+        each = {words: found.responses[change] for words, found in made.items()}
+        line = f"  {change} moves the output by " + ", ".join(f"{value:.2g} ({words})" for words, value in each.items())
+        least = max(HIDDEN * max(each.values()), FROM_BOTH)
+        hidden = [words for words, value in each.items() if value < least]
+        lines.append(line + (f": norms hide it from the {' and the '.join(hidden)} network" if hidden else ""))
+    return lines
+
+
+def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: bool) -> Arm | str:
+    """The network at one position of the switch, or in words why there is no such network."""
     try:
         given = options.with_values({f"{network}.residual": residual})
     except OptionsError as error:
@@ -49,4 +75,10 @@ def arm(
     inputs = [torch.randn(BATCH, *width, generator=make_generator(given.seed, "describe"))]
     inputs += [torch.arange(BATCH) % len(classes)] if classes else []
     counts = {"parameters": parameters(net), "flops": flops(net, *(tensor[:1] for tensor in inputs))}
-    return counts, scales(net, *inputs)
+    return Arm(counts=counts, scales=scales(net, *inputs), responses=responses(net, *inputs))
+
+
+def responses(net: nn.Module, x: Tensor, *labels: Tensor) -> dict[str, float]:
+    """Relative responses: to half the amplitude, and of images to a shift of colour."""
+    changes = {"half the amplitude": amplitude(x)} | ({"a shift of colour": shift(x)} if x.ndim == 4 else {})
+    return {words: relative_response(net, x, changed, *labels) for words, changed in changes.items()}

@@ -133,10 +133,10 @@ class TwoLayers(Block):
         **fields: Any,
     ) -> None:
         super().__init__(width, options, **fields)
+        here = partial(make_norm, self.options.norm, width, classes=classes)
         on_trunk = self.options.norm_place == "trunk"
-        norm, none = {"norm": self.options.norm, "classes": classes}, {"norm": "none"}
-        self.norm = make_norm(width=width, **(norm if on_trunk else none))
-        self.norm1, self.norm2 = (make_norm(width=width, **(none if on_trunk else norm)) for _ in range(2))
+        self.norm = here() if on_trunk else nn.Identity()
+        self.norm1, self.norm2 = (nn.Identity() if on_trunk else here() for _ in range(2))
         self.layer1, self.layer2 = layer(width, width), layer(width, width)
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

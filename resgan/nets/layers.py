@@ -262,6 +262,7 @@ def draw_bias(layer: nn.Linear | nn.Conv2d, *, seed: int, network: str) -> None:
     Otherwise a norm that divides by the length hides the size of the input: D(2x) = D(x), G(2z) = G(z).
     """
     sd = nn.init.calculate_gain("leaky_relu", SLOPE) / math.sqrt(inputs_of_output(layer))
+    assert layer.bias is not None
     nn.init.normal_(layer.bias, std=sd, generator=make_generator(seed, network, "first bias"))
 
 
