@@ -11,17 +11,19 @@ from resgan.base.cache import cache_directory
 from resgan.base.errors import OptionsError
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
-from resgan.data import gaussians, shapes
+from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
 from resgan.metrics.diversity import total_variance
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import FeatureScores
 from resgan.metrics.features import Extractor, extract
+from resgan.metrics.manifold import Manifold
+from resgan.metrics.manifold_scores import ManifoldScores
 from resgan.metrics.reference import Reference
 from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
 from resgan.nets.sampling import norm_mode_in_words
-from resgan.options.data import DataSet, Gaussians, Shapes
+from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
 from resgan.options.metrics import MetricsOptions
 from resgan.options.train import TrainOptions
 
@@ -75,7 +77,7 @@ def make_scorer(
         "averaged": fakes.averaged,
         "norm_mode": fakes.norm_mode,
     }
-    measures = exact_measures(data, card, seed=seed)
+    measures = exact_measures(data, dataset, card, seed=seed)
     if len(dataset.shape) == 3 and metrics.extractor != "none":
         measures.append(feature_measure(metrics, dataset, card, extractor=load(), bars=bars))
     if not measures:
@@ -85,36 +87,67 @@ def make_scorer(
     )
 
 
-def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[Measure]:
+def exact_measures(data: DataSet | None, dataset: Dataset, card: PlainData, *, seed: int) -> list[Measure]:
     """The measures of a testbed; none for other data."""
-    samples = card["n_fake"]
     match data:
-        case Gaussians(modes=modes):
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl"),
-                    compute=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
-                    card=card | {"valid": "within 3 SD of a mode"},
-                    ideal_scores=partial(perfect_gaussians, modes, samples=samples),
-                )
-            ]
-        case Shapes(size=size):
-            truth = {
-                "templates": shapes.templates(size),
-                "classes": shapes.classes(),
-                "trained": shapes.trained_half(seed),
-                "tau": shapes.tau(size),
-            }
-            classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl", "novelty"),
-                    compute=partial(shape_scores, **truth),
-                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
-                    ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=samples),
-                )
-            ]
+        case Gaussians():
+            return [gaussian_measure(data, dataset, card)]
+        case Shapes():
+            return [shape_measure(data, dataset, card, seed=seed)]
+        case ShapesHard():
+            return [hard_shape_measure(data, card, seed=seed)]
     return []
+
+
+def gaussian_measure(data: Gaussians, dataset: Dataset, card: PlainData) -> Measure:
+    return Measure(
+        names=("tv", "validity", "modes", "kl"),
+        compute=partial(gaussian_scores, centres=gaussians.centres(data.modes), sd=gaussians.SD),
+        card=card | {"valid": "within 3 SD of a mode"},
+        ideal_scores=partial(perfect_gaussians, data.modes, samples=card["n_fake"]),
+    )
+
+
+def shape_measure(data: Shapes, dataset: Dataset, card: PlainData, *, seed: int) -> Measure:
+    scores = ManifoldScores(
+        manifold=Manifold(
+            masks=partial(shapes.masks, size=data.size),
+            slopes=partial(shapes.slopes, size=data.size),
+            forms=len(shapes.FORMS),
+            colours=shapes.colours(),
+            low=shapes.LOW,
+            high=shapes.HIGH,
+        ),
+        tau=shapes.tau(data.size),
+        forms=tuple(shapes.FORMS),
+        rounding=shapes.rounding(data.size),
+        train=dataset.train,
+        fresh=dataset.holdout,
+        quadrants=shapes.quadrants,
+        withheld=shapes.withheld_quadrants(seed) if data.withhold else None,
+    )
+    return Measure(
+        names=scores.names,
+        compute=scores.compute,
+        card=card | {"valid": f"closer than {scores.tau:g} to a class in L2 on [-1, 1], as uint8"},
+        ideal_scores=partial(scores.ideal_scores, card["n_fake"]),
+    )
+
+
+def hard_shape_measure(data: ShapesHard, card: PlainData, *, seed: int) -> Measure:
+    truth = {
+        "templates": shapes_hard.templates(data.size),
+        "classes": shapes_hard.classes(),
+        "trained": shapes_hard.trained_half(seed),
+        "tau": shapes_hard.tau(data.size),
+    }
+    classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
+    return Measure(
+        names=("tv", "validity", "modes", "kl", "novelty"),
+        compute=partial(shape_scores, **truth),
+        card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
+        ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=card["n_fake"]),
+    )
 
 
 def feature_measure(

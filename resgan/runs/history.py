@@ -21,6 +21,22 @@ class Added(NamedTuple):
     keeps: bool = False  # an earlier run goes on with `before` unless the option is typed; else it must be equal
 
 
+class RenamedValue(NamedTuple):
+    """A value of an option that has another name today."""
+
+    option: str
+    before: Any
+    today: Any
+    since: str  # an option that no config lacks that was written since
+
+
+class NewDefault(NamedTuple):
+    """Defaults that were replaced: a run that has those of before goes on with them where today's are not typed."""
+
+    before: PlainData
+    today: PlainData
+
+
 ADDED = (
     # Studies (ea71f11)
     Added("study", None),
@@ -58,6 +74,13 @@ ADDED = (
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
 )
+
+# Smooth shapes, and fewer modes. What else data=shapes has is new with it, so that it needs no row above.
+RENAMED_VALUES = (RenamedValue("data.name", "shapes", "shapes_hard", since="data.count"),)
+NEW_DEFAULTS = (
+    NewDefault({"data.name": "shapes_hard"}, {"data.name": "shapes", "data.count": 6000, "data.withhold": False}),
+    NewDefault({"data.name": "gaussians", "data.modes": 25}, {"data.name": "gaussians", "data.modes": 9}),
+)
 RENAMED: dict[str, str] = {}  # old name: name
 DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
 
@@ -67,10 +90,28 @@ def completed(old: PlainData, like: Collection[str]) -> PlainData:
     return _translated(old, [row for row in ADDED if row.option in like])
 
 
-def kept(old: PlainData, like: Collection[str]) -> PlainData:
-    """The options in `like` that an old run, by its flattened config, keeps at the values of its time."""
+def kept(old: PlainData, like: PlainData) -> PlainData:
+    """The options in `like` that an old run, by its flattened config, keeps at the values of its time.
+
+    Where it keeps another kind of data or network, the whole group: {"data": {...}}.
+    """
     rows = [row for row in ADDED if row.keeps and row.option in like]
-    return {row.option: row.before for row in rows if row.option not in old}
+    found = {row.option: row.before for row in rows if row.option not in old}
+    translated = _translated(old, ())
+    for row in NEW_DEFAULTS:
+        if row.before.items() <= translated.items() and row.today.items() <= like.items():
+            found |= _before(row, like)
+    return found
+
+
+def _before(row: NewDefault, like: PlainData) -> PlainData:
+    changed = {option: value for option, value in row.before.items() if like[option] != value}
+    kinds = [option for option in changed if option.endswith(".name")]
+    if not kinds:
+        return changed
+    group = kinds[0].removesuffix("name")
+    options = {option: value for option, value in like.items() if option.startswith(group) and option not in row.today}
+    return {group[:-1]: {option.removeprefix(group): value for option, value in (options | row.before).items()}}
 
 
 def completed_spec(spec: PlainData) -> PlainData:
@@ -87,6 +128,9 @@ def completed_spec(spec: PlainData) -> PlainData:
 
 def _translated(old: PlainData, rows: Iterable[Added]) -> PlainData:
     named = {RENAMED.get(option, option): value for option, value in old.items()}
+    for row in RENAMED_VALUES:
+        if named.get(row.option) == row.before and row.since not in named:
+            named[row.option] = row.today
     kept = {option: value for option, value in named.items() if option not in DROPPED or value != DROPPED[option]}
     return kept | {row.option: row.before for row in rows if row.option not in kept and _has(kept, row)}
 

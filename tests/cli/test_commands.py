@@ -365,7 +365,7 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     (data,) = (block for block in text.split("\n\n") if block.startswith("data=shapes (the default):"))
     places = [data.index(part) for part in (
         "pixels: a multiple of 16", "data=cifar10, ", "data.root=data ", "data=folder:", "data.path=...",
-        "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=25 ", "points to train on",
+        "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=9 ", "points to train on",
     )]  # fmt: skip
     assert places == sorted(places)
     # What is shown is what the bare command does.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from resgan.base.images import to_float, to_uint8
-from resgan.data import gaussians, shapes
+from resgan.data import gaussians, shapes_hard
 from resgan.data.dataset import DataError
 from resgan.metrics.diversity import total_variance
 from resgan.metrics.testbed import (
@@ -23,31 +23,31 @@ from resgan.metrics.testbed import (
 def scores_of(images: torch.Tensor, *, seed=0, size=16) -> dict:
     return shape_scores(
         images,
-        templates=shapes.templates(size),
-        classes=shapes.classes(),
-        trained=shapes.trained_half(seed),
-        tau=shapes.tau(size),
+        templates=shapes_hard.templates(size),
+        classes=shapes_hard.classes(),
+        trained=shapes_hard.trained_half(seed),
+        tau=shapes_hard.tau(size),
     )
 
 
 @pytest.mark.parametrize("size", [16, 32])
 def test_no_two_templates_are_closer_than_two_tau(size):
-    known = to_float(shapes.templates(size)).flatten(1).double()
+    known = to_float(shapes_hard.templates(size)).flatten(1).double()
     assert len(known) == 1200
     distances = torch.pdist(known)
-    assert distances.min() >= 2 * shapes.tau(size)
+    assert distances.min() >= 2 * shapes_hard.tau(size)
     # Not laxer than it says: sqrt(4 * 12) at 16 x 16, twelve pixels that differ by 2 in one channel.
     assert distances.min().item() == pytest.approx(math.sqrt(48) * size / 16)
 
 
 def test_training_sees_half_of_every_class():
     for seed in (0, 1):
-        trained = shapes.trained_half(seed)
+        trained = shapes_hard.trained_half(seed)
         assert trained.sum() == 600
         per_class = trained.view(48, 25).sum(1)
         assert sorted(set(per_class.tolist())) == [12, 13]
-    assert not torch.equal(shapes.trained_half(0), shapes.trained_half(1))
-    data = shapes.load_shapes(size=16, seed=0)
+    assert not torch.equal(shapes_hard.trained_half(0), shapes_hard.trained_half(1))
+    data = shapes_hard.load_shapes_hard(size=16, seed=0)
     assert len(data.train) == len(data.holdout) == 600
     assert len(data.reference) == 1200
     both = {bytes(image.numpy()) for image in itertools.chain(data.train, data.holdout)}
@@ -76,7 +76,7 @@ def in_words(picture: torch.Tensor) -> str:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_classes_of_shapes_say_what_they_show(seed):
-    data = shapes.load_shapes(size=16, seed=seed)
+    data = shapes_hard.load_shapes_hard(size=16, seed=seed)
     assert len(set(data.classes)) == 48
     for pictures, labels in ((data.train, data.labels), (data.holdout, data.holdout_labels)):
         assert labels.dtype == torch.int64
@@ -85,8 +85,8 @@ def test_classes_of_shapes_say_what_they_show(seed):
 
 
 def test_real_pictures_score_as_they_should():
-    pictures = to_float(shapes.templates())
-    trained = shapes.trained_half(0)
+    pictures = to_float(shapes_hard.templates())
+    trained = shapes_hard.trained_half(0)
     held_out = scores_of(pictures[~trained])
     assert held_out["validity"] == 1
     assert held_out["novelty"] == 1
@@ -106,7 +106,7 @@ def test_noise_and_blends_are_invalid():
     noise = torch.rand(500, 3, 16, 16, generator=generator) * 2 - 1
     assert scores_of(noise)["validity"] == 0
     assert scores_of(noise)["tv"] == 1
-    pictures = to_float(shapes.templates())
+    pictures = to_float(shapes_hard.templates())
     a, b = torch.randint(1200, (2, 3000), generator=generator)
     blends = ((pictures[a] + pictures[b]) / 2)[a != b]
     assert scores_of(blends)["validity"] == 0
@@ -118,18 +118,18 @@ def test_noise_and_blends_are_invalid():
 
 def test_small_noise_stays_valid_and_finds_its_template():
     generator = torch.Generator().manual_seed(0)
-    pictures = to_float(shapes.templates())
+    pictures = to_float(shapes_hard.templates())
     # The L2 norm of noise of sd s on 768 values is s * sqrt(768) = 27.7 s: 2.2 at 0.08, below tau = 3.4; 5.5 at 0.2.
     near = pictures + 0.08 * torch.randn(pictures.shape, generator=generator)
-    distance, index = nearest_template(to_uint8(near), shapes.templates())
+    distance, index = nearest_template(to_uint8(near), shapes_hard.templates())
     assert torch.equal(index, torch.arange(1200))
-    assert (distance < shapes.TAU).all()
+    assert (distance < shapes_hard.TAU).all()
     inward = pictures * (1 - 0.2)  # every value off by 0.2, and none lost to clamping
     assert scores_of(inward)["validity"] == 0
 
 
 def test_novelty_needs_enough_valid_samples():
-    pictures = to_float(shapes.templates())
+    pictures = to_float(shapes_hard.templates())
     assert scores_of(pictures[:199])["novelty"] is None
     assert scores_of(pictures[:200])["novelty"] is not None
 
@@ -209,7 +209,7 @@ def test_wrong_modes(modes, wrong):
 
 def test_wrong_size():
     with pytest.raises(DataError, match=r"data\.size=20: .*16"):
-        shapes.templates(20)
+        shapes_hard.templates(20)
 
 
 def test_total_variance_is_the_trace_of_the_covariance():

@@ -236,14 +236,19 @@ def test_perfect_points():
 
 
 def test_perfect_shapes():
-    from resgan.data import shapes
+    from resgan.data import shapes_hard
 
     draws, samples = 30, 1000
-    templates, trained = shapes.templates(16), shapes.trained_half(0)
+    templates, trained = shapes_hard.templates(16), shapes_hard.trained_half(0)
     found = []
     for seed in range(draws):
         drawn = torch.randint(1200, (samples,), generator=torch.Generator().manual_seed(seed))
-        truth = {"templates": templates, "classes": shapes.classes(), "trained": trained, "tau": shapes.tau(16)}
+        truth = {
+            "templates": templates,
+            "classes": shapes_hard.classes(),
+            "trained": trained,
+            "tau": shapes_hard.tau(16),
+        }
         found.append(shape_scores(templates[drawn], **truth))
     expected = perfect_shapes(classes=48, trained=600, samples=samples)
     for name in ("tv", "validity", "modes", "novelty"):
