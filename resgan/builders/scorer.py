@@ -21,7 +21,7 @@ from resgan.metrics.manifold import Manifold
 from resgan.metrics.manifold_scores import ManifoldScores
 from resgan.metrics.reference import Reference
 from resgan.metrics.scorer import Measure, Scorer
-from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
+from resgan.metrics.testbed import gaussian_scores, mode_counts, perfect_gaussians, perfect_shapes, shape_scores
 from resgan.nets.sampling import norm_mode_in_words
 from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
 from resgan.options.metrics import MetricsOptions
@@ -100,11 +100,13 @@ def exact_measures(data: DataSet | None, dataset: Dataset, card: PlainData, *, s
 
 
 def gaussian_measure(data: Gaussians, dataset: Dataset, card: PlainData) -> Measure:
+    truth = {"centres": gaussians.centres(data.modes), "sd": gaussians.SD}
+    trained = mode_counts(dataset.train, **truth)
     return Measure(
-        names=("tv", "validity", "modes", "kl"),
-        compute=partial(gaussian_scores, centres=gaussians.centres(data.modes), sd=gaussians.SD),
+        names=("tv", "validity", "modes", "kl", "tv_data"),
+        compute=partial(gaussian_scores, **truth, trained=trained),
         card=card | {"valid": "within 3 SD of a mode"},
-        ideal_scores=partial(perfect_gaussians, data.modes, samples=card["n_fake"]),
+        ideal_scores=partial(perfect_gaussians, data.modes, samples=card["n_fake"], trained=trained),
     )
 
 
