@@ -111,7 +111,17 @@ def gaussian_measure(data: Gaussians, dataset: Dataset, card: PlainData) -> Meas
 
 
 def shape_measure(data: Shapes, dataset: Dataset, card: PlainData, *, seed: int) -> Measure:
-    scores = ManifoldScores(
+    scores = build_manifold_scores(data, dataset, seed=seed)
+    return Measure(
+        names=scores.names,
+        compute=scores.compute,
+        card=card | {"valid": f"closer than {scores.tau:g} to a class in L2 on [-1, 1], as uint8"},
+        ideal_scores=partial(scores.ideal_scores, card["n_fake"]),
+    )
+
+
+def build_manifold_scores(data: Shapes, dataset: Dataset, *, seed: int) -> ManifoldScores:
+    return ManifoldScores(
         manifold=Manifold(
             masks=partial(shapes.masks, size=data.size),
             slopes=partial(shapes.slopes, size=data.size),
@@ -127,12 +137,6 @@ def shape_measure(data: Shapes, dataset: Dataset, card: PlainData, *, seed: int)
         fresh=dataset.holdout,
         quadrants=shapes.quadrants,
         withheld=shapes.withheld_quadrants(seed) if data.withhold else None,
-    )
-    return Measure(
-        names=scores.names,
-        compute=scores.compute,
-        card=card | {"valid": f"closer than {scores.tau:g} to a class in L2 on [-1, 1], as uint8"},
-        ideal_scores=partial(scores.ideal_scores, card["n_fake"]),
     )
 
 

@@ -19,7 +19,7 @@ from resgan.options.validation import check, names
 from resgan.runs import history
 from resgan.runs.configuration import differences, is_bookkeeping
 from resgan.runs.directory import Run, RunError
-from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec
+from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec, kept
 from resgan.runs.naming import arm_name
 
 EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
@@ -228,6 +228,42 @@ def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named
             came, went = set(now) - set(options), set(options) - set(now)
             assert came <= {row.option for row in ADDED} | set(history.RENAMED.values()), file
             assert went <= set(history.RENAMED) | set(history.DROPPED), file
+
+
+# Values and defaults that go by another name, or are others, today.
+
+
+def test_shapes_of_before_the_smooth_ones_are_the_hard_edged():
+    old = {"data.name": "shapes", "data.size": 32, "data.flip": False}
+    assert completed(old, old) == old | {"data.name": "shapes_hard"}
+    fused = {"trainer.fused": True}  # asked for, so that it is not kept
+    assert kept(old | fused, today("data=shapes", "data.size=32")) == {
+        "data": {"name": "shapes_hard", "size": 32, "flip": False}
+    }
+    for asked in ("data.count=500", "data.withhold=true"):  # which an earlier run knows nothing of
+        assert kept(old | fused, today("data=shapes", asked)) == {}
+    now = today("data=shapes")
+    assert completed(now, now) == now
+    assert kept(now, now) == {}
+
+
+def test_the_data_a_run_began_with_is_kept_unless_it_is_typed(tmp_path):
+    old = without(today("data=shapes_hard"), "seeds") | {"data.name": "shapes"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
+    run, now = Run(tmp_path), check(TrainOptions, nested(today()))
+    as_begun = now.with_values(run.kept_options(like=now.model_dump()))
+    assert as_begun.data.name == "shapes_hard"
+    run.check(as_begun.model_dump())
+    with pytest.raises(RunError, match=r"data.name was shapes_hard, is shapes"):
+        run.check(now.model_dump())
+
+
+def test_a_run_on_25_modes_goes_on_with_them():
+    old = today("data=gaussians", "data.modes=25")
+    assert kept(old, today("data=gaussians")) == {"data.modes": 25}
+    assert kept(old, today("data=gaussians", "data.modes=16")) == {}
+    assert kept(today("data=gaussians", "data.modes=16"), today("data=gaussians")) == {}
+    assert kept(old, today()) == {}
 
 
 # Run directories.
