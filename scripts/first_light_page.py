@@ -151,8 +151,8 @@ def main() -> None:
         "compared with one."
     )
     about_shapes = (
-        "`python -m resgan.train data=shapes_hard`, all else at its default. `tv` is the primary endpoint: 0 is perfect,\n"
-        "1 is all invalid."
+        "`python -m resgan.train data=shapes_hard`, all else at its default. `tv` is the primary endpoint: 0 is\n"
+        "perfect, 1 is all invalid."
     )
     exact = next(name for name in shapes[0].result["scores"] if name.startswith("fd"))
     parts = [
