@@ -95,8 +95,9 @@ sharp edges later. With penalty 1.5 no sample of the default run was valid, and 
 
 ## How far the default run comes
 
-On `data=shapes_hard`, the default when this was measured: to about one valid sample in a hundred, fewer in the plain arm, after the images that two slow cores see in five minutes
-([first-light.md](first-light.md) has the figures of each arm). Forms and colours can be recognised, but most samples
+On `data=shapes_hard`, the default when this was measured: to about one valid sample in a hundred, fewer in the plain
+arm, after the images that two slow cores see in five minutes ([first-light.md](first-light.md) has the figures of each
+arm). Forms and colours can be recognised, but most samples
 miss the exact test by some pixels, and the generators keep to some of the colours. The test is strict: within 3.4 of a
 template in L2, which is an error of 0.12 in every value on [-1, 1], or two of the 768 values wholly wrong. As long as
 `tv` stays near 1, compare arms by the distance too, and train as long as you can. Longer runs at these defaults have
