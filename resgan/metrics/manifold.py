@@ -10,7 +10,7 @@ from torch import Tensor
 from resgan.base.images import as_uint8, to_float
 
 STEP = 0.25  # of the coarse search, in pixels of the centre
-REFINEMENTS = 8  # steps of Gauss-Newton
+REFINEMENTS = 6  # steps of Gauss-Newton
 CHUNK = 500  # pictures at a time
 
 
@@ -80,17 +80,17 @@ class Manifold:
     def _refined(self, target: Tensor, forms: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
         """Centres (n, 2) of masks nearer to the target (n, P), and the squares of their distances (n,).
 
-        A step that leaves the square is cut at its border; one that leads further away is undone, and the next halved.
+        A step that leaves the square is cut at its border; one that leads further away is not taken.
         """
         mask, slopes = self._tangent(forms, centres)
-        squares, scale = (target - mask).square().sum(1), torch.ones(len(target))
+        squares = (target - mask).square().sum(1)
         for _ in range(REFINEMENTS):
-            step = self._gauss_newton(target - mask, slopes, centres) * scale.unsqueeze(1)
+            step = self._gauss_newton(target - mask, slopes, centres)
             there = (centres + step).clamp(self.low, self.high)
             mask_there, slopes_there = self._tangent(forms, there)
             squares_there = (target - mask_there).square().sum(1)
             nearer = squares_there < squares
-            squares, scale = torch.where(nearer, squares_there, squares), torch.where(nearer, 1.0, scale / 2)
+            squares = torch.where(nearer, squares_there, squares)
             centres = torch.where(nearer.unsqueeze(1), there, centres)
             mask = torch.where(nearer.unsqueeze(1), mask_there, mask)
             slopes = torch.where(nearer.view(-1, 1, 1), slopes_there, slopes)

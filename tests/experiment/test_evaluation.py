@@ -62,7 +62,7 @@ def test_a_checkpoint_against_the_data_of_its_run(study, tmp_path):
     [line] = lines_of(path / "evaluation")
     assert line["kind"] == "evaluation"
     assert line["images_seen"] == 200
-    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "variance_ratio"}
+    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "tv_data", "variance_ratio"}
     assert line["cards"]["tv"]["norm_mode"] == "none"
     assert line["cards"]["tv"]["n_fake"] == 500
     assert 0 < line["floors"]["tv"] < 0.1
@@ -104,7 +104,14 @@ def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
     assert "real=null: alone.ckpt lies in no run" in process.stderr
     process = run("evaluate", "ckpt=alone.ckpt", "real=gaussians", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert set(lines_of(tmp_path / "out")[0]["scores"]) == {"tv", "validity", "modes", "kl", "variance_ratio"}
+    assert set(lines_of(tmp_path / "out")[0]["scores"]) == {
+        "tv",
+        "validity",
+        "modes",
+        "kl",
+        "tv_data",
+        "variance_ratio",
+    }
 
 
 def test_perfect_pictures_score_as_perfect_ones(tmp_path):

@@ -1,5 +1,6 @@
 """The distance of a picture to the classes of data=shapes, against searches that leave nothing out."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -122,6 +123,40 @@ def test_the_refined_centre_is_never_further_away_than_that_on_the_grid():
         assert (found.distances <= coarse + 1e-4).all()
         assert found.centres.min() >= shapes.LOW
         assert found.centres.max() <= shapes.HIGH
+
+
+def test_a_step_that_leads_away_is_not_taken():
+    """With slopes that point the wrong way, what the grid found stays."""
+    images = kinds(50)["noised"]
+    backwards = replace(MANIFOLD, slopes=lambda forms, centres: -shapes.slopes(forms, centres))
+    forms, hues, centres = backwards._nearest_on_grid(to_float(to_uint8(images)).flatten(2))
+    found = backwards.locate(images)
+    assert torch.equal(found.centres, centres)
+    assert torch.equal(found.labels, forms * 6 + hues)
+    assert (MANIFOLD.locate(images).distances < found.distances).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_at_a_border_the_other_coordinate_is_the_best_there(axis):
+    """Bars that lie too far out, so that one coordinate of the centre is at its bound: a search for the other."""
+    images = torch.roll(drawn(120)[0], (3, -2) if axis else (-2, 3), (2, 3))
+    found = MANIFOLD.locate(images)
+    at_border = (found.centres == shapes.LOW) | (found.centres == shapes.HIGH)
+    alone = at_border[:, axis] & ~at_border[:, 1 - axis]
+    assert alone.sum() > 20
+    free, excess = torch.linspace(shapes.LOW, shapes.HIGH, 601), []
+    for image, label, centre, distance in zip(
+        images[alone], found.labels[alone], found.centres[alone], found.distances[alone], strict=True
+    ):
+        along = (free - centre[1 - axis]).abs() < 0.5  # beside it; other minima may lie further along
+        centres = centre.repeat(int(along.sum()), 1)
+        centres[:, 1 - axis] = free[along]
+        masks = shapes.masks((label // 6).repeat(len(centres)), centres)
+        pictures = masks.unsqueeze(1) * shapes.colours()[label % 6].view(3, 1, 1)
+        excess.append(distance - (to_float(to_uint8(image)) - pictures).flatten(1).norm(dim=1).min())
+    # A few end in a minimum beside the least; with a step for both coordinates at once it is one in five.
+    assert torch.stack(excess).max() < 0.03
+    assert (torch.stack(excess) > 0.001).float().mean() < 0.1
 
 
 def test_true_pictures_are_found_where_they_were_drawn():
