@@ -20,7 +20,7 @@ candidates=(
 two_arms() { # every candidate with a residual, or with a plain generator
   for candidate in "${candidates[@]}"; do
     # shellcheck disable=SC2086  # the options are several words
-    python -m resgan.train -m generator.residual="$1" disc.residual=true,false generator.latent_dim=16 disc.lr=1e-3 \
+    python -m resgan.train -m data=shapes_hard generator.residual="$1" disc.residual=true,false generator.latent_dim=16 disc.lr=1e-3 \
       ${candidate#*|} total_kimg=12 score_kimg=0 sample_kimg=0 save_kimg=4 \
       run_dir="$runs/${candidate%%|*}" trainer.threads=1 wandb=disabled >>"$runs/log-$1" 2>&1
   done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All four arms on real pictures and on the default testbed, and the page that shows them.
+# All four arms on real pictures and on the hard-edged testbed, and the page that shows them.
 #
 #   scripts/first_light.sh PICTURES [RUNS]
 #
@@ -22,5 +22,5 @@ four_arms() { # name, overrides...
 
 mkdir -p "$runs"
 four_arms first_light experiment=first_light data.path="$pictures"
-four_arms first_light_shapes
+four_arms first_light_shapes data=shapes_hard
 python scripts/first_light_page.py "$runs/first_light" "$runs/first_light_shapes"

@@ -151,14 +151,14 @@ def main() -> None:
         "compared with one."
     )
     about_shapes = (
-        "`python -m resgan.train`, all values at their defaults. `tv` is the primary endpoint: 0 is perfect, 1 is all\n"
-        "invalid."
+        "`python -m resgan.train data=shapes_hard`, all else at its default. `tv` is the primary endpoint: 0 is\n"
+        "perfect, 1 is all invalid."
     )
     exact = next(name for name in shapes[0].result["scores"] if name.startswith("fd"))
     parts = [
         HEAD,
         section("Real pictures: cifar10-jpeg", about_pictures, pictures, "first-light-pictures", frechet),
-        section("The default testbed: shapes", about_shapes, shapes, "first-light-shapes", exact),
+        section("The hard-edged testbed", about_shapes, shapes, "first-light-shapes", exact),
     ]
     (DOCS / "first-light.md").write_text("\n".join(parts))
 

@@ -7,11 +7,11 @@ from resgan.base.cache import cache_directory
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
 from resgan.base.rng import make_generator
-from resgan.data import gaussians, shapes
+from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
 from resgan.data.folder import load_folder
 from resgan.data.torchvision_sets import load_torchvision
-from resgan.options.data import DataSet, Folder, Gaussians, Shapes, Torchvision
+from resgan.options.data import DataSet, Folder, Gaussians, Shapes, ShapesHard, Torchvision
 from resgan.options.train import TrainOptions
 
 
@@ -21,7 +21,9 @@ def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
         case Gaussians():
             return gaussians.load_gaussians(modes=options.modes, size=options.size, seed=seed)
         case Shapes():
-            return shapes.load_shapes(size=options.size, seed=seed)
+            return shapes.load_shapes(size=options.size, count=options.count, withhold=options.withhold, seed=seed)
+        case ShapesHard():
+            return shapes_hard.load_shapes_hard(size=options.size, seed=seed)
         case Folder():
             return load_folder(
                 options.path,

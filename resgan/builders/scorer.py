@@ -11,17 +11,19 @@ from resgan.base.cache import cache_directory
 from resgan.base.errors import OptionsError
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
-from resgan.data import gaussians, shapes
+from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
 from resgan.metrics.diversity import total_variance
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import FeatureScores
 from resgan.metrics.features import Extractor, extract
+from resgan.metrics.manifold import Manifold
+from resgan.metrics.manifold_scores import ManifoldScores
 from resgan.metrics.reference import Reference
 from resgan.metrics.scorer import Measure, Scorer
-from resgan.metrics.testbed import gaussian_scores, perfect_gaussians, perfect_shapes, shape_scores
+from resgan.metrics.testbed import gaussian_scores, mode_counts, perfect_gaussians, perfect_shapes, shape_scores
 from resgan.nets.sampling import norm_mode_in_words
-from resgan.options.data import DataSet, Gaussians, Shapes
+from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
 from resgan.options.metrics import MetricsOptions
 from resgan.options.train import TrainOptions
 
@@ -75,7 +77,7 @@ def make_scorer(
         "averaged": fakes.averaged,
         "norm_mode": fakes.norm_mode,
     }
-    measures = exact_measures(data, card, seed=seed)
+    measures = exact_measures(data, dataset, card, seed=seed)
     if len(dataset.shape) == 3 and metrics.extractor != "none":
         measures.append(feature_measure(metrics, dataset, card, extractor=load(), bars=bars))
     if not measures:
@@ -89,44 +91,91 @@ def make_scorer(
 EXACT_MEANINGS = {
     "tv": "distance from valid samples of all classes alike; 1: none is valid",
     "validity": "share of samples that are like a real one, by the rule of the testbed",
+    "tv_valid": "the same of the valid samples alone: 0 is all classes alike",
+    "tv_data": "the same against the shares of the training points",
+    "validity_0.5tau": "share of samples that are like a real one within half of what is allowed",
+    "validity_1.5tau": "within half as much again: of early samples, which come near",
+    **{f"valid_{form}": f"share of samples that are a valid {form} bar" for form in shapes.FORMS},
+    "distance": "median distance to the nearest real picture; falls before validity rises",
+    "classes": "how many of the classes hold a tenth of their due",
+    "copying": "how often a valid sample is nearer to a training picture than a new one would be",
+    "recombination": "samples of combinations never shown, over those shown, at equal numbers",
     "modes": "how many modes were hit at least once",
     "kl": "unevenness of valid samples over the modes, in nats; 0: even",
     "novelty": "share of valid samples that were never trained on; 0: copies alone",
 }
 
 
-def exact_measures(data: DataSet | None, card: PlainData, *, seed: int) -> list[Measure]:
+def exact_measures(data: DataSet | None, dataset: Dataset, card: PlainData, *, seed: int) -> list[Measure]:
     """The measures of a testbed; none for other data."""
-    samples = card["n_fake"]
     match data:
-        case Gaussians(modes=modes):
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl"),
-                    compute=partial(gaussian_scores, centres=gaussians.centres(modes), sd=gaussians.SD),
-                    card=card | {"valid": "within 3 SD of a mode"},
-                    ideal_scores=partial(perfect_gaussians, modes, samples=samples),
-                    meanings=EXACT_MEANINGS,
-                )
-            ]
-        case Shapes(size=size):
-            truth = {
-                "templates": shapes.templates(size),
-                "classes": shapes.classes(),
-                "trained": shapes.trained_half(seed),
-                "tau": shapes.tau(size),
-            }
-            classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
-            return [
-                Measure(
-                    names=("tv", "validity", "modes", "kl", "novelty"),
-                    compute=partial(shape_scores, **truth),
-                    card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
-                    ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=samples),
-                    meanings=EXACT_MEANINGS,
-                )
-            ]
+        case Gaussians():
+            return [gaussian_measure(data, dataset, card)]
+        case Shapes():
+            return [shape_measure(data, dataset, card, seed=seed)]
+        case ShapesHard():
+            return [hard_shape_measure(data, card, seed=seed)]
     return []
+
+
+def gaussian_measure(data: Gaussians, dataset: Dataset, card: PlainData) -> Measure:
+    truth = {"centres": gaussians.centres(data.modes), "sd": gaussians.SD}
+    trained = mode_counts(dataset.train, **truth)
+    return Measure(
+        names=("tv", "validity", "modes", "kl", "tv_data"),
+        compute=partial(gaussian_scores, **truth, trained=trained),
+        card=card | {"valid": "within 3 SD of a mode"},
+        ideal_scores=partial(perfect_gaussians, data.modes, samples=card["n_fake"], trained=trained),
+        meanings=EXACT_MEANINGS,
+    )
+
+
+def shape_measure(data: Shapes, dataset: Dataset, card: PlainData, *, seed: int) -> Measure:
+    scores = build_manifold_scores(data, dataset, seed=seed)
+    return Measure(
+        names=scores.names,
+        compute=scores.compute,
+        card=card | {"valid": f"closer than {scores.tau:g} to a class in L2 on [-1, 1], as uint8"},
+        ideal_scores=partial(scores.ideal_scores, card["n_fake"]),
+        meanings=EXACT_MEANINGS,
+    )
+
+
+def build_manifold_scores(data: Shapes, dataset: Dataset, *, seed: int) -> ManifoldScores:
+    return ManifoldScores(
+        manifold=Manifold(
+            masks=partial(shapes.masks, size=data.size),
+            slopes=partial(shapes.slopes, size=data.size),
+            forms=len(shapes.FORMS),
+            colours=shapes.colours(),
+            low=shapes.LOW,
+            high=shapes.HIGH,
+        ),
+        tau=shapes.tau(data.size),
+        forms=tuple(shapes.FORMS),
+        rounding=shapes.rounding(data.size),
+        train=dataset.train,
+        fresh=dataset.holdout,
+        quadrants=shapes.quadrants,
+        withheld=shapes.withheld_quadrants(seed) if data.withhold else None,
+    )
+
+
+def hard_shape_measure(data: ShapesHard, card: PlainData, *, seed: int) -> Measure:
+    truth = {
+        "templates": shapes_hard.templates(data.size),
+        "classes": shapes_hard.classes(),
+        "trained": shapes_hard.trained_half(seed),
+        "tau": shapes_hard.tau(data.size),
+    }
+    classes, trained = int(truth["classes"].max()) + 1, int(truth["trained"].sum())
+    return Measure(
+        names=("tv", "validity", "modes", "kl", "novelty"),
+        compute=partial(shape_scores, **truth),
+        card=card | {"valid": f"closer than {truth['tau']:g} to a template in L2 on [-1, 1], as uint8"},
+        ideal_scores=partial(perfect_shapes, classes=classes, trained=trained, samples=card["n_fake"]),
+        meanings=EXACT_MEANINGS,
+    )
 
 
 def feature_measure(

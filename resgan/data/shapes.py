@@ -1,109 +1,186 @@
-"""1,200 coloured shapes of which a GAN sees half: small pictures with an exact truth.
+"""Bars in six colours at any place: a smooth manifold of small pictures, with an exact truth.
 
-4 forms x 6 colours x 2 sizes x 25 positions on black, at 16 x 16. A sample is valid when it lies within TAU of a
-template; the forms are chosen so that two templates are never closer than 2 TAU, so it is then a sample of one only.
+4 orientations of one bar x 6 colours on mid-grey, with soft edges, at 16 x 16; the centre lies anywhere in a square.
+Every class is a sheet of pictures with two coordinates, where a centre is; a sample is valid when it lies within TAU
+of a sheet. The sheets are never closer than 2 TAU, so it is then a sample of one class only.
+
+Classes differ in nothing but what they are called by: the bars are each other's rotations, so their edges, their energy
+and their distances are alike, and all colours are equally far from the ground.
 """
 
+import math
 from itertools import product
 
 import torch
 from torch import Tensor
 
+from resgan.base.images import to_uint8
 from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
 
-BASE_SIZE = 16  # pixels; other sizes repeat pixels
-POSITIONS = 25  # 5 x 5, two pixels apart
-FORM_SIZES = {"small": 6, "large": 8}
-COLOURS = {
-    "red": (1, 0, 0),
-    "green": (0, 1, 0),
-    "blue": (0, 0, 1),
-    "yellow": (1, 1, 0),
-    "magenta": (1, 0, 1),
-    "cyan": (0, 1, 1),
+# Lengths and places are in pixels of 16 x 16 pictures, whose middle is (7.5, 7.5); other sizes sample them more finely.
+BASE_SIZE = 16
+HALF_LENGTH = 4.3
+# The integral of mask^2 over the plane is 18: so is its sum over the pixels, on average over centres, for each bar.
+HALF_WIDTH = 1.5116938083788476
+SOFTNESS = 0.5  # of the edges
+LOW, HIGH = 4.5, 10.5  # of both coordinates of a centre
+
+FORMS = {"horizontal": 0, "vertical": 90, "diagonal": 45, "antidiagonal": 135}  # degrees, clockwise as drawn
+COLOURS = {  # the corners of the cube [-1, 1]^3 that are not black or white
+    "red": (1, -1, -1),
+    "green": (-1, 1, -1),
+    "blue": (-1, -1, 1),
+    "yellow": (1, 1, -1),
+    "magenta": (1, -1, 1),
+    "cyan": (-1, 1, 1),
 }
-FORMS = ("square", "frame", "plus", "cross")
-CLASSES = len(FORMS) * len(COLOURS) * len(FORM_SIZES)  # 48
+CLASSES = len(FORMS) * len(COLOURS)  # 24
+QUADRANTS = 4
 
-# Half the smallest L2 distance between two templates on [-1, 1] is sqrt(12) = 3.46 (a small cross in two colours that
-# share all but one channel); less a margin, so that even a half-and-half blend of the two, as uint8, is invalid.
-TAU = 3.4
+# Half the smallest L2 distance between two classes on [-1, 1] is 5.555 / 2 = 2.78, by search over both centres (a
+# test): of a diagonal and a straight bar of one colour at nearly the same place. Colours of one bar are 8.4 apart. Less
+# a twentieth, so that what is half of one class and half of another is a sample of neither.
+TAU = 2.64
+ROUNDING = 0.0826  # median distance of a drawn picture, as uint8, to its class (a test)
 
-
-def form(name: str, size: int) -> Tensor:
-    """A mask (size, size)."""
-    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    edge = torch.stack([y, x, size - 1 - y, size - 1 - x]).amin(0)
-    centre = (size - 1) / 2
-    match name:
-        case "square":
-            return edge >= 0
-        case "frame":
-            return edge == 0
-        case "plus":
-            return ((y - centre).abs() < 1) | ((x - centre).abs() < 1)
-        case "cross":
-            return (y == x) | (y + x == size - 1)
-    raise ValueError(name)
-
-
-def templates(size: int = BASE_SIZE) -> Tensor:
-    """All 1,200 pictures (1200, 3, size, size), uint8, ordered by form, colour, form size, row, column."""
-    if size % BASE_SIZE or size <= 0:
-        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
-    pictures = []
-    for name in FORMS:
-        for colour in COLOURS.values():
-            for form_size in FORM_SIZES.values():
-                ink = form(name, form_size) * torch.tensor(colour).view(3, 1, 1) * 255
-                for position in range(POSITIONS):
-                    top, left = 2 * (position // 5), 2 * (position % 5)
-                    canvas = torch.zeros(3, BASE_SIZE, BASE_SIZE, dtype=torch.uint8)
-                    canvas[:, top : top + form_size, left : left + form_size] = ink
-                    pictures.append(canvas)
-    times = size // BASE_SIZE
-    return torch.stack(pictures).repeat_interleave(times, 2).repeat_interleave(times, 3)
-
-
-def classes() -> Tensor:
-    """The form x colour x size class of each template (1200,), 0 to 47."""
-    return torch.arange(CLASSES).repeat_interleave(POSITIONS)
+HOLDOUT, REFERENCE = 2_000, 10_000  # pictures
 
 
 def class_names() -> tuple[str, ...]:
-    """By class: "square-red-small", "square-red-large", "square-green-small", ..."""
-    return tuple("-".join(words) for words in product(FORMS, COLOURS, FORM_SIZES))
+    """By class: "horizontal-red", "horizontal-green", ..."""
+    return tuple("-".join(words) for words in product(FORMS, COLOURS))
 
 
 def tau(size: int) -> float:
-    """How far from a template a valid picture may be, in L2 on [-1, 1]."""
+    """How far from its class a valid picture may be, in L2 on [-1, 1]."""
     return TAU * size / BASE_SIZE
 
 
-def trained_half(seed: int) -> Tensor:
-    """Which 600 templates are trained on (1200,), bool: 12 or 13 of the 25 positions of each class, by `seed`."""
-    generator = make_generator(seed, "shapes")
-    order = torch.rand(CLASSES, POSITIONS, generator=generator).argsort(1).argsort(1)
-    counts = torch.full((CLASSES,), POSITIONS // 2)
-    counts[torch.randperm(CLASSES, generator=generator)[: CLASSES // 2]] += 1
-    return (order < counts.view(-1, 1)).flatten()
+def rounding(size: int) -> float:
+    """How far from its class a picture is that is true but for rounding: the errors of all its values together."""
+    return ROUNDING * size / BASE_SIZE
+
+
+# Drawing.
+
+
+def masks(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
+    """Ink in [0, 1], (N, size, size), of bars of `forms` (N,) at `centres` (x, y), (N, 2).
+
+    sigmoid(-d / SOFTNESS), where d = max(|u| - HALF_LENGTH, |v| - HALF_WIDTH) and u, v are along and across the bar.
+    """
+    along, across = coordinates(forms, centres, size=size)
+    outside = torch.maximum(along.abs() - HALF_LENGTH, across.abs() - HALF_WIDTH)
+    return torch.sigmoid(outside / -SOFTNESS)
+
+
+def slopes(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
+    """Derivatives of the masks by the coordinates of the centre: (N, 2, size, size)."""
+    along, across = (part.unsqueeze(1) for part in coordinates(forms, centres, size=size))
+    mask = masks(forms, centres, size=size).unsqueeze(1)
+    direction = directions()[forms].to(centres.dtype)
+    normal = torch.stack([-direction[:, 1], direction[:, 0]], dim=1)
+    at_ends = along.abs() - HALF_LENGTH > across.abs() - HALF_WIDTH
+    inward = torch.where(at_ends, along.sign() * direction.view(-1, 2, 1, 1), across.sign() * normal.view(-1, 2, 1, 1))
+    return mask * (1 - mask) / SOFTNESS * inward
+
+
+def coordinates(forms: Tensor, centres: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
+    """Places of all pixels along and across the bars, from their centres: twice (N, size, size)."""
+    line = (torch.arange(size) + 0.5) * (BASE_SIZE / size) - 0.5
+    dx, dy = (line - centres[:, :1]).unsqueeze(1), (line - centres[:, 1:]).unsqueeze(2)
+    cosine, sine = directions()[forms].to(centres.dtype).view(-1, 2, 1, 1).unbind(1)
+    return dx * cosine + dy * sine, dy * cosine - dx * sine
+
+
+def directions() -> Tensor:
+    """Unit vectors (x, y) along the bars: (4, 2)."""
+    angles = torch.tensor(list(FORMS.values()), dtype=torch.float64) * (math.pi / 180)
+    return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def colours() -> Tensor:
+    """Signs of the channels (6, 3)."""
+    return torch.tensor(list(COLOURS.values()), dtype=torch.float32)
+
+
+def render(labels: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
+    """Pictures (N, 3, size, size), uint8, of classes `labels` (N,) at `centres` (N, 2). Raises DataError."""
+    if size % BASE_SIZE or size <= 0:
+        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
+    forms, hues = labels // len(COLOURS), labels % len(COLOURS)
+    return to_uint8(masks(forms, centres, size=size).unsqueeze(1) * colours()[hues].view(-1, 3, 1, 1))
+
+
+# Drawing at random.
+
+
+def quadrants(centres: Tensor) -> Tensor:
+    """The quarter of the square that a centre (N, 2) lies in: 0 and 1 above, left and right, 2 and 3 below; (N,)."""
+    right, below = (centres >= (LOW + HIGH) / 2).long().unbind(1)
+    return 2 * below + right
+
+
+def withheld_quadrants(seed: int) -> Tensor:
+    """The quadrant (24,) in which each class is not shown: a Latin arrangement, permuted by `seed`.
+
+    (form + colour) mod 4 leaves out each quadrant once in each colour, and once or twice in each form. So of the 96
+    triples 24 are withheld, and every pair of form and colour, form and quadrant, colour and quadrant is seen.
+    """
+    generator = make_generator(seed, "shapes", "withheld")
+    form, colour, quadrant = (torch.randperm(count, generator=generator) for count in (4, 6, QUADRANTS))
+    return quadrant[(form.view(-1, 1) + colour) % QUADRANTS].flatten()
+
+
+def balanced_labels(count: int, generator: torch.Generator) -> Tensor:
+    """Labels (count,) in random order: `count` // 24 of each class, and one more of as many as remain, at random."""
+    kinds = torch.randperm(CLASSES, generator=generator)
+    return kinds.repeat(-(-count // CLASSES))[:count][torch.randperm(count, generator=generator)]
+
+
+def draw_centres(labels: Tensor, generator: torch.Generator, *, withheld: Tensor | None = None) -> Tensor:
+    """Centres (N, 2), uniform over the square but for the quadrant `withheld` (24,) of their class."""
+    quadrant = torch.randint(QUADRANTS if withheld is None else QUADRANTS - 1, labels.shape, generator=generator)
+    if withheld is not None:
+        quadrant += quadrant >= withheld[labels]
+    corner = torch.stack([quadrant % 2, quadrant // 2], dim=1)
+    return LOW + (corner + torch.rand(len(labels), 2, generator=generator)) * ((HIGH - LOW) / 2)
+
+
+def draw(
+    count: int, generator: torch.Generator, *, size: int = BASE_SIZE, withheld: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """`count` independent draws of the distribution: pictures (count, 3, size, size), uint8, and labels (count,)."""
+    labels = torch.randint(CLASSES, (count,), generator=generator)
+    return render(labels, draw_centres(labels, generator, withheld=withheld), size=size), labels
 
 
 def load_shapes(
     *,
     size: int,  # pixels
-    seed: int,  # which half is trained on
+    count: int,  # pictures to train on
+    withhold: bool,  # show no class in all of its quadrants
+    seed: int,
 ) -> Dataset:
-    """Frechet distances are against all 1,200: a reference of the trained half would reward copying it."""
-    pictures, trained = templates(size), trained_half(seed)
+    """Frechet distances are against draws of the whole distribution, the same for every seed.
+
+    The training set has as many pictures of one class as of another, as far as `count` allows, so that it is itself at
+    no distance from uniform. The held-out pictures are drawn from what is shown.
+    """
+    withheld = withheld_quadrants(seed) if withhold else None
+    generator = make_generator(seed, "shapes", "train")
+    labels = balanced_labels(count, generator)
+    train = render(labels, draw_centres(labels, generator, withheld=withheld), size=size)
+    holdout, holdout_labels = draw(HOLDOUT, make_generator(seed, "shapes", "holdout"), size=size, withheld=withheld)
+    reference, _ = draw(REFERENCE, make_generator("shapes", "reference"), size=size)
     return Dataset(
-        name=f"shapes{size}",
-        train=pictures[trained],
-        holdout=pictures[~trained],
-        reference=pictures,
-        split="all",
+        name=f"smooth_shapes{size}",
+        train=train,
+        holdout=holdout,
+        reference=reference,
+        split="draws",
         classes=class_names(),
-        labels=classes()[trained],
-        holdout_labels=classes()[~trained],
+        labels=labels,
+        holdout_labels=holdout_labels,
     )

@@ -15,18 +15,25 @@ LEAST_VALID = 200  # novelty of fewer valid samples says nothing
 def total_variation(counts: Tensor) -> float:
     """TV distance of a histogram (classes + 1,), whose last entry counts the invalid, to uniform over the classes.
 
-    The primary endpoint: 0 is perfect, 1 is all invalid. TV(p, u) = 1/2 sum |p - u|.
+    The primary endpoint: 0 is perfect, 1 is all invalid.
     """
-    share = counts.double() / counts.sum()
-    target = torch.full_like(share, 1 / (len(share) - 1))
-    target[-1] = 0
-    return float((share - target).abs().sum() / 2)
+    uniform = torch.ones_like(counts)
+    uniform[-1] = 0
+    return total_variation_between(counts, uniform)
+
+
+def total_variation_between(counts: Tensor, others: Tensor) -> float:
+    """TV distance of two histograms (classes + 1,), 0 to 1: TV(p, q) = 1/2 sum |p - q|."""
+    p, q = (histogram.double() / histogram.sum() for histogram in (counts, others))
+    return float((p - q).abs().sum() / 2)
 
 
 def kl_to_uniform(counts: Tensor) -> float | None:
-    """KL(p, uniform) in nats over the modes (K,), less (K - 1) / 2n, its bias at n samples (Miller 1955).
+    """KL(p, uniform) in nats over the modes (K,), less (k - 1) / 2n, where k modes were hit (Miller 1955).
 
-    So a perfect sampler scores 0 on average, and may score a little below. None for n < K: the correction, the first
+    The bias at n samples is (m - 1) / 2n with m the modes that have a share at all: all K of a perfect sampler, few of
+    a collapsed one; those that were hit stand for them. So a perfect sampler scores 0 on average, and may score a
+    little below; near n = K, where it misses many modes, it scores above. None for n < K: the correction, the first
     term of a series in K / n, means nothing there.
     """
     n, modes = int(counts.sum()), len(counts)
@@ -34,23 +41,35 @@ def kl_to_uniform(counts: Tensor) -> float | None:
         return None
     share = counts.double() / n
     plain = float(torch.special.xlogy(share, share * modes).sum())
-    return plain - (modes - 1) / (2 * n)
+    return plain - (int((counts > 0).sum()) - 1) / (2 * n)
 
 
-def gaussian_scores(points: Tensor, *, centres: Tensor, sd: float) -> dict[str, float | None]:
-    """Scores of points (N, 2) against modes (K, 2); valid is within 3 standard deviations of a mode.
-
-    A perfect sampler has validity 1 - e^-4.5 = 0.989, and so a total variation of 0.011.
-    """
+def mode_counts(points: Tensor, *, centres: Tensor, sd: float) -> Tensor:
+    """How many of the points (N, 2) are within 3 standard deviations of each mode (K,), and of none: (K + 1,)."""
     distance, nearest = torch.cdist(points.double(), centres.double()).min(1)
-    valid = distance <= 3 * sd
-    modes = len(centres)
-    per_mode = torch.bincount(nearest[valid], minlength=modes)
+    return torch.bincount(torch.where(distance <= 3 * sd, nearest, len(centres)), minlength=len(centres) + 1)
+
+
+def gaussian_scores(
+    points: Tensor,  # (N, 2)
+    *,
+    centres: Tensor,  # of the modes (K, 2)
+    sd: float,  # of each
+    trained: Tensor,  # (K + 1,), the `mode_counts` of the training points
+) -> dict[str, float | None]:
+    """Scores of points against modes; valid is within 3 standard deviations of a mode.
+
+    A perfect sampler has validity 1 - e^-4.5 = 0.989, and so a total variation of 0.011 to uniform (tv). It is also
+    measured to the training points (tv_data): few points are far from uniform themselves, and what replays them is not
+    to blame.
+    """
+    counts = mode_counts(points, centres=centres, sd=sd)
     return {
-        "tv": total_variation(torch.cat([per_mode, (~valid).sum().view(1)])),
-        "validity": float(valid.double().mean()),
-        "modes": int((per_mode > 0).sum()),
-        "kl": kl_to_uniform(per_mode),
+        "tv": total_variation(counts),
+        "validity": float(counts[:-1].sum()) / len(points),
+        "modes": int((counts[:-1] > 0).sum()),
+        "kl": kl_to_uniform(counts[:-1]),
+        "tv_data": total_variation_between(counts, trained),
     }
 
 
@@ -105,14 +124,15 @@ def perfect_modes(modes: int, samples: int) -> float:
 # What a perfect sampler scores: of n samples, no more can be asked.
 
 
-def perfect_gaussians(modes: int, *, samples: int) -> dict[str, float]:
-    """Expected scores of samples of the true distribution of `data=gaussians`."""
+def perfect_gaussians(modes: int, *, samples: int, trained: Tensor) -> dict[str, float]:
+    """Expected scores of samples of the true distribution of `data=gaussians`; of tv_data, of the training points."""
     outside = math.exp(-4.5)  # beyond 3 standard deviations in the plane
     return {
         "tv": expected_total_variation(modes, samples=samples, invalid=outside),
         "validity": 1 - outside,
         "modes": perfect_modes(modes, round(samples * (1 - outside))),
         "kl": 0.0,
+        "tv_data": expected_resampling_variation(trained, samples=samples),
     }
 
 
@@ -139,3 +159,14 @@ def expected_total_variation(classes: int, *, samples: int, invalid: float = 0.0
     probabilities = stats.binom.pmf(k, samples, (1 - invalid) / classes)
     deviation = float(probabilities @ np.abs(k / samples - 1 / classes))
     return (classes * deviation + invalid) / 2
+
+
+def expected_resampling_variation(counts: Tensor, *, samples: int) -> float:
+    """E[TV] of a histogram (K,) to that of samples which are drawn from it.
+
+    1/2 sum E|X/n - p|, where X is binomial with n trials of p: E|X - np| = 2 m (1 - p) P(X = m) with m = floor(np) + 1
+    (de Moivre 1730).
+    """
+    p = (counts.double() / counts.sum()).numpy()
+    m = np.floor(samples * p) + 1
+    return float((m * (1 - p) * stats.binom.pmf(m, samples, p)).sum() / samples)

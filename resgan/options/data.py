@@ -39,7 +39,23 @@ class Gaussians(DataSet):
 
 
 class Shapes(DataSet):
-    name: Literal["shapes"] = option("1,200 coloured shapes of which half are trained on, with exact scores")
+    name: Literal["shapes"] = option("coloured bars at any place, four orientations on grey, with exact scores")
+    size: int = option("pixels: a multiple of 16", ge=16)
+    count: int = option("pictures to train on, one of each class at the least", ge=24)
+    withhold: bool = option("show no class in one of the four quadrants: 24 of 96 triples of form, colour, quadrant")
+    flip: Literal[False] = option("not for this data: the scores know no mirror images")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return (3, self.size, self.size)
+
+    @property
+    def class_count(self) -> int:
+        return 24
+
+
+class ShapesHard(DataSet):
+    name: Literal["shapes_hard"] = option("1,200 hard-edged shapes of which half are trained on, with exact scores")
     size: int = option("pixels: a multiple of 16", ge=16)
     flip: Literal[False] = option("not for this data: the scores know no mirror images")
 
@@ -100,7 +116,7 @@ class Torchvision(DataSet):
         return False
 
 
-AnyData = Annotated[Gaussians | Shapes | Folder | Torchvision, Field(discriminator="name")]
+AnyData = Annotated[Gaussians | Shapes | ShapesHard | Folder | Torchvision, Field(discriminator="name")]
 
 
 class DataOptions(Options):

@@ -28,7 +28,7 @@ CLAIMS = [
     Claim(
         2,
         "A residual discriminator would accept only exact replicas, and the generator could never fool it.",
-        "how well D tells training pictures from held-out ones and from samples; novelty of the samples",
+        "how well D tells training pictures from held-out ones and from samples; copying in the samples",
         None,
         "a probe of memorisation",
     ),

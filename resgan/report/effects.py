@@ -24,10 +24,10 @@ EXACT_UP_TO = 20  # seeds: a million sign flips. With more, as many are drawn at
 # Scores.
 
 
-def transformed(values: Array, *, scale: Scale, samples: int, low_is_good: bool) -> Array:
+def transformed(values: Array, *, scale: Scale, samples: Array | float, low_is_good: bool) -> Array:
     """Scores on the scale that the intervals are made on, turned so that more is better.
 
-    share     logit; 0 and 1 count as half a sample away from it
+    share     logit; 0 and 1 count as half a sample away from it, of as many as it is a share of
     distance  natural logarithm
     plain     as they are
     """

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -21,17 +22,23 @@ class Score:
     name: str
     scale: Scale
     low_is_good: bool
+    counted: Literal["n_fake", "n_real", "valid"] = "n_fake"  # what a share is a share of
 
     @property
     def has_a_direction(self) -> bool:
-        """The variance of samples should be that of the data, neither less nor more; a spread is no score."""
-        return self.name != "variance_ratio" and not self.name.endswith("_std")
+        """Some are right in the middle, as a variance ratio of 1, and wrong on both sides; a spread is no score."""
+        right = self.name in ("variance_ratio", "copying", "recombination") or self.name.startswith("valid_")
+        return not right and not self.name.endswith("_std")
 
     @staticmethod
     def of(name: str) -> "Score":
-        if name in ("tv", "validity", "novelty") or name.startswith(("precision_", "recall_", "coverage_")):
-            return Score(name, "share", low_is_good=name == "tv")
-        if name.startswith(("fd_", "fid", "clean_fid")) and not name.endswith("_inf"):
+        if name in ("tv", "tv_data") or name.startswith(("validity", "valid_", "precision_")):
+            return Score(name, "share", low_is_good=name.startswith("tv"))
+        if name in ("tv_valid", "novelty", "copying"):
+            return Score(name, "share", low_is_good=name == "tv_valid", counted="valid")
+        if name.startswith(("recall_", "coverage_")):
+            return Score(name, "share", low_is_good=False, counted="n_real")
+        if name == "distance" or (name.startswith(("fd_", "fid", "clean_fid")) and not name.endswith("_inf")):
             return Score(name, "distance", low_is_good=True)
         # An unbiased distance of equal distributions is 0 on average, so that it may fall below: no logarithm.
         unbiased = name.endswith("_inf") or name.startswith(("kd_", "kid", "clean_kid"))
@@ -83,7 +90,14 @@ class Panel:
 
     def blocks(self, name: str) -> Array:
         """The same on the scale of the intervals, more is better."""
-        return self._transformed(self.raw(name), name)
+        return self._transformed(self.raw(name), name, counts=self.counts(name))
+
+    def counts(self, name: str) -> Array:
+        """What the shares of the blocks are shares of (S, 2, 2): samples, real pictures, or the valid samples."""
+        counted = Score.of(name).counted
+        if counted == "valid":
+            return self.raw("validity") * self.cards["validity"]["n_fake"]
+        return np.full((len(self.seeds), 2, 2), float(self.cards[name][counted]))
 
     def effects(self, name: str) -> dict[str, Effect] | None:
         """None without a seed that has ended in all four arms."""
@@ -101,12 +115,14 @@ class Panel:
         score = Score.of(name)
         if score.scale != "share":
             return None
-        return float(self._transformed(np.array([1.0 if score.low_is_good else 0.0]), name)[0])
+        # The floor of the smallest count that a score was made of: no run that has one is worse.
+        counts = self.counts(name)[np.isfinite(self.raw(name))]
+        least = counts.min() if counts.size else float(self.cards[name]["n_fake"])
+        return float(self._transformed(np.array([1.0 if score.low_is_good else 0.0]), name, counts=least)[0])
 
-    def _transformed(self, values: Array, name: str) -> Array:
+    def _transformed(self, values: Array, name: str, *, counts: Array | float) -> Array:
         score = Score.of(name)
-        samples = self.cards[name]["n_fake"]
-        return effects.transformed(values, scale=score.scale, samples=samples, low_is_good=score.low_is_good)
+        return effects.transformed(values, scale=score.scale, samples=counts, low_is_good=score.low_is_good)
 
 
 def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:

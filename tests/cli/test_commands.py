@@ -68,6 +68,10 @@ def trained(tmp_path_factory):
         ("generator=mlp generator.width=[8,8]", "generator.width=[8,8]: expected a whole number"),
         ("data=gaussians generator=lab", "generator=lab: data=gaussians are points in the plane; valid is mlp"),
         ("data=gaussians data.modes=7", "data.modes=7"),
+        ("data.count=23", "data.count=23: expected at least 24"),
+        ("data.size=24", "data.size=24: shapes are drawn at multiples of 16"),
+        ("data=shapes_hard data.size=24", "data.size=24: shapes are drawn at multiples of 16"),
+        ("data.flip=true", "data.flip=true"),
         ("data=folder", "data.path: is missing; give it as data.path=..."),
         ("data=folder data.path=nowhere", "data.path=nowhere: not there"),
         ("metrics=inception", "metrics.weights: is missing"),
@@ -396,7 +400,7 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     (data,) = (block for block in text.split("\n\n") if block.startswith("data=shapes (the default):"))
     places = [data.index(part) for part in (
         "pixels: a multiple of 16", "data=cifar10, ", "data.root=data ", "data=folder:", "data.path=...",
-        "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=25 ", "points to train on",
+        "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=9 ", "points to train on",
     )]  # fmt: skip
     assert places == sorted(places)
     # What is shown is what the bare command does.

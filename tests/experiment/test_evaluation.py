@@ -13,7 +13,7 @@ from PIL import Image
 
 from resgan import evaluate
 from resgan.base import images
-from resgan.data import shapes
+from resgan.data import shapes_hard
 from resgan.training import checkpoints
 
 QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0", "save_kimg=0.1"]
@@ -62,7 +62,7 @@ def test_a_checkpoint_against_the_data_of_its_run(study, tmp_path):
     [line] = lines_of(path / "evaluation")
     assert line["kind"] == "evaluation"
     assert line["images_seen"] == 200
-    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "variance_ratio"}
+    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "tv_data", "variance_ratio"}
     assert line["cards"]["tv"]["norm_mode"] == "none"
     assert line["cards"]["tv"]["n_fake"] == 500
     assert 0 < line["floors"]["tv"] < 0.1
@@ -104,13 +104,20 @@ def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
     assert "real=null: alone.ckpt lies in no run" in process.stderr
     process = run("evaluate", "ckpt=alone.ckpt", "real=gaussians", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert set(lines_of(tmp_path / "out")[0]["scores"]) == {"tv", "validity", "modes", "kl", "variance_ratio"}
+    assert set(lines_of(tmp_path / "out")[0]["scores"]) == {
+        "tv",
+        "validity",
+        "modes",
+        "kl",
+        "tv_data",
+        "variance_ratio",
+    }
 
 
 def test_perfect_pictures_score_as_perfect_ones(tmp_path):
     """All 1,200 templates as a file of another program: every one valid, distance nought, recombination full."""
-    save_npz(tmp_path / "theirs.npz", shapes.templates(16), key="arr_0")
-    process = run("evaluate", "fake=theirs.npz", "real=shapes", "device=cpu", cwd=tmp_path)
+    save_npz(tmp_path / "theirs.npz", shapes_hard.templates(16), key="arr_0")
+    process = run("evaluate", "fake=theirs.npz", "real=shapes_hard", "device=cpu", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     [line] = lines_of(tmp_path / "evaluation")
     scores, floors = line["scores"], line["floors"]
@@ -152,11 +159,11 @@ def test_fake_and_real_are_not_exchanged(tmp_path):
 
 
 def test_parts_of_a_data_set(tmp_path):
-    save_npz(tmp_path / "trained.npz", shapes.templates(16)[shapes.trained_half(0)])
+    save_npz(tmp_path / "trained.npz", shapes_hard.templates(16)[shapes_hard.trained_half(0)])
     distances = {}
     for split in ("all", "train", "holdout"):
         arguments = [f"split={split}", "metrics.scores=[frechet]", f"outdir={split}", "device=cpu"]
-        process = run("evaluate", "fake=trained.npz", "real=shapes", *arguments, cwd=tmp_path)
+        process = run("evaluate", "fake=trained.npz", "real=shapes_hard", *arguments, cwd=tmp_path)
         assert process.returncode == 0, process.stderr
         [line] = lines_of(tmp_path / split)
         distances |= {name: value for name, value in line["scores"].items() if name.startswith("fd_")}
@@ -176,7 +183,7 @@ def test_parts_of_a_data_set(tmp_path):
         (["fake=nothing.npz", "real=shapes"], "fake=nothing.npz: not there"),
         (["fake=nothing", "real=shapes"], "fake=nothing: not there"),
         (["fake=good.npz", "real=nowhere"], "real=nowhere: neither a path nor a data set; of these there are cifar10"),
-        (["fake=good.npz", "real=shapes", "split=test"], "split=test: valid are all, train, holdout"),
+        (["fake=good.npz", "real=shapes", "split=test"], "split=test: valid are draws, train, holdout"),
         (["fake=large.npz", "real=shapes"], "fake=large.npz: samples are 3x32x32 and real ones 3x16x16"),
         (["fake=floats.npz", "real=shapes"], "fake=floats.npz: holds float32 (5, 16, 16, 3); valid are two or more"),
         (["fake=nan.npz", "real=gaussians"], "fake=nan.npz: 1 points are not finite"),
@@ -184,7 +191,7 @@ def test_parts_of_a_data_set(tmp_path):
         (["fake=two.npz", "real=shapes"], "fake=two.npz: which of a, b? name the right one samples"),
         (["fake=mixed", "real=shapes"], "set size=8 or less to crop"),
         (["fake=mixed", "real=shapes", "size=16"], "size=16: image smaller than needed"),
-        (["fake=good.npz", "real=shapes"], "infinity needs at least 30 samples; there are 5 fakes and 1200 reals"),
+        (["fake=good.npz", "real=shapes"], "infinity needs at least 30 samples; there are 5 fakes and 10000 reals"),
         (["ckpt=nothing.ckpt"], "nothing.ckpt"),
         (["ckpt=mixed"], "ckpt=mixed: there is no checkpoints/final.ckpt below"),
         (["fake=good.npz", "real=shapes", "metrics.scores=[fid]"], "valid are 'frechet', 'infinity', 'kernel'"),
@@ -224,5 +231,5 @@ def test_different_cards_do_not_share_a_table(study, tmp_path):
     shutil.move(tmp_path / "other", tmp_path / "both" / "two")
     process = run("evaluate", "ckpt=both", *EXACT, cwd=tmp_path)
     assert process.returncode == 2
-    assert "cannot stand in one table: tv: data was gaussians25, is gaussians16; evaluate them apart" in process.stderr
+    assert "cannot stand in one table: tv: data was gaussians9, is gaussians16; evaluate them apart" in process.stderr
     assert not (tmp_path / "both" / "evaluation").exists()

@@ -29,6 +29,7 @@ def make_run(
     picture: bool = False,
     study: str | None = None,
     overrides: tuple[str, ...] = (),
+    more: dict[str, float | None] | None = None,  # scores
 ) -> Path:
     config = base_config(overrides)
     config["generator"] |= {"residual": g}
@@ -40,7 +41,7 @@ def make_run(
                "git": git or COMMIT, "python": "3.11", "torch": "2", "pytorch_lightning": "2.6", "device": "cpu: x",
                "threads": 1}  # fmt: skip
     (path / "provenance.json").write_text(json.dumps({"sessions": [session]}))
-    scores = {"tv": tv, "variance_ratio": variance_ratio}
+    scores = {"tv": tv, "variance_ratio": variance_ratio} | (more or {})
     curve = [(n, {"tv": 1 - (1 - (tv or 1)) * n / 1000, "variance_ratio": 1.0}) for n in (0, 500, 1000)]
     lines = [{"images_seen": n, "kind": "scores", "seconds": 1.0, "scores": s} for n, s in curve]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -17,8 +17,10 @@ from resgan.metrics.kernel import kernel_distance, squared_mmd
 from resgan.metrics.precision_recall import neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
 from resgan.metrics.testbed import (
+    expected_resampling_variation,
     expected_total_variation,
     gaussian_scores,
+    mode_counts,
     perfect_gaussians,
     perfect_shapes,
     shape_scores,
@@ -225,25 +227,44 @@ def test_perfect_points():
     from resgan.data import gaussians
 
     draws, samples = 30, 2000
+    truth = {"centres": gaussians.centres(25), "sd": gaussians.SD}
+    trained = mode_counts(gaussians.load_gaussians(modes=25, size=10**6, seed=0).train, **truth)
     found = []
     for seed in range(draws):
         points = gaussians.draw(samples, modes=25, generator=torch.Generator().manual_seed(seed))
-        found.append(gaussian_scores(points, centres=gaussians.centres(25), sd=gaussians.SD))
-    expected = perfect_gaussians(25, samples=samples)
-    for name in ("tv", "validity", "modes", "kl"):
+        found.append(gaussian_scores(points, **truth, trained=trained))
+    expected = perfect_gaussians(25, samples=samples, trained=trained)
+    # A million training points are the distribution itself, to a tenth of the noise of 2,000: tv_data is no exception.
+    for name in ("tv", "validity", "modes", "kl", "tv_data"):
         values = [scores[name] for scores in found]
         assert np.mean(values) == pytest.approx(expected[name], abs=4 * np.std(values) / math.sqrt(draws) + 1e-12), name
 
 
-def test_perfect_shapes():
-    from resgan.data import shapes
+def test_the_expected_variation_of_resampling():
+    """Two samples of (3/4, 1/4): counts (2, 0), (1, 1), (0, 2) with 9/16, 6/16, 1/16, at 1/4, 1/4, 3/4."""
+    by_hand = (9 * 1 + 6 * 1 + 1 * 3) / 16 / 4
+    assert expected_resampling_variation(torch.tensor([3, 1]), samples=2) == pytest.approx(by_hand)
+    # Where nothing is ever drawn nothing is missed, and of uniform shares it is what the other form says.
+    assert expected_resampling_variation(torch.tensor([7, 0]), samples=5) == 0
+    for samples in (1, 10, 1000):
+        uniform = expected_total_variation(24, samples=samples)
+        assert expected_resampling_variation(torch.full((24,), 9), samples=samples) == pytest.approx(uniform)
+
+
+def test_perfect_hard_edged_shapes():
+    from resgan.data import shapes_hard
 
     draws, samples = 30, 1000
-    templates, trained = shapes.templates(16), shapes.trained_half(0)
+    templates, trained = shapes_hard.templates(16), shapes_hard.trained_half(0)
     found = []
     for seed in range(draws):
         drawn = torch.randint(1200, (samples,), generator=torch.Generator().manual_seed(seed))
-        truth = {"templates": templates, "classes": shapes.classes(), "trained": trained, "tau": shapes.tau(16)}
+        truth = {
+            "templates": templates,
+            "classes": shapes_hard.classes(),
+            "trained": trained,
+            "tau": shapes_hard.tau(16),
+        }
         found.append(shape_scores(templates[drawn], **truth))
     expected = perfect_shapes(classes=48, trained=600, samples=samples)
     for name in ("tv", "validity", "modes", "novelty"):

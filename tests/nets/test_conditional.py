@@ -20,7 +20,7 @@ from resgan.options.validation import check
 from resgan.training import checkpoints
 from resgan.training.gan import repeated
 
-CLASSES = 48  # of data=shapes
+CLASSES = 24  # of data=shapes
 SMALL = ["generator.width=8", "disc.width=8", "metrics=exact", "metrics.samples=50", "loss=hinge"]
 KINDS = [("norm", "projection"), ("concat", "concat"), ("norm", "concat"), ("concat", "projection")]
 
@@ -80,7 +80,7 @@ def test_the_projection_is_an_inner_product():
     images = noise(3, 3, 16, 16)
     seen = {}
     disc.to_logit.register_forward_hook(lambda module, given, made: seen.update(h=given[0]))
-    for y in (torch.tensor([0, 7, 47]), torch.tensor([5, 5, 5])):
+    for y in (torch.tensor([0, 7, 23]), torch.tensor([5, 5, 5])):
         logits = disc(images, y)
         expected = disc.to_logit(seen["h"]).squeeze(1) + (disc.to_class.weight[y] * seen["h"]).sum(1)
         torch.testing.assert_close(logits, expected)
@@ -137,14 +137,14 @@ def test_a_step_by_hand():
     gan = build_gan(given, spec, dataset)
     generator, disc = copy.deepcopy(gan.generator), copy.deepcopy(gan.disc)
     real, y = first_batch(dataset, 4, labelled=True)
-    y = torch.tensor([0, 5, 9, 30])
+    y = torch.tensor([0, 5, 9, 20])
     gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
     gan.discriminator_step(real, y)
     fake = generator(gan.latents("disc", 4), y).detach()
     expected = F.relu(1 - disc(real, y)).mean() + F.relu(1 + disc(fake, y)).mean()
     assert gan.losses["loss_d"].item() == pytest.approx(expected.item(), rel=1e-5)
     gan.generator_step(real, y)
-    again = torch.tensor([0, 5, 9, 30, 0, 5])
+    again = torch.tensor([0, 5, 9, 20, 0, 5])
     expected = -disc(generator(gan.latents("generator", 6), again), again).mean()
     assert gan.losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-5)
     expected.backward()
@@ -181,8 +181,8 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
             net.stages[0].blocks[0].norm.bias.copy_(noise(CLASSES, 8))
     checkpoints.save(tmp_path / "a.ckpt", {"spec": spec, **gan.training_state()})
     loaded = load_gan(tmp_path / "a.ckpt")
-    assert loaded.classes[:2] == ["square-red-small", "square-red-large"]
-    by_name, by_number = loaded.sample(range(3), label="square-red-large"), loaded.sample(range(3), label=1)
+    assert loaded.classes[:2] == ["horizontal-red", "horizontal-green"]
+    by_name, by_number = loaded.sample(range(3), label="horizontal-green"), loaded.sample(range(3), label=1)
     assert torch.equal(by_name, by_number)
     assert loaded.class_number("1") == loaded.class_number(np.int64(1)) == 1  # the command line gives text
     assert not torch.equal(by_name, loaded.sample(range(3), label=2))
@@ -190,8 +190,8 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
     drawn = loaded.labels(range(3))
     alone = [loaded.sample([k], label=int(y)) for k, y in enumerate(drawn)]
     assert torch.equal(loaded.sample(range(3)), torch.cat(alone))
-    for wrong in (48, -1, "48", "-1", "dog"):
-        with pytest.raises(OptionsError, match=f"class={wrong}: valid are 0 to 47"):
+    for wrong in (24, -1, "24", "-1", "dog"):
+        with pytest.raises(OptionsError, match=f"class={wrong}: valid are 0 to 23"):
             loaded.sample([0], label=wrong)
     # And the statistics of its norms can be made again.
     remade = with_norm_mode(loaded.generator, "recomputed", dim=16, shares=list(loaded.spec["classes"].values()))
@@ -229,5 +229,5 @@ def test_data_without_classes():
     values["generator"]["conditional"], values["disc"]["conditional"] = "norm", "projection"
     unlabelled = copy.copy(dataset)
     object.__setattr__(unlabelled, "labels", None)
-    with pytest.raises(OptionsError, match=r"generator\.conditional=norm: data=shapes16 has no classes"):
+    with pytest.raises(OptionsError, match=r"generator\.conditional=norm: data=smooth_shapes16 has no classes"):
         spec_of(check(TrainOptions, values), unlabelled)

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -20,8 +22,8 @@ from resgan.base.images import save_png
 from resgan.report import __main__ as command
 from resgan.report import figures
 from resgan.report.claims import CLAIMS, answer
-from resgan.report.page import files, headline, make_page, varied_number
-from resgan.report.panels import natural_sort_key, panels
+from resgan.report.page import effects_csv, files, headline, make_page, varied_number
+from resgan.report.panels import Score, natural_sort_key, panels
 from resgan.report.records import read_runs, title
 from resgan.report.tables import arms_table, effects_table
 from resgan.runs.directory import RunError
@@ -56,6 +58,53 @@ def panels_of(*paths: Path, **given):
 
 
 # What the numbers say.
+
+
+def test_a_share_is_clipped_at_half_of_what_it_is_a_share_of(tmp_path):
+    """One of 400 valid samples that was never trained on, and one of 100 real pictures, is all that 10,000 can say."""
+    recall, precision = "recall_cifarnet_k3_10k_full", "precision_cifarnet_k3_10k_full"
+    for g, d in itertools.product((False, True), repeat=2):
+        more = {"validity": 0.04, "novelty": 0.0, "tv_valid": 1.0, recall: 0.0, precision: 0.0}
+        diverged = (g, d) == (True, True)
+        make_run(tmp_path / f"{g}{d}", g=g, d=d, tv=None if diverged else 0.5, more=more)
+    [panel] = panels_of(tmp_path)
+    for name, count in (("novelty", 400), ("tv_valid", 400), (recall, 100), (precision, 10_000), ("validity", 10_000)):
+        floor = math.log(0.5 / (count - 0.5))
+        assert panel.floor(name) == pytest.approx(floor), name
+        if name != "validity":
+            np.testing.assert_allclose(panel.blocks(name).flatten()[:3], floor, err_msg=name)
+            assert np.isnan(panel.blocks(name)[0, 1, 1])
+    assert panel.blocks("validity")[0, 0, 0] == pytest.approx(math.log(0.04 / 0.96))
+
+
+def test_scores_that_no_run_or_not_every_run_has_are_no_hindrance(tmp_path):
+    """Too few valid samples, or diverged: None, and at the floor, if at all."""
+    for (g, d), novelty in zip(itertools.product((False, True), repeat=2), (None, 0.2, 0.4, None), strict=True):
+        more = {"validity": 0.01, "novelty": novelty, "tv_valid": None, "copying": None}
+        make_run(tmp_path / "s" / f"{g}{d}", g=g, d=d, more=more)
+    [panel] = panels_of(tmp_path / "s")
+    assert np.isfinite(panel.effects("novelty")["G"].mean)
+    assert panel.effects("tv_valid")["G"].mean == 0
+    rows = csv.DictReader(effects_csv([panel]).decode().splitlines())
+    assert {row["score"] for row in rows} == {"tv", "validity"}
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "low_is_good"),
+    [
+        ("tv", "share", True), ("tv_data", "share", True), ("tv_valid", "share", True), ("validity", "share", False),
+        ("validity_1.5tau", "share", False), ("distance", "distance", True), ("classes", "plain", False),
+        ("kl", "plain", True), ("fd_cifarnet_10k_draws", "distance", True),
+    ],
+)  # fmt: skip
+def test_how_scores_are_read(name, scale, low_is_good):
+    score = Score.of(name)
+    assert (score.scale, score.low_is_good, score.has_a_direction) == (scale, low_is_good, True)
+
+
+@pytest.mark.parametrize("name", ["valid_diagonal", "copying", "recombination", "variance_ratio", "is2k_std"])
+def test_what_is_right_in_the_middle_ranks_nothing(name):
+    assert not Score.of(name).has_a_direction
 
 
 def test_planted_effects_are_found_with_sign_and_size(tmp_path):

@@ -19,7 +19,7 @@ from resgan.options.validation import check, names
 from resgan.runs import history
 from resgan.runs.configuration import differences, is_bookkeeping
 from resgan.runs.directory import Run, RunError
-from resgan.runs.history import ADDED, MOVED, NETWORKS, Added, completed, completed_spec, kept
+from resgan.runs.history import ADDED, NETWORKS, Added, completed, completed_spec, kept
 from resgan.runs.naming import arm_name
 
 EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
@@ -73,6 +73,16 @@ def without(config: dict, *options: str) -> dict:
 def as_then(old: dict, now: dict) -> dict:
     """Today's options with what an old run did that knew fewer of them."""
     return now | {row.option: row.before for row in ADDED if row.option in now and row.option not in old}
+
+
+def earlier(config: dict) -> dict:
+    """The options as they were before any was added."""
+    return without(config, *(row.option for row in ADDED))
+
+
+def kept_data(old: dict, *overrides: str) -> dict:
+    """What a run goes on with of its data, where others are asked for."""
+    return {name: value for name, value in kept(old, today(*overrides)).items() if name.startswith("data")}
 
 
 def options_that_differ(old: dict, new: dict) -> list[str]:
@@ -230,13 +240,48 @@ def test_an_option_that_comes_later_is_one_row(monkeypatch):
 def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named():
     """By the options there were at 770148d: a forgotten row orphans the runs from before it."""
     then = json.loads((EARLIER / "770148d" / "options.json").read_text())
+    today_names = {(row.option, row.before): row.today for row in history.RENAMED_VALUES}
     for files, options in then.items():
         for file in files.split(" ") if files.strip() else [""]:
             group, _, name = file.partition("=")
+            name = today_names.get((f"{group}.name", name), name)
             now = read_file(group, name).of_group(group) if group else read_primary("train")[0]
             came, went = set(now) - set(options), set(options) - set(now)
             assert came <= {row.option for row in ADDED} | set(history.RENAMED.values()), file
             assert went <= set(history.RENAMED) | set(history.DROPPED), file
+
+
+# Values and defaults that go by another name, or are others, today.
+
+
+def test_shapes_of_before_the_smooth_ones_are_the_hard_edged():
+    old = {"data.name": "shapes", "data.size": 32, "data.flip": False}
+    assert completed(old, old) == old | {"data.name": "shapes_hard"}
+    assert kept_data(old, "data=shapes", "data.size=32") == {"data": {"name": "shapes_hard", "size": 32, "flip": False}}
+    for asked in ("data.count=500", "data.withhold=true"):  # which an earlier run knows nothing of
+        assert kept_data(old, "data=shapes", asked) == {}
+    now = today("data=shapes")
+    assert completed(now, now) == now
+    assert kept(now, now) == {}
+
+
+def test_the_data_a_run_began_with_is_kept_unless_it_is_typed(tmp_path):
+    old = earlier(today("data=shapes_hard")) | {"data.name": "shapes"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
+    run, now = Run(tmp_path), check(TrainOptions, nested(today()))
+    as_begun = now.with_values(run.kept_options(like=now.model_dump()))
+    assert as_begun.data.name == "shapes_hard"
+    run.check(as_begun.model_dump())
+    with pytest.raises(RunError, match=r"data.name was shapes_hard, is shapes"):
+        run.check(now.model_dump())
+
+
+def test_a_run_on_25_modes_goes_on_with_them():
+    old = earlier(today("data=gaussians", "data.modes=25"))
+    assert kept_data(old, "data=gaussians") == {"data.modes": 25}
+    assert kept_data(old, "data=gaussians", "data.modes=16") == {}
+    assert kept_data(earlier(today("data=gaussians", "data.modes=16")), "data=gaussians") == {}
+    assert kept_data(old) == {}
 
 
 # Run directories.
@@ -257,16 +302,17 @@ def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_ask
             run.check(changed)
 
 
-@pytest.mark.parametrize("row", MOVED, ids=lambda row: f"{row.option}-{row.before}")
-def test_an_old_run_goes_on_with_the_default_it_had_and_a_run_of_today_with_what_is_asked(row):
-    """And the old default is none of today's."""
-    data = ["data=gaussians"] if row.kinds == ("mlp",) else []
-    now = today(*data)
-    assert now[row.option] != row.before
-    old = without(now, *(added.option for added in ADDED)) | {row.option: row.before}
-    assert kept(old, now)[row.option] == row.before
-    assert row.option not in kept(old | {row.option: "another"}, now)
-    assert row.option not in kept(now | {row.option: row.before}, now)  # typed, since it is from after the move
+@pytest.mark.parametrize("row", history.NEW_DEFAULTS, ids=lambda row: "-".join(map(str, row.before.values())))
+def test_an_old_run_goes_on_with_the_defaults_it_had_and_a_run_of_today_with_what_is_asked(row):
+    points = row.before.get("data.name") == "gaussians" or "mlp" in row.before.values()
+    now = today("data=gaussians") if points else today()
+    assert row.today.items() <= now.items()  # the defaults of today
+    kept_before = {option: value for option, value in row.before.items() if now[option] != value}
+    assert kept_before
+    if "data.name" not in kept_before:
+        assert kept_before.items() <= kept(earlier(now) | row.before, now).items()
+        assert not kept_before.keys() & kept(earlier(now) | dict.fromkeys(row.before, "another"), now).keys()
+        assert not kept_before.keys() & kept(now | row.before, now).keys()  # it was typed: the move was before
 
 
 def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path):
