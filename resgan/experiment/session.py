@@ -13,7 +13,7 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import first_batch, is_conditional
+from resgan.builders.data import is_conditional, mixed_batch
 from resgan.builders.gan import build_stack
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
@@ -237,7 +237,7 @@ def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: i
         ),
         tracker=open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=components.counts),
         spec=components.spec,
-        reference=first_batch(
+        reference=mixed_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
         ),
         seconds=state.get("seconds", 0.0),

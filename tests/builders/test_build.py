@@ -8,11 +8,12 @@ from helpers.options import options_of
 
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
-from resgan.builders.data import build_dataset
+from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan, round_to_batches
 from resgan.builders.networks import build_networks, count, spec_of
 from resgan.builders.scorer import build_scorer
 from resgan.builders.trained_gan import load_gan
+from resgan.data.dataset import Dataset
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.training import checkpoints
@@ -129,6 +130,21 @@ def test_what_moves_reaches_the_gan_in_images():
     assert gan.ema_kimg_final == 3
     assert gan.augmentation.length == 7000
     assert torch.equal(gan.augmentation.holdout, dataset.holdout)
+
+
+def test_a_batch_for_figures_is_mixed_and_the_same_in_every_run():
+    """Data sets come sorted by class: of 20 classes of 5 the first 40 samples would be 8. Drawn, some 18 to 20 are."""
+    labels = torch.arange(100) // 5
+    points = torch.stack([torch.arange(100.0), labels.float()], dim=1)
+    dataset = Dataset(name="sorted", train=points, holdout=points[:0], reference=points, split="all", labels=labels)
+    samples, told = mixed_batch(dataset, 40, labelled=True)
+    assert len(samples[:, 0].unique()) == 40
+    assert len(told.unique()) >= 15
+    assert torch.equal(samples[:, 1], told.float())
+    torch.manual_seed(3)
+    again, _ = mixed_batch(dataset, 40, labelled=True)
+    assert torch.equal(again, samples)
+    assert mixed_batch(dataset, 100, labelled=False)[0][:, 0].sort().values.tolist() == list(range(100))
 
 
 def test_shares_of_classes_are_those_of_the_data():

@@ -1,11 +1,13 @@
 """Scores of features against closed forms, second implementations and other libraries."""
 
 import math
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from helpers.precisions import Noting
 from torch import Tensor, nn
 
 from resgan.metrics.extractors import load_extractor
@@ -199,6 +201,18 @@ def test_the_inception_score_lies_between_one_and_the_number_of_classes():
     assert spread == 0
     assert inception_score(certain[:1].expand(100, 5))[0] == pytest.approx(1)  # all of one class
     assert inception_score(torch.zeros(100, 5))[0] == pytest.approx(1)  # of no class
+
+
+def test_logits_for_the_inception_score_are_computed_without_tf32(tf32):
+    head, passed = Noting(nn.Linear(4, 5)).requires_grad_(False), Noting(nn.Flatten())
+    extractor = Extractor(name="noting", module=passed, card={}, head=head)
+    scores = FeatureScores(reference=SimpleNamespace(extractor=extractor), count=20, split="all",
+                           wanted=("inception_score",))  # fmt: skip
+    features = normal(20, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, _ = scores.values("inception_score", features)
+    assert mean == pytest.approx(inception_score(head.net(features))[0], abs=1e-6)
+    assert set(head.seen()[0].values()) == {"ieee"}
 
 
 def test_the_inception_score_is_torchmetrics():
