@@ -87,7 +87,7 @@ def gradients(net: nn.Module) -> list[Tensor]:
 
 
 def test_a_step_with_penalties_is_in_float32():
-    """By hand, without autocast, at the same fakes. In bfloat16 the numbers of the step would be off by 2^-9 and more."""
+    """By hand, without autocast, at the same fakes. In bfloat16 its numbers would be off by 2^-9 and more."""
     gan = make_gan(*PENALISED)
     disc = copy.deepcopy(gan.disc)
     gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
