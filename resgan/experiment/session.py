@@ -15,6 +15,7 @@ from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch
 from resgan.builders.gan import build_stack
+from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
 from resgan.experiment.tuning import tuned
@@ -57,6 +58,7 @@ def train(options: TrainOptions, job: Job) -> float:
     if root is not None:
         runs = runs_in(root, options, job)
         each, results = find_begun(each, runs, job)
+    each = with_precision(each)
 
     # Refuse what can be refused before a directory is made.
     todo = [one for one in each if one.seed not in results]
@@ -120,10 +122,11 @@ def find_begun(
 ) -> tuple[list[TrainOptions], dict[int, Result]]:
     """The options that each run goes on with, and the results there are already, by seed.
 
-    A run from before an option whose default does something else goes on as it began, unless the option is typed.
-    Raises RunError where a directory is of other options.
+    A run from before an option whose default does something else goes on as it began, unless the option is typed, and
+    so does one whose precision was found when it began. Raises RunError where a directory is of other options.
     """
-    typed = {override.lstrip("+").split("=")[0] for override in job.overrides}
+    given = (override.lstrip("+").partition("=") for override in job.overrides)
+    typed = {name for name, _, value in given if value != "auto"}  # which is no value yet
     continued, results = [], {}
     for one in each:
         run = runs[one.seed]
@@ -167,6 +170,7 @@ def at_same_progress(members: Sequence[SeedRun]) -> list[list[SeedRun]]:
 def train_group(members: Sequence[SeedRun], root: Path, job: Job) -> list[Result]:
     """Train runs to their end, several as a stack, and record how they ended."""
     trainer, stop = members[0].options.trainer, StopSignal()
+    assert trainer.precision != "auto"
     recorders: list[Recorder] = []
     exit_code = 1
     try:

@@ -58,6 +58,7 @@ ADDED = (
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
 )
+FOUND = ("trainer.precision",)  # where auto: found when a run begins, and kept by it; 32-true before there was an auto
 RENAMED: dict[str, str] = {}  # old name: name
 DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
 
@@ -67,10 +68,11 @@ def completed(old: PlainData, like: Collection[str]) -> PlainData:
     return _translated(old, [row for row in ADDED if row.option in like])
 
 
-def kept(old: PlainData, like: Collection[str]) -> PlainData:
-    """The options in `like` that an old run, by its flattened config, keeps at the values of its time."""
+def kept(old: PlainData, like: PlainData) -> PlainData:
+    """The options of `like` that an old run keeps as it has them, or as it was done in its time; both flattened."""
     rows = [row for row in ADDED if row.keeps and row.option in like]
-    return {row.option: row.before for row in rows if row.option not in old}
+    found = {option: old[option] for option in FOUND if option in old and like.get(option) == "auto"}
+    return {row.option: row.before for row in rows if row.option not in old} | found
 
 
 def completed_spec(spec: PlainData) -> PlainData:

@@ -233,11 +233,12 @@ def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named
 
 def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_asked_otherwise(tmp_path):
     now = today()
-    old = without(now, *(row.option for row in ADDED))
+    old = without(now, *(row.option for row in ADDED)) | {"trainer.precision": "32-true"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
     run = Run(tmp_path)
-    assert run.kept_options(like=nested(now)) == {"trainer.fused": False}
-    as_begun = {"trainer.fused": False}
+    as_begun = {"trainer.fused": False, "trainer.precision": "32-true"}
+    assert run.kept_options(like=nested(now)) == as_begun
+    assert run.kept_options(like=nested(now | {"trainer.precision": "bf16-mixed"})) == {"trainer.fused": False}
     run.check(nested(now | as_begun))
     for asked in ("augment=diffaugment", "generator=lab_skip", "trainer.fused=true"):
         changed = nested(today(asked) | ({} if "fused" in asked else as_begun))
