@@ -8,6 +8,7 @@ from helpers.options import options_of
 
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
+from resgan.builders.components import build_components
 from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan, round_to_batches
 from resgan.builders.networks import build_networks, count, spec_of
@@ -130,6 +131,29 @@ def test_what_moves_reaches_the_gan_in_images():
     assert gan.ema_kimg_final == 3
     assert gan.augmentation.length == 7000
     assert torch.equal(gan.augmentation.holdout, dataset.holdout)
+
+
+def test_each_penalty_has_its_own_weight_and_interval():
+    given, dataset, spec = built(
+        *("loss.r1=0.1", "loss.r1_interval=2", "loss.r2=0.3", "loss.r2_interval=4", "loss.gp=0.5", "loss.gp_interval=6")
+    )
+    gan = build_gan(given, spec, dataset)
+    assert [(p.weight, p.interval) for p in (gan.r1, gan.r2, gan.gp)] == [(0.1, 2), (0.3, 4), (0.5, 6)]
+
+
+HALVES = "data=shapes"  # each seed trains on a half of its own
+
+
+def test_each_seed_is_scored_by_what_it_was_trained_on_itself():
+    """Components of another seed may be shared but for that: novelty is the share of what was held out."""
+    given = [check(TrainOptions, options_of(*SMALL, HALVES, "metrics=exact", f"seed={seed}")) for seed in (0, 1)]
+    first = build_components(given[0])
+    for seed, components in enumerate((first, build_components(given[1], reuse=first))):
+        for part, novelty in ((components.dataset.train, 0), (components.dataset.holdout, 1)):
+            found = components.scorer.measure(to_float(part))
+            assert found["validity"] == 1
+            assert found["novelty"] == novelty, seed
+    assert not torch.equal(first.dataset.train, components.dataset.train)
 
 
 def test_a_batch_for_figures_is_mixed_and_the_same_in_every_run():

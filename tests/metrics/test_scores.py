@@ -18,6 +18,7 @@ from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance, squared_mmd
 from resgan.metrics.precision_recall import neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
+from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import (
     expected_total_variation,
     gaussian_scores,
@@ -135,6 +136,30 @@ def test_the_kernel_distance_takes_its_subsets_from_everywhere():
         kernel_distance(fake, real, size=2001)
 
 
+# What a perfect generator scores
+
+
+@pytest.mark.parametrize(("split", "exact"), [("all", True), ("train", False)])
+def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, exact):
+    """Else it is a sample as well, and a perfect generator's distance to it is larger."""
+    moments = moments_of(normal(500, 4))
+    reference = SimpleNamespace(extractor=Extractor(name="x", module=nn.Flatten(), card={}), moments=moments)
+    scores = FeatureScores(reference=reference, count=300, split=split, wanted=("frechet", "infinity"))
+    ideal = scores.ideal_scores()
+    assert ideal == {
+        "fd_x_300_full": floor(moments, fakes=300, exact=exact),
+        "fd_x_300_full_inf": floor(moments, fakes=math.inf, exact=exact),
+    }
+    assert floor(moments, fakes=300, exact=True) < 0.9 * floor(moments, fakes=300, exact=False)
+
+
+def test_the_worst_score_is_that_of_the_primary_endpoint():
+    """Of a run that diverged: total variation ends at 1, a distance does not end."""
+    for name, worst in (("tv", 1.0), ("fd_cifarnet_10k_full", math.inf), ("tv_data", math.inf)):
+        measures = [Measure(names=(first,), compute=dict, card={}) for first in (name, "tv", "validity")]
+        assert Scorer(samples=1, norm_mode="running", measures=measures).worst == worst
+
+
 # Precision, recall, density, coverage
 
 
@@ -182,6 +207,22 @@ def test_by_hand_on_a_line():
     # The ball of the fake at 100 reaches to 100 - 95.4 = 4.6: it holds the reals 5 to 9. Those of the others reach
     # 0.3 or 0.4 around 4.4 to 4.8: only the one at 4.8 + 0.3 > 5, which is held already.
     assert found["recall"] == pytest.approx(0.5)
+
+
+def test_borders_by_hand():
+    """Reals at 0, ..., 9 and fakes at 12, ..., 17, so that many lie on a border: whole numbers, which float64 has.
+
+    On the border of a ball of three neighbours is within, of five it is not (the papers' own signs). The ball of the
+    real 9 has the radii 3 and 5, of 8 2 and 4, of all before them less than they are away. The ball of the fake 12 has
+    the radius 3 and ends at 9; that of 13 has 2 and ends at 11.
+    """
+    real = torch.arange(10, dtype=torch.float64).view(-1, 1)
+    fake = torch.arange(12, 18, dtype=torch.float64).view(-1, 1)
+    found = prdc_of(fake, real)
+    assert found["precision"] == pytest.approx(1 / 6)  # 12, on the border of the ball of 9
+    assert found["recall"] == pytest.approx(1 / 10)  # 9, on the border of the ball of 12
+    assert found["density"] == pytest.approx(2 / (5 * 6))  # 12 and 13 in the ball of 9; not 14, nor 12 in that of 8
+    assert found["coverage"] == pytest.approx(1 / 10)
 
 
 def test_neighbours_are_others():
