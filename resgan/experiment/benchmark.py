@@ -139,7 +139,7 @@ def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Calla
     bf16 = given.trainer.precision == "bf16-mixed"
 
     def cycle() -> None:
-        with torch.autocast(accelerator, torch.bfloat16, enabled=bf16):
+        with torch.autocast(accelerator, torch.bfloat16, enabled=bf16, cache_enabled=False):  # as Lightning's
             for step in range(steps_of_cycle(given)):
                 gan.training_step(real, step)
         synchronise(accelerator)
