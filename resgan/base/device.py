@@ -23,7 +23,7 @@ def has_bfloat16(accelerator: str) -> bool:
 
     CUDA from compute capability 8.0 on, and processors with AMX. AVX-512 alone does not count, though it may have a
     product of bfloat16: with it steps of the lab networks were 1.02 times as fast at the default batch and 1.13 to 1.32
-    times at 32 (docs/performance.md), too little to give up float32 unasked. Nor does Apple's MPS: nothing was measured.
+    times at 32 (docs/performance.md), too little to give up float32 unasked. Nor does Apple's MPS, not measured.
     """
     if accelerator == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False) and torch.cuda.get_device_capability() >= (8, 0)
