@@ -63,7 +63,7 @@ def test_small_seeds_have_the_latents_they_always_had():
         assert torch.equal(latents([seed], dim=6, truncation=0.7)[0], cut)
 
 
-LARGE = [2**32 + 5, 2**32, 2**32 + 1, 2**33 + 5, 2**40 + 5, 2**62 + 5, 2**63 - 1, 2**63, 2**64 + 5, 10**30]
+LARGE = [2**32 + 5, 2**32, 2**32 + 1, 2**33 + 5, 2**40 + 5, 2**62 + 5, 2**63 - 1, 2**63, 2**64 + 5, 2**65 + 5]
 
 
 def test_every_bit_of_a_seed_counts():
