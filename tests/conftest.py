@@ -13,6 +13,7 @@ os.environ["RESGAN_CACHE"] = tempfile.mkdtemp(prefix="resgan-test-cache-")  # ne
 
 import torch
 from helpers.options import TINY
+from helpers.precisions import precisions
 
 torch.set_num_threads(1)
 
@@ -69,3 +70,18 @@ def in_float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def tf32():
+    """TF32 and bfloat16 products everywhere, as a user may have it, and as it was after the test."""
+    before, old = precisions(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    yield precisions()
+    torch.set_float32_matmul_precision(old)
+    torch.backends.cudnn.conv.fp32_precision = before["cuda convolutions"]
+    torch.backends.mkldnn.conv.fp32_precision = before["cpu convolutions"]
+    torch.backends.cuda.matmul.fp32_precision = before["cuda products"]
+    torch.backends.mkldnn.matmul.fp32_precision = before["cpu products"]

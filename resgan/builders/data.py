@@ -39,9 +39,13 @@ def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
     raise TypeError(f"no loader for {type(options).__name__}")
 
 
-def first_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
-    """The first samples to train on as D sees them, from the front again where there are fewer, and their labels."""
-    index = torch.arange(count) % len(dataset.train)
+def mixed_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
+    """Samples to train on as D sees them, and their labels: the same ones for every run on the data set.
+
+    Mixed, since many data sets come sorted by class; from the front again where there are fewer.
+    """
+    order = torch.randperm(len(dataset.train), generator=make_generator("mixed batch"))
+    index = order[torch.arange(count) % len(order)]
     labels = [dataset.labels[index]] if labelled and dataset.labels is not None else []
     samples = dataset.train[index]
     return [to_float(samples) if samples.dtype == torch.uint8 else samples, *labels]

@@ -16,6 +16,7 @@ from resgan.builders.data import expected_class_shares, expected_shape
 from resgan.builders.gan import build_gan, build_stack
 from resgan.builders.networks import spec_of_networks
 from resgan.data.dataset import Dataset
+from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.training.batches import as_batch
@@ -48,6 +49,7 @@ AS_GIVEN = Variant()
 
 def bench(options: TrainOptions, job: Job) -> None:
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
+    [options] = with_precision([options])
     threads = options.trainer.threads or torch.get_num_threads()
     found = measure(options, variants_of(options, accelerator, threads), accelerator, threads)
     where = f"{torch.cuda.get_device_name()}" if accelerator == "cuda" else f"{accelerator}, {threads} threads"
@@ -137,7 +139,7 @@ def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Calla
     bf16 = given.trainer.precision == "bf16-mixed"
 
     def cycle() -> None:
-        with torch.autocast(accelerator, torch.bfloat16, enabled=bf16):
+        with torch.autocast(accelerator, torch.bfloat16, enabled=bf16, cache_enabled=False):  # as Lightning's
             for step in range(steps_of_cycle(given)):
                 gan.training_step(real, step)
         synchronise(accelerator)

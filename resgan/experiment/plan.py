@@ -11,7 +11,7 @@ import torch
 from resgan.base.console import say
 from resgan.base.device import synchronise
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import first_batch
+from resgan.builders.data import mixed_batch
 from resgan.builders.gan import build_stack
 from resgan.experiment.study import Study
 from resgan.nets import sampling
@@ -136,7 +136,7 @@ def seconds_of_step(options: TrainOptions, components: RunComponents, *, stack_s
     gan = components.gan if stack_size == 1 else build_stack(options, [components.gan] * stack_size)
     gan.to(device := components.accelerator)
     labelled = bool(components.spec["classes"])
-    batch = [tensor.to(device) for tensor in first_batch(components.dataset, gan.batch_size, labelled=labelled)]
+    batch = [tensor.to(device) for tensor in mixed_batch(components.dataset, gan.batch_size, labelled=labelled)]
     batch = batch if stack_size == 1 else [torch.stack([tensor] * stack_size) for tensor in batch]
     given = as_batch(batch)
 

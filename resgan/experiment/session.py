@@ -13,8 +13,9 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import first_batch, is_conditional, reals_to_show
+from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
+from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
 from resgan.experiment.tuning import tuned
@@ -58,6 +59,7 @@ def train(options: TrainOptions, job: Job) -> float:
     if root is not None:
         runs = runs_in(root, options, job)
         each, results = find_begun(each, runs, job)
+    each = with_precision(each)
 
     # Refuse what can be refused before a directory is made.
     todo = [one for one in each if one.seed not in results]
@@ -121,10 +123,11 @@ def find_begun(
 ) -> tuple[list[TrainOptions], dict[int, Result]]:
     """The options that each run goes on with, and the results there are already, by seed.
 
-    A run from before an option whose default does something else goes on as it began, unless the option is typed.
-    Raises RunError where a directory is of other options.
+    A run from before an option whose default does something else goes on as it began, unless the option is typed, and
+    so does one whose precision was found when it began. Raises RunError where a directory is of other options.
     """
-    typed = {override.lstrip("+").split("=")[0] for override in job.overrides}
+    given = (override.lstrip("+").partition("=") for override in job.overrides)
+    typed = {name for name, _, value in given if value != "auto"}  # which is no value yet
     continued, results = [], {}
     for one in each:
         run = runs[one.seed]
@@ -168,6 +171,7 @@ def at_same_progress(members: Sequence[SeedRun]) -> list[list[SeedRun]]:
 def train_group(members: Sequence[SeedRun], root: Path, job: Job) -> list[Result]:
     """Train runs to their end, several as a stack, and record how they ended."""
     trainer, stop = members[0].options.trainer, StopSignal()
+    assert trainer.precision != "auto"
     recorders: list[Recorder] = []
     exit_code = 1
     try:
@@ -238,7 +242,7 @@ def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: i
         ),
         tracker=open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=components.counts),
         spec=components.spec,
-        reference=first_batch(
+        reference=mixed_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
         ),
         reals=reals_to_show(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import flat
+from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.report.records import TUNABLE, read_runs
@@ -13,16 +14,17 @@ from resgan.runs.directory import RunError
 
 def tuned(options: TrainOptions, job: Job) -> TrainOptions:
     """The options with the best values of a tuning study, where one is named. Raises OptionsError, RunError."""
-    if options.tuning.runs is None:
+    if (runs := options.tuning.runs) is None:
         return options
+    [options] = with_precision([options])  # a tuning study has one too, and is for runs of the same
     for override in job.overrides:
         if (name := override.split("=")[0]) in TUNABLE:
             raise OptionsError(f"{override}: tuning.best={options.tuning.best} decides {name}; leave one of them out")
     try:
-        records = read_runs([Path(options.tuning.runs).expanduser()])
+        records = read_runs([Path(runs).expanduser()])
         # Of every seed: none of them may have been tuned on.
         tunings = [tuning_for(flat(run.model_dump()), records) for run in options.each_seed()]
     except RunError as error:
-        raise RunError(f"tuning.runs={options.tuning.runs}: {error}") from error
+        raise RunError(f"tuning.runs={runs}: {error}") from error
     arm = (options.generator.residual, options.disc.residual)
     return options.with_values(dict(tunings[0].best(arm if options.tuning.best == "own" else None)))

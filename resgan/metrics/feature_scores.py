@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from resgan.base.device import full_precision
 from resgan.metrics.extractors import is_known
 from resgan.metrics.features import Extractor
 from resgan.metrics.frechet import at_infinity, floor, frechet_distance
@@ -154,7 +155,9 @@ class FeatureScores:
             return kernel_distance(features, real.features)
         if score == "inception_score":
             assert self.extractor.head is not None
-            return inception_score(self.extractor.head(features.to(self.extractor.device)).cpu())
+            with full_precision(self.extractor.device.type):
+                logits = self.extractor.head(features.to(self.extractor.device)).cpu()
+            return inception_score(logits)
         near = {"near_fakes": neighbour_distances(features), "near_reals": real.neighbours}
         return tuple(precision_recall(features, real.features, **near).values())
 

@@ -5,8 +5,6 @@ carries its card (what it is, exactly) and shuts out the caller's autocast and T
 """
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from resgan.base.device import full_precision
 from resgan.base.errors import UserError
 
 CHUNK = 64  # pictures that go through an extractor together
@@ -30,34 +29,6 @@ def library(module: str, *, extractor: str) -> Any:
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
         needed, reason = module.partition(".")[0].replace("_", "-"), str(error).partition("\n")[0]
         raise ExtractorError(f"{extractor} needs {needed}, pip install 'resgan[{extractor}]' ({reason})") from error
-
-
-def old_switch() -> str | None:
-    """`torch.get_float32_matmul_precision()`, or None: torch does not answer once the new ones were used."""
-    try:
-        return torch.get_float32_matmul_precision()
-    except RuntimeError:
-        return None
-
-
-@contextmanager
-def full_precision(device_type: str) -> Iterator[None]:
-    """float32 that is float32: no autocast, TF32 or bfloat16 products inside; all settings restored after."""
-    backends: Any = torch.backends  # its switches are made at run time, out of a type checker's sight
-    kinds = (backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul)
-    old, before = old_switch(), [kind.fp32_precision for kind in kinds]
-    if old:  # turned along with the new ones, since some of torch refuses to run where the two disagree
-        torch.set_float32_matmul_precision("highest")
-    for kind in kinds:
-        kind.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device_type, enabled=False):
-            yield
-    finally:
-        if old:  # first, since it turns the new ones too
-            torch.set_float32_matmul_precision(old)
-        for kind, precision in zip(kinds, before, strict=True):
-            kind.fp32_precision = precision
 
 
 def as_rgb(images: Tensor) -> Tensor:

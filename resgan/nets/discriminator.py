@@ -23,7 +23,7 @@ class LabDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],  # of an image: channels, height, width
-        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        block: BlockOptions = BlockOptions(),  # with the switch
         blocks: int | list[int] = 1,  # in a stage: one number, or one per stage, lowest resolution first, as in G
         width: int | list[int] = 32,  # channels: one number, or one per stage, lowest resolution first, as in G
         image_skips: bool = False,  # the image again at every resolution (Karras et al. 2020, figure 7b)

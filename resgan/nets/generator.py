@@ -27,7 +27,7 @@ class LabGenerator(nn.Module):
         *,
         shape: tuple[int, ...],  # of an image: channels, height, width
         latent_dim: int = 16,  # size of the latent
-        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        block: BlockOptions = BlockOptions(),  # with the switch
         blocks: int | list[int] = 1,  # in a stage: one number, or one per stage, lowest resolution first
         width: int | list[int] = 32,  # channels: one number, or one per stage, lowest resolution first
         image_skips: bool = False,  # an image at every resolution, and their sum (Karras et al. 2020, figure 7b)

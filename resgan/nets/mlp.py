@@ -52,7 +52,7 @@ class MlpGenerator(nn.Module):
         *,
         shape: tuple[int, ...],  # of one sample
         latent_dim: int = 64,
-        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        block: BlockOptions = BlockOptions(),  # with the switch
         blocks: int = 4,  # in all
         width: int = 128,  # features
         spectral: bool = False,  # spectral normalisation of every layer
@@ -87,7 +87,7 @@ class MlpDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],  # of one sample
-        block: BlockOptions = BlockOptions(join="stable"),  # with the switch
+        block: BlockOptions = BlockOptions(),  # with the switch
         blocks: int = 4,  # in all
         width: int = 128,  # features
         spectral: bool = False,  # spectral normalisation of every layer

@@ -3,30 +3,45 @@
 import copy
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resgan.base.device import full_precision
 from resgan.base.rng import make_generator
 from resgan.options.choices import NormMode
 
 CHUNK = 64  # samples that go through the generator together, always: kernels, and so last bits, depend on the count
 RECOMPUTED_FROM = 100  # batches of CHUNK
+TORCH_SEEDS = 2**32  # torch's generator on the CPU looks at the last 32 bits of its seed and at no other
 
 
 def latents(seeds: Sequence[int], *, dim: int, truncation: float | None = None) -> Tensor:
-    """Standard normal latents (len(seeds), dim), each from a generator of its own.
+    """Standard normal latents (len(seeds), dim), each from a generator of its own, float32.
 
+    Seeds are 0 and up, of any size: from 2^32 on another generator takes over, one that looks at every bit.
     truncation: each number is drawn from the normal cut off at +-truncation (Brock et al. 2019, section 3.1).
     """
-    rows = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        if truncation is None:
-            rows.append(torch.randn(dim, generator=generator))
-        else:
-            row = torch.empty(dim)
-            rows.append(nn.init.trunc_normal_(row, a=-truncation, b=truncation, generator=generator))
+    rows = [(latent if seed < TORCH_SEEDS else latent_of_large_seed)(seed, dim, truncation) for seed in seeds]
     return torch.stack(rows) if rows else torch.empty(0, dim)
+
+
+def latent(seed: int, dim: int, truncation: float | None) -> Tensor:
+    """(dim,)."""
+    generator = torch.Generator().manual_seed(seed)
+    if truncation is None:
+        return torch.randn(dim, generator=generator)
+    return nn.init.trunc_normal_(torch.empty(dim), a=-truncation, b=truncation, generator=generator)
+
+
+def latent_of_large_seed(seed: int, dim: int, truncation: float | None) -> Tensor:
+    """(dim,), decided by every bit of the seed."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    if truncation is None:
+        return torch.from_numpy(generator.standard_normal(dim, dtype=np.float32))
+    low, high = torch.special.ndtr(torch.tensor([-truncation, truncation], dtype=torch.float64))
+    quantiles = low + (high - low) * torch.from_numpy(generator.random(dim))
+    return torch.special.ndtri(quantiles).clamp(-truncation, truncation).float()
 
 
 def labels(seeds: Sequence[int], *, shares: Sequence[float]) -> Tensor:
@@ -85,7 +100,7 @@ def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int, shares: Se
         norm.momentum = None  # an average over all batches
         norm.train()
     device, random = next(changed.parameters()).device, make_generator(0, "norms")
-    with torch.no_grad():
+    with torch.no_grad(), full_precision(device.type):
         for _ in range(RECOMPUTED_FROM if norms else 0):
             z = torch.randn(CHUNK, dim, generator=random)
             labels = [classes_at(torch.rand(CHUNK, generator=random), shares).to(device)] if shares else []
@@ -101,7 +116,7 @@ def generate(
     *,
     on_batch: Callable[[], None] | None = None,  # called after each chunk
 ) -> Tensor:
-    """Samples on the CPU, float32: (N, C, H, W) in [-1, 1], or (N, 2)."""
+    """Samples on the CPU, computed in float32 without TF32: (N, C, H, W) in [-1, 1], or (N, 2)."""
     device = next(generator.parameters()).device
     was_training = generator.training
     generator.eval()
@@ -111,7 +126,8 @@ def generate(
             missing = torch.arange(CHUNK - len(index)) % len(z)
             padded = torch.cat([index, missing])  # with latents, since a batch norm may look at them
             given = [] if labels is None else [labels[padded].to(device)]
-            chunks.append(generator(z[padded].to(device), *given)[: len(index)].float().cpu())
+            with full_precision(device.type):
+                chunks.append(generator(z[padded].to(device), *given)[: len(index)].float().cpu())
             if on_batch is not None:
                 on_batch()
         return torch.cat(chunks)

@@ -11,7 +11,7 @@ class BlockOptions:
 
     residual: bool = True  # the switch: add the input back
     kind: Kind = "preact"  # what the branch is
-    join: Join = "sum"  # how input and branch are connected
+    join: Join = "stable"  # how input and branch are connected
     norm: Norm = "none"
     norm_place: NormPlace = "trunk"  # n(x) for the join and the branch alike, or norms inside the branch
     depth: int = 1  # L of join=stable: the blocks of the whole network

@@ -26,6 +26,7 @@ Operation = Literal["flip", "colour", "translation", "cutout"]
 Adaptation = Literal["none", "r_t", "r_v"]
 
 Precision = Literal["32-true", "bf16-mixed"]
+PrecisionOrAuto = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 # Scores.

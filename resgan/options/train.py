@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from resgan.base.plain_data import PlainData, flat, format_value
-from resgan.options.choices import Adaptation, Operation, Precision, WandbMode
+from resgan.options.choices import Adaptation, Operation, PrecisionOrAuto, WandbMode
 from resgan.options.data import AnyData
 from resgan.options.metrics import MetricsOptions
 from resgan.options.networks import AnyDisc, AnyGenerator
@@ -51,7 +51,9 @@ class AugmentOptions(Options):
 
 class TrainerOptions(Options):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
-    precision: Precision = option("bf16-mixed pays where the hardware has bfloat16")
+    precision: PrecisionOrAuto = option(
+        "auto: bf16-mixed where the hardware has it, but 32-true for points and in a study; a run keeps it"
+    )
     threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
     channels_last: bool = option("memory format of images; the same function, faster")
     fused: bool = option("resampling as one with the convolution beside it; the same function, faster")

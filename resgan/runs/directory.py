@@ -75,7 +75,7 @@ class Run:
         return completed(self._read_config(), flat(like))
 
     def kept_options(self, *, like: PlainData) -> PlainData:
-        """Options of `like` that a run from before them keeps at the values of its time, dotted. Raises RunError."""
+        """Options of `like` that a run keeps as it began with them, dotted; see history.kept. Raises RunError."""
         try:
             return kept(self._read_config(), flat(like)) if self.config.exists() else {}
         except OSError as error:

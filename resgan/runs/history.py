@@ -90,6 +90,7 @@ NEW_DEFAULTS = (
     NewDefault({"data.name": "shapes_hard"}, {"data.name": "shapes", "data.count": 6000, "data.withhold": False}),
     NewDefault({"data.name": "gaussians", "data.modes": 25}, {"data.name": "gaussians", "data.modes": 9}),
 )
+FOUND = ("trainer.precision",)  # where auto: found when a run begins, and kept by it; 32-true before there was an auto
 RENAMED: dict[str, str] = {}  # old name: name
 DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
 
@@ -100,12 +101,13 @@ def completed(old: PlainData, like: Collection[str]) -> PlainData:
 
 
 def kept(old: PlainData, like: PlainData) -> PlainData:
-    """The options in `like` that an old run, by its flattened config, keeps at the values of its time.
+    """The options in `like` that an old run, by its flattened config, keeps as it has them or as it was done then.
 
     Where it keeps another kind of data or network, the whole group: {"data": {...}}.
     """
     rows = [row for row in ADDED if row.keeps and row.option in like]
     found = {row.option: row.before for row in rows if row.option not in old}
+    found |= {option: old[option] for option in FOUND if option in old and like.get(option) == "auto"}
     if any(option in old for option in SINCE):
         return found
     translated = _translated(old, ())

@@ -1,13 +1,14 @@
 """The GAN as a LightningModule: what one step of the game is. It is given its networks and builds nothing."""
 
 import functools
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from resgan.base.device import full_precision
 from resgan.training import ema
 from resgan.training.augment import adapted, r_t, r_v
 from resgan.training.checkpoints import State
@@ -87,6 +88,12 @@ class GAN(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return list(self._adams)
 
+    def on_fit_start(self) -> None:
+        """Move `step` of Adam to the device, where fused Adam reads it: Lightning moves all of its state but that."""
+        for adam in self._adams:
+            for parameter, state in adam.state.items():
+                state["step"] = state["step"].to(parameter.device)
+
     # One step.
 
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -109,10 +116,10 @@ class GAN(pl.LightningModule):
             fake = generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
 
-        # Second derivatives are taken in full precision.
-        with self._full_precision() if penalised else nullcontext():
+        # Second derivatives are taken in full precision: the pass forward, and the pass back through it.
+        with full_precision(self.device.type) if penalised else nullcontext():
             shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
-            real_logits, fake_logits = disc(shown_real, labels), disc(shown_fake, labels)
+            real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
             loss = total = self.disc_loss(real_logits, fake_logits)
             if r1:
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
@@ -127,7 +134,7 @@ class GAN(pl.LightningModule):
 
             # By the same D: a step shifts all of its logits.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
-        self._descend(optimiser, total)
+            self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
 
     def generator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
@@ -136,11 +143,11 @@ class GAN(pl.LightningModule):
         try:
             fake_labels = repeated(labels, self.generator_batch)
             fake = generator(self.latents("generator", self.generator_batch), fake_labels)
-            fake_logits = disc(self.augmented(fake, "generator's fake"), fake_labels)
+            fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), fake_labels))
             real_logits = fake_logits  # which the loss does not look at
             if self.paired:
                 with torch.no_grad():
-                    real_logits = disc(self.augmented(real, "generator's real"), labels)
+                    real_logits = in_float32(disc(self.augmented(real, "generator's real"), labels))
             loss = self.generator_loss(real_logits, fake_logits)
             self._descend(optimiser, loss)
         finally:
@@ -174,7 +181,7 @@ class GAN(pl.LightningModule):
         if augmentation.adapt == "r_t":
             measure = r_t(real_logits)
         else:
-            measure = r_v(real_logits, self.disc(*self.held_out(self.batch_size)), fake_logits)
+            measure = r_v(real_logits, in_float32(self.disc(*self.held_out(self.batch_size))), fake_logits)
         self.augment_p = adapted(
             self.augment_p,
             measure=measure,
@@ -223,13 +230,11 @@ class GAN(pl.LightningModule):
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()  # of a stack: each has weights of its own
         optimiser.step()
+        torch.clear_autocast_cache()  # of weights in bfloat16, as they were before the step
 
     def _freeze_disc(self, frozen: bool) -> None:
         for parameter in self._disc_parameters:
             parameter.requires_grad_(not frozen)
-
-    def _full_precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, enabled=False)
 
     # What continues a run.
 
@@ -253,6 +258,11 @@ class GAN(pl.LightningModule):
         self._adams[0].load_state_dict(state["generator_adam"])
         self._adams[1].load_state_dict(state["disc_adam"])
         self.augment_p = state.get("augment_p", self.augment_p).to(self.device)  # earlier checkpoints have none
+
+
+def in_float32(logits: Tensor) -> Tensor:
+    """Logits as the losses take them: autocast leaves them in bfloat16; float32 and float64 stay what they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def repeated(labels: Tensor | None, count: int) -> Tensor | None:

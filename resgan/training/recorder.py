@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resgan.base import images
 from resgan.base.console import say
+from resgan.base.device import full_precision
 from resgan.base.rng import make_generator
 from resgan.base.signals import Stopped, StopSignal
 from resgan.metrics.scorer import Scorer
@@ -109,10 +110,12 @@ class Recorder:
         """The spread of D's logits and the size of its input gradient before training: what a penalty weight meets."""
         disc = copy.deepcopy(self.gan.disc)  # running statistics must not see these samples twice
         real, *labels = (tensor.to(self.gan.device) for tensor in self.reference)
-        logits = disc(real.requires_grad_(), *labels)
+        with full_precision(self.gan.device.type):
+            logits = disc(real.requires_grad_(), *labels)
+            slope = gradient(real, logits).detach()
         figures = {
             "logit_spread": float(logits.detach().std()),
-            "input_gradient": float(gradient(real, logits).detach().flatten(1).norm(dim=1).mean()),
+            "input_gradient": float(slope.flatten(1).norm(dim=1).mean()),
         }
         self.run.append({"images_seen": 0, "kind": "start", **figures})
         self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})

@@ -8,7 +8,8 @@ from helpers.options import options_of
 
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
-from resgan.builders.data import build_dataset, reals_to_show
+from resgan.builders.components import build_components
+from resgan.builders.data import build_dataset, mixed_batch, reals_to_show
 from resgan.builders.gan import build_gan, round_to_batches
 from resgan.builders.networks import build_networks, count, spec_of
 from resgan.builders.scorer import build_scorer
@@ -189,6 +190,44 @@ def test_real_samples_stand_by_class_as_those_of_a_conditional_gan():
     held_out = set_of(labels)
     rows = rows_of(reals_to_show(held_out, 6, by_class=True), held_out)
     assert [labels[row] for row in rows[::3] + rows[2::3]] == [0, 0, 2, 2]
+
+
+def test_each_penalty_has_its_own_weight_and_interval():
+    given, dataset, spec = built(
+        *("loss.r1=0.1", "loss.r1_interval=2", "loss.r2=0.3", "loss.r2_interval=4", "loss.gp=0.5", "loss.gp_interval=6")
+    )
+    gan = build_gan(given, spec, dataset)
+    assert [(p.weight, p.interval) for p in (gan.r1, gan.r2, gan.gp)] == [(0.1, 2), (0.3, 4), (0.5, 6)]
+
+
+HALVES = "data=shapes_hard"  # each seed trains on a half of its own
+
+
+def test_each_seed_is_scored_by_what_it_was_trained_on_itself():
+    """Components of another seed may be shared but for that: novelty is the share of what was held out."""
+    given = [check(TrainOptions, options_of(*SMALL, HALVES, "metrics=exact", f"seed={seed}")) for seed in (0, 1)]
+    first = build_components(given[0])
+    for seed, components in enumerate((first, build_components(given[1], reuse=first))):
+        for part, novelty in ((components.dataset.train, 0), (components.dataset.holdout, 1)):
+            found = components.scorer.measure(to_float(part))
+            assert found["validity"] == 1
+            assert found["novelty"] == novelty, seed
+    assert not torch.equal(first.dataset.train, components.dataset.train)
+
+
+def test_a_batch_for_figures_is_mixed_and_the_same_in_every_run():
+    """Data sets come sorted by class: of 20 classes of 5 the first 40 samples would be 8. Drawn, some 18 to 20 are."""
+    labels = torch.arange(100) // 5
+    points = torch.stack([torch.arange(100.0), labels.float()], dim=1)
+    dataset = Dataset(name="sorted", train=points, holdout=points[:0], reference=points, split="all", labels=labels)
+    samples, told = mixed_batch(dataset, 40, labelled=True)
+    assert len(samples[:, 0].unique()) == 40
+    assert len(told.unique()) >= 15
+    assert torch.equal(samples[:, 1], told.float())
+    torch.manual_seed(3)
+    again, _ = mixed_batch(dataset, 40, labelled=True)
+    assert torch.equal(again, samples)
+    assert mixed_batch(dataset, 100, labelled=False)[0][:, 0].sort().values.tolist() == list(range(100))
 
 
 def test_shares_of_classes_are_those_of_the_data():

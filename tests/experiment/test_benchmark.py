@@ -10,7 +10,7 @@ from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.training.gan import GAN
 
-TINY = ["generator.width=4", "disc.width=4", "generator.latent_dim=3", "batch_size=4"]
+TINY = ["generator.width=4", "disc.width=4", "generator.latent_dim=3", "batch_size=4", "trainer.precision=32-true"]
 
 
 def options(*overrides: str) -> TrainOptions:

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.options import options_of
 from helpers.processes import run, start
@@ -17,6 +18,7 @@ from resgan.experiment.study import Study
 from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
+from resgan.report.effects import contrasts, detectable
 from resgan.runs.naming import arm_name
 from resgan.train import COMMAND
 
@@ -132,6 +134,18 @@ def test_what_seeds_can_show():
     assert "descriptive" not in eight
     assert "descriptive" in " ".join(plan.what_seeds_can_show(3))
     assert "without intervals" in " ".join(plan.what_seeds_can_show(1))
+
+
+def test_an_interaction_has_twice_the_noise_of_a_main_effect():
+    """By simulated runs of no effect: G x D is a sum of four with weights of 1, G and D one with weights of 1/2."""
+    runs = np.random.default_rng(0).normal(size=(20_000, 2, 2))
+    noise = {name: found.std() for name, found in contrasts(runs).items()}
+    assert noise["G x D"] / noise["G"] == pytest.approx(2, rel=0.03)  # each sd is known to 0.5 %
+    for seeds in (5, 8, 20):
+        said = re.search(r"effects of ([\d.]+) \(G, D\) and ([\d.]+) \(G x D\)", plan.what_seeds_can_show(seeds)[0])
+        main, interaction = map(float, said.groups())
+        assert main == pytest.approx(detectable(seeds), rel=0.05)  # two digits
+        assert interaction == pytest.approx(2 * main, rel=0.1)
 
 
 @pytest.mark.parametrize(

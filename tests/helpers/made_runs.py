@@ -71,7 +71,8 @@ _configs: dict[tuple[str, ...], str] = {}
 
 def base_config(overrides: tuple[str, ...]) -> dict:
     if overrides not in _configs:
-        _configs[overrides] = json.dumps(options_of("data=gaussians", "metrics=exact", *overrides))
+        found = "trainer.precision=32-true"  # no run stores auto
+        _configs[overrides] = json.dumps(options_of("data=gaussians", "metrics=exact", found, *overrides))
     return json.loads(_configs[overrides])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.precisions import precisions
 from PIL import Image
 from torch import Tensor, nn
 
@@ -113,16 +114,6 @@ def test_autocast_does_not_leak_in_or_out(cifarnet):
         assert torch.is_autocast_enabled("cpu")
     assert result.dtype == torch.float32
     assert torch.equal(result, expected)
-
-
-def precisions() -> dict[str, str]:
-    backends = torch.backends
-    return {
-        "cuda products": backends.cuda.matmul.fp32_precision,
-        "cuda convolutions": backends.cudnn.conv.fp32_precision,
-        "cpu products": backends.mkldnn.matmul.fp32_precision,
-        "cpu convolutions": backends.mkldnn.conv.fp32_precision,
-    }
 
 
 class Spy(nn.Module):

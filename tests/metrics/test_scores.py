@@ -1,11 +1,13 @@
 """Scores of features against closed forms, second implementations and other libraries."""
 
 import math
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from helpers.precisions import Noting
 from torch import Tensor, nn
 
 from resgan.metrics.extractors import load_extractor
@@ -16,6 +18,7 @@ from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance, squared_mmd
 from resgan.metrics.precision_recall import neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
+from resgan.metrics.scorer import Measure, Scorer
 from resgan.metrics.testbed import (
     expected_resampling_variation,
     expected_total_variation,
@@ -135,6 +138,30 @@ def test_the_kernel_distance_takes_its_subsets_from_everywhere():
         kernel_distance(fake, real, size=2001)
 
 
+# What a perfect generator scores
+
+
+@pytest.mark.parametrize(("split", "exact"), [("all", True), ("train", False)])
+def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, exact):
+    """Else it is a sample as well, and a perfect generator's distance to it is larger."""
+    moments = moments_of(normal(500, 4))
+    reference = SimpleNamespace(extractor=Extractor(name="x", module=nn.Flatten(), card={}), moments=moments)
+    scores = FeatureScores(reference=reference, count=300, split=split, wanted=("frechet", "infinity"))
+    ideal = scores.ideal_scores()
+    assert ideal == {
+        "fd_x_300_full": floor(moments, fakes=300, exact=exact),
+        "fd_x_300_full_inf": floor(moments, fakes=math.inf, exact=exact),
+    }
+    assert floor(moments, fakes=300, exact=True) < 0.9 * floor(moments, fakes=300, exact=False)
+
+
+def test_the_worst_score_is_that_of_the_primary_endpoint():
+    """Of a run that diverged: total variation ends at 1, a distance does not end."""
+    for name, worst in (("tv", 1.0), ("fd_cifarnet_10k_full", math.inf), ("tv_data", math.inf)):
+        measures = [Measure(names=(first,), compute=dict, card={}) for first in (name, "tv", "validity")]
+        assert Scorer(samples=1, norm_mode="running", measures=measures).worst == worst
+
+
 # Precision, recall, density, coverage
 
 
@@ -184,6 +211,22 @@ def test_by_hand_on_a_line():
     assert found["recall"] == pytest.approx(0.5)
 
 
+def test_borders_by_hand():
+    """Reals at 0, ..., 9 and fakes at 12, ..., 17, so that many lie on a border: whole numbers, which float64 has.
+
+    On the border of a ball of three neighbours is within, of five it is not (the papers' own signs). The ball of the
+    real 9 has the radii 3 and 5, of 8 2 and 4, of all before them less than they are away. The ball of the fake 12 has
+    the radius 3 and ends at 9; that of 13 has 2 and ends at 11.
+    """
+    real = torch.arange(10, dtype=torch.float64).view(-1, 1)
+    fake = torch.arange(12, 18, dtype=torch.float64).view(-1, 1)
+    found = prdc_of(fake, real)
+    assert found["precision"] == pytest.approx(1 / 6)  # 12, on the border of the ball of 9
+    assert found["recall"] == pytest.approx(1 / 10)  # 9, on the border of the ball of 12
+    assert found["density"] == pytest.approx(2 / (5 * 6))  # 12 and 13 in the ball of 9; not 14, nor 12 in that of 8
+    assert found["coverage"] == pytest.approx(1 / 10)
+
+
 def test_neighbours_are_others():
     x = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
     assert neighbour_distances(x, most=2).tolist() == [[1, 3], [1, 2], [2, 3], [4, 6]]
@@ -201,6 +244,18 @@ def test_the_inception_score_lies_between_one_and_the_number_of_classes():
     assert spread == 0
     assert inception_score(certain[:1].expand(100, 5))[0] == pytest.approx(1)  # all of one class
     assert inception_score(torch.zeros(100, 5))[0] == pytest.approx(1)  # of no class
+
+
+def test_logits_for_the_inception_score_are_computed_without_tf32(tf32):
+    head, passed = Noting(nn.Linear(4, 5)).requires_grad_(False), Noting(nn.Flatten())
+    extractor = Extractor(name="noting", module=passed, card={}, head=head)
+    scores = FeatureScores(reference=SimpleNamespace(extractor=extractor), count=20, split="all",
+                           wanted=("inception_score",))  # fmt: skip
+    features = normal(20, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, _ = scores.values("inception_score", features)
+    assert mean == pytest.approx(inception_score(head.net(features))[0], abs=1e-6)
+    assert set(head.seen()[0].values()) == {"ieee"}
 
 
 def test_the_inception_score_is_torchmetrics():

@@ -9,7 +9,7 @@ from helpers.options import options_of
 from torch.nn import functional as F
 
 from resgan.base.errors import OptionsError
-from resgan.builders.data import build_dataset, first_batch
+from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import build_networks, spec_of
 from resgan.builders.trained_gan import load_gan
@@ -136,7 +136,7 @@ def test_a_step_by_hand():
     )
     gan = build_gan(given, spec, dataset)
     generator, disc = copy.deepcopy(gan.generator), copy.deepcopy(gan.disc)
-    real, y = first_batch(dataset, 4, labelled=True)
+    real, y = mixed_batch(dataset, 4, labelled=True)
     y = torch.tensor([0, 5, 9, 20])
     gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
     gan.discriminator_step(real, y)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.options import options_of
 
-from resgan.builders.data import build_dataset, first_batch
+from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import build_networks, flops, spec_of, spec_of_networks
 from resgan.nets import layers
@@ -119,7 +119,7 @@ def assert_same_losses(networks, option, *, steps, dtype, tolerance):
         weight = gan.generator.to_image.weight
         fused, last = layers.fusable(gan.generator)[0].fused, weight.is_contiguous(memory_format=LAST)
         assert {"trainer.fused": fused, "trainer.channels_last": last}[option] == (value == "true")
-        real, seen = first_batch(dataset, given.batch_size, labelled=False)[0].to(dtype), []
+        real, seen = mixed_batch(dataset, given.batch_size, labelled=False)[0].to(dtype), []
         latents = gan.latents
         gan.latents = lambda *of, latents=latents: latents(*of).to(dtype)
         for k in range(steps):

@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 from helpers.networks import make_network
+from helpers.precisions import Noting, precisions
 
 from resgan.base.errors import OptionsError
 from resgan.nets.generator import LabGenerator
-from resgan.nets.sampling import CHUNK, generate, latents, slerp, with_norm_mode
+from resgan.nets.sampling import CHUNK, generate, labels, latents, slerp, with_norm_mode
 from resgan.options.seeds import parse_seeds
 
 SMALL = {"shape": (3, 16, 16), "latent_dim": 6, "residual": True, "block": "preact", "blocks": 1, "width": 8,
@@ -50,6 +51,50 @@ def test_latents():
     assert cut.var().item() == pytest.approx(0.0799, rel=0.04)
     assert torch.equal(latents([5], dim=6, truncation=0.5)[0], cut[5])
     assert latents([], dim=6).shape == (0, 6)
+
+
+def test_small_seeds_have_the_latents_they_always_had():
+    """Below 2^32 torch's own generator draws: whoever has written down a seed finds the sample again."""
+    for seed in (0, 5, 2**31, 2**32 - 1):
+        generator = torch.Generator().manual_seed(seed)
+        assert torch.equal(latents([seed], dim=6)[0], torch.randn(6, generator=generator))
+        generator.manual_seed(seed)
+        cut = torch.nn.init.trunc_normal_(torch.empty(6), a=-0.7, b=0.7, generator=generator)
+        assert torch.equal(latents([seed], dim=6, truncation=0.7)[0], cut)
+
+
+LARGE = [2**32 + 5, 2**32, 2**32 + 1, 2**33 + 5, 2**40 + 5, 2**62 + 5, 2**63 - 1, 2**63, 2**64 + 5, 2**65 + 5]
+
+
+def test_every_bit_of_a_seed_counts():
+    """torch looks at the last 32 alone: 5 and 5 + 2^32 would be one sample."""
+    seeds = [5, 0, 1, 2**32 - 1, *LARGE]
+    for truncation in (None, 0.7):
+        z = latents(seeds, dim=6, truncation=truncation)
+        assert torch.isfinite(z).all()
+        assert len(z.unique()) == z.numel()  # no number comes twice, at another place either
+        assert torch.equal(latents(LARGE[:1], dim=6, truncation=truncation)[0], z[4])  # whoever is beside it
+    assert z.abs().max() <= 0.7
+    # Of a thousand classes two agree by chance once in a thousand times: of 64 pairs three would be a wonder.
+    low = labels(range(64), shares=[0.001] * 1000)
+    high = labels(range(2**32, 2**32 + 64), shares=[0.001] * 1000)
+    assert (low == high).sum() <= 2
+
+
+def test_large_seeds_are_normal_and_independent_of_their_neighbours():
+    """12,000 numbers: within four standard errors."""
+    z = latents(range(2**40, 2**40 + 2000), dim=6)
+    assert z.dtype == torch.float32
+    assert abs(z.mean()) < 4 / math.sqrt(12_000)
+    assert abs(z.std() - 1) < 4 / math.sqrt(2 * 12_000)
+    assert abs((z[1:] * z[:-1]).mean()) < 4 / math.sqrt(12_000)
+    cut = latents(range(2**40, 2**40 + 2000), dim=6, truncation=0.5)
+    assert cut.dtype == torch.float32
+    assert cut.abs().max() <= 0.5
+    assert abs(cut.mean()) < 4 * 0.283 / math.sqrt(12_000)
+    assert cut.var().item() == pytest.approx(0.0799, rel=0.04)  # as of small seeds
+    # NumPy may change its streams between versions; then this fails, and samples of large seeds are others.
+    torch.testing.assert_close(latents([2**32], dim=2)[0], torch.tensor([0.45598465, -2.1591032]))
 
 
 def test_slerp():
@@ -123,6 +168,21 @@ def test_recomputed_statistics_are_plain_averages_over_all_batches(shifted):
     torch.testing.assert_close(found.running_mean, means, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.running_var, variances, rtol=1e-4, atol=1e-5)
     assert len({float(x[0, 0, 0, 0]) for x in seen}) == 100  # fresh latents in every batch
+
+
+def test_samples_are_computed_without_tf32(tf32):
+    """And so are the statistics that they are normalised by."""
+    net = Noting(make_network(LabGenerator, **SMALL, norm="batch"))
+    z = latents(range(3), dim=6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = generate(net, z)
+    assert torch.equal(found, generate(net.net, z))
+    assert [set(settings.values()) for settings in net.seen()] == [{"ieee"}]
+    net.notes.clear()
+    net.__deepcopy__ = lambda memo: net  # a copy would keep its notes to itself
+    with_norm_mode(net, "recomputed", dim=6)
+    assert [set(settings.values()) for settings in net.seen()] == [{"ieee"}] * 100
+    assert precisions() == tf32
 
 
 def test_a_generator_without_batch_norm_has_one_mode():

@@ -292,6 +292,10 @@ def test_one_tuning_alone_or_few_seeds_decide_nothing(tmp_path):
     [untuned] = panels_of(make_study(tmp_path / "untuned", g=0.8))
     assert untuned.main_effects["G"].verdict == "positive"
     assert answer(claim_of("G"), [untuned]).verdict == "undecided"
+    for one in tuned_both_ways(tmp_path / "one", g=0.8):
+        assert one.main_effects["G"].verdict == "positive"
+        assert answer(claim_of("G"), [one]).verdict == "undecided"
+        assert "tuning.best=shared, own" in answer(claim_of("G"), [one]).reason
     few = tuned_both_ways(tmp_path / "few", seeds=5, g=0.8)
     assert answer(claim_of("G"), few).verdict == "undecided"
     assert "5 seeds" in answer(claim_of("G"), few).reason

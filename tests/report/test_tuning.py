@@ -73,6 +73,16 @@ def test_seeds_that_disagree_are_ranked_each_for_itself(study):
     assert tuning.ranks[False, False] == [2, 1.5, 2.5]
 
 
+def test_what_diverged_ranks_behind_the_worst_score(study):
+    """Total variation ends at 1, where a run that samples nothing valid is: it is still better than none."""
+    for seed in (1000, 1001):
+        shutil.rmtree(study / "(True, True)0.0005" / str(seed))
+        make_run(study / "(True, True)0.0005" / str(seed), g=True, d=True, seed=seed, tv=1.0,
+                 overrides=("disc.lr=0.0005", "total_kimg=10"), study="tuning")  # fmt: skip
+    [tuning] = tunings(read_runs([study]))
+    assert tuning.ranks[True, True] == [2, 1, 3]
+
+
 def test_a_run_takes_what_was_best(study):
     job = Job([], [], None)
     where = f"tuning.runs={study}"
@@ -88,7 +98,8 @@ def test_nothing_but_the_tuned_values_changes(study):
     before = options("tuning.best=own", f"tuning.runs={study}", "generator.residual=false", "disc.residual=false")
     after = tuned(before, Job([], [], None))
     changed = {key for key, value in flat(after.model_dump()).items() if value != flat(before.model_dump())[key]}
-    assert changed == {"disc.lr"}
+    assert changed == {"disc.lr", "trainer.precision"}
+    assert (before.trainer.precision, after.trainer.precision) == ("auto", "32-true")  # as in every study
 
 
 def test_what_a_tuning_study_cannot_decide_is_refused(study):
@@ -125,7 +136,8 @@ def test_the_report_shows_the_ranks_and_draws_no_result(study):
 
 
 def test_a_longer_run_may_be_tuned_by_a_shorter_and_not_by_another_data_set(study):
-    config = flat(options("total_kimg=500", "score_kimg=7").model_dump())
+    found = "trainer.precision=32-true"
+    config = flat(options("total_kimg=500", "score_kimg=7", found).model_dump())
     assert tuning_for(config, read_runs([study])).seeds == [1000, 1001]
     with pytest.raises(RunError, match=r"data.modes was 25, is 16"):
-        tuning_for(flat(options("data.modes=16").model_dump()), read_runs([study]))
+        tuning_for(flat(options("data.modes=16", found).model_dump()), read_runs([study]))

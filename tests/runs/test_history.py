@@ -262,7 +262,7 @@ def test_shapes_of_before_the_smooth_ones_are_the_hard_edged():
         assert kept_data(old, "data=shapes", asked) == {}
     now = today("data=shapes")
     assert completed(now, now) == now
-    assert kept(now, now) == {}
+    assert without(kept(now, now), *history.FOUND) == {}
 
 
 def test_the_data_a_run_began_with_is_kept_unless_it_is_typed(tmp_path):
@@ -289,12 +289,15 @@ def test_a_run_on_25_modes_goes_on_with_them():
 
 def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_asked_otherwise(tmp_path):
     now = today()
-    old = without(now, *(row.option for row in ADDED))
+    old = without(now, *(row.option for row in ADDED)) | {"trainer.precision": "32-true"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
     run = Run(tmp_path)
-    as_begun = {row.option: row.before for row in ADDED if row.keeps}
+    as_begun = {row.option: row.before for row in ADDED if row.keeps} | {"trainer.precision": "32-true"}
     assert run.kept_options(like=nested(now)) == as_begun
-    assert set(as_begun) == set(options_that_differ(as_then(old, now), now))  # and no others need to be kept
+    then = as_then(old, now) | {"trainer.precision": "32-true"}
+    assert set(as_begun) == set(options_that_differ(then, now))  # and no others need to be kept
+    typed = run.kept_options(like=nested(now | {"trainer.precision": "bf16-mixed"}))
+    assert typed == without(as_begun, "trainer.precision")
     run.check(nested(now | as_begun))
     for asked in ("augment=diffaugment", "generator=lab_skip", "trainer.fused=true"):
         changed = nested(today(asked) | {k: v for k, v in as_begun.items() if k not in asked})

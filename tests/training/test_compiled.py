@@ -6,7 +6,7 @@ from helpers.options import options_of
 from torch._dynamo.utils import counters
 
 from resgan.base.errors import OptionsError
-from resgan.builders.data import build_dataset, first_batch
+from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import spec_of
 from resgan.options.train import TrainOptions
@@ -27,7 +27,7 @@ def two(overrides: list[str]) -> tuple[GAN, GAN, torch.Tensor]:
     options = check(TrainOptions, options_of(*overrides))
     data = build_dataset(options.data, seed=0, progress=False)
     plain, compiled = (build_gan(options, spec_of(options, data), data) for _ in range(2))
-    return plain, compiled, first_batch(data, options.batch_size, labelled=False)[0].to(torch.get_default_dtype())
+    return plain, compiled, mixed_batch(data, options.batch_size, labelled=False)[0].to(torch.get_default_dtype())
 
 
 def play(plain: GAN, compiled: GAN, real: torch.Tensor, steps: int) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from resgan.base.rng import make_generator
+from resgan.training import randomness
 from resgan.training.gan import GAN
 from resgan.training.schedules import Adam, Augmentation, Penalty
 
@@ -197,6 +199,20 @@ def test_a_draw_is_decided_by_the_seed_and_the_clock_alone(draw):
     assert not torch.equal(draw(gan), first)
     assert not torch.equal(draw(make_gan(augmentation=given, seed=6)), first)
     assert torch.equal(draw(make_gan(augmentation=given)), first)
+
+
+def test_no_two_draws_have_the_same_key(monkeypatch):
+    """Neither of one step nor of two. Draws of one key are of the same numbers: where the gradient penalty looks would
+    tell the first latents."""
+    keys = []
+    monkeypatch.setattr(randomness, "make_generator", lambda *key: keys.append(key) or make_generator(*key))
+    gan = make_gan(augmentation=held_out(), gp=Penalty(weight=1.0, interval=1))
+    for step in range(2):
+        gan.training_step((REAL, LABELS), step)
+    # Each step: latents of D and of G, mix, four batches augmented; at the first also the held-out one, and its index.
+    assert len(keys) == 2 * 7 + 2
+    assert len(set(keys)) == len(keys)
+    assert {(key[0], key[-1]) for key in keys} == {(5, 0), (5, 10)}  # the seed, and the clock
 
 
 def test_no_two_batches_share_the_draws_of_their_augmentation():

@@ -115,7 +115,7 @@ class DcganGenerator(nn.Module):
         super().__init__()
         channels, height = shape[0], square_side(shape)
         bottom, widths = base_and_channels(width, height)
-        options = BlockOptions(residual=residual, norm=norm)
+        options = BlockOptions(residual=residual, join="sum", norm=norm)
         self.base_shape = (widths[0], bottom, bottom)
         self.base = layers.unbiased(latent_dim, math.prod(self.base_shape))
         self.base_norm = layers.NORMS[norm](widths[0])
@@ -156,7 +156,7 @@ class DcganDiscriminator(nn.Module):
         widths = widths[::-1]
         norms: list[Norm] = ["none", norm, norm, norm]
         self.blocks = nn.ModuleList(
-            DownBlock(above, here, BlockOptions(residual=residual, norm=n), projection=projection)
+            DownBlock(above, here, BlockOptions(residual=residual, join="sum", norm=n), projection=projection)
             for above, here, n in zip([channels, *widths], widths, norms, strict=False)
         )
         self.to_logit = layers.linear(widths[-1] * bottom**2, 1)

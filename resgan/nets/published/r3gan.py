@@ -89,7 +89,7 @@ class R3ganGenerator(nn.Module):
         self.basis = nn.Parameter(torch.empty(widths[0], BASE, BASE))
         self.to_basis = layers.unbiased(2 * latent_dim if self.with_code else latent_dim, widths[0])
         self.to_width = transitions(widths)
-        options = BlockOptions(residual=residual, kind="bottleneck", group_size=group_size)
+        options = BlockOptions(residual=residual, join="sum", kind="bottleneck", group_size=group_size)
         self.stages = nn.ModuleList(R3ganStage(here, options, blocks=blocks) for here in widths)
         self.to_image = unbiased_conv1x1(widths[-1], channels)
         init_r3gan(self, network="generator", init=init, spectral=spectral, seed=seed)
@@ -132,7 +132,7 @@ class R3ganDiscriminator(nn.Module):
         widths = r3gan_widths(width, height)[::-1]
         projects = conditional == "projection"
         self.from_image = unbiased_conv1x1(channels, widths[0])
-        options = BlockOptions(residual=residual, kind="bottleneck", group_size=group_size)
+        options = BlockOptions(residual=residual, join="sum", kind="bottleneck", group_size=group_size)
         self.stages = nn.ModuleList(R3ganStage(here, options, blocks=blocks) for here in widths)
         self.to_width = transitions(widths)
         self.basis = nn.Conv2d(widths[-1], widths[-1], kernel_size=BASE, groups=widths[-1], bias=False)

@@ -167,7 +167,7 @@ class ResnetGenerator(nn.Module):
         conditioning.check_classes(conditional, classes)
         channels, height = shape[0], square_side(shape)
         widths = stage_channels(GENERATORS, height, width)
-        options = BlockOptions(residual=residual, norm=norm)
+        options = BlockOptions(residual=residual, join="sum", norm=norm)
 
         self.with_code = conditioning.LabelEmbedding(classes, latent_dim) if conditional == "concat" else None
         bottom = height // 2 ** (len(widths) - 1)
@@ -225,7 +225,7 @@ class ResnetDiscriminator(nn.Module):
         conditioning.check_classes(conditional, classes)
         channels, height = shape[0], square_side(shape)
         widths = stage_channels(DISCRIMINATORS, height, width)
-        options = BlockOptions(residual=residual, norm=norm)
+        options = BlockOptions(residual=residual, join="sum", norm=norm)
 
         self.planes = classes if conditional == "concat" else 0
         self.pool = pool

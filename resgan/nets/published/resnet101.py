@@ -141,7 +141,7 @@ class Resnet101Generator(nn.Module):
         super().__init__()
         channels, height = shape[0], square_side(shape)
         stages = stage_plan(width, height)
-        options = BlockOptions(residual=residual, norm=norm, branch_scale=BRANCH_SCALE)
+        options = BlockOptions(residual=residual, join="sum", norm=norm, branch_scale=BRANCH_SCALE)
         self.base_shape = (stages[0][0], 4, 4)
         self.base = layers.linear(latent_dim, math.prod(self.base_shape))
         self.blocks = nn.ModuleList(stack(stages, options, projection=projection, scale="up"))
@@ -175,7 +175,7 @@ class Resnet101Discriminator(nn.Module):
         super().__init__()
         channels, height = shape[0], square_side(shape)
         stages = stage_plan(width, height)[::-1]
-        options = BlockOptions(residual=residual, norm=norm, branch_scale=BRANCH_SCALE)
+        options = BlockOptions(residual=residual, join="sum", norm=norm, branch_scale=BRANCH_SCALE)
         self.from_image = layers.conv1x1(channels, stages[0][0])
         self.blocks = nn.ModuleList(stack(stages, options, projection=projection, scale="down"))
         self.to_logit = layers.linear(stages[-1][0] * 4 * 4, 1)

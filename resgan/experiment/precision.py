@@ -1,0 +1,34 @@
+"""trainer.precision=auto: the precision it stands for, decided once, when a run begins."""
+
+from collections.abc import Sequence
+
+from resgan.base.console import say
+from resgan.base.device import find_accelerator, has_bfloat16
+from resgan.options.choices import Precision
+from resgan.options.train import TrainOptions
+
+
+def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
+    """The options of runs with a precision in place of auto: of those begun already, else what this machine does fast.
+
+    The runs are seeds of one arm, so that those that begin now take what the others have. Raises OptionsError.
+    """
+    begun = sorted({one.trainer.precision for one in each} - {"auto"})
+    precision = begun[0] if begun else find_precision(each[0])
+    if not begun and precision == "bf16-mixed":
+        say("computes in bf16-mixed (trainer.precision=auto); trainer.precision=32-true is float32 throughout")
+    auto = {"trainer.precision": precision}
+    return [one.with_values(auto) if one.trainer.precision == "auto" else one for one in each]
+
+
+def find_precision(options: TrainOptions) -> Precision:
+    """What auto stands for in a run that begins on this machine. Raises OptionsError.
+
+    Runs that are compared (in a study, or with rates of one) are 32-true, whichever machine each is made on; so are
+    those on points, whose networks are too small to gain.
+    """
+    compared = options.study is not None or options.tuning.runs is not None
+    if compared or options.data.sample_shape == (2,):
+        return "32-true"
+    accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
+    return "bf16-mixed" if has_bfloat16(accelerator) else "32-true"

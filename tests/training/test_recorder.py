@@ -1,0 +1,105 @@
+"""What is recorded of a GAN in training, and when."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers.options import options_of
+from torch import Tensor
+
+from resgan.builders.data import build_dataset
+from resgan.builders.gan import build_gan
+from resgan.builders.networks import spec_of
+from resgan.metrics.scorer import Measure, Scorer
+from resgan.nets.sampling import generate
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
+from resgan.runs.directory import Run
+from resgan.training.gan import GAN
+from resgan.training.recorder import Diverged, Recorder, Schedule
+
+POINTS = ["data=gaussians", "data.size=50", "generator.width=8", "disc.width=8", "generator.latent_dim=3",
+          "batch_size=10"]  # fmt: skip
+
+
+@pytest.fixture
+def gan() -> GAN:
+    options = check(TrainOptions, options_of(*POINTS))
+    data = build_dataset(options.data, seed=0, progress=False)
+    return build_gan(options, spec_of(options, data), data)
+
+
+def recorder(path: Path, gan: GAN, *, compute=dict) -> Recorder:
+    return Recorder(
+        run=Run(path),
+        gan=gan,
+        scorer=Scorer(samples=20, norm_mode="running", measures=[Measure(names=("tv",), compute=compute, card={})]),
+        schedule=Schedule(score=0, sample=0, save=0, total=1000),
+        tracker=SimpleNamespace(run_id=None, log=lambda *_, **__: None),
+        spec={},
+        reference=[torch.zeros(1, 2)],
+        seconds=0.0,
+    )
+
+
+def test_what_is_due_when_batches_meet_no_multiple():
+    """Batches of 30 pass multiples of 100 and of 20, and step on few of them."""
+    schedule = Schedule(score=100, sample=20, save=0, total=400)
+    batches = [(now - 30, now) for now in range(30, 391, 30)]
+
+    def due(every: int) -> list[int]:
+        return [now for before, now in batches if schedule.due(every, before=before, now=now)]
+
+    assert due(schedule.score) == [120, 210, 300]
+    assert due(schedule.sample) == [now for _, now in batches]  # twice in some, and done once
+    assert due(schedule.save) == []
+    assert due(30) == [now for _, now in batches]
+    assert due(60) == list(range(60, 391, 60))
+    assert schedule.due(0, before=390, now=420)  # the end, whatever the interval
+    assert schedule.due(100, before=370, now=400)
+
+
+def test_scored_is_the_averaged_generator(tmp_path, gan):
+    """Not that of the last step; at the same latents each time, which are not those that D is trained on."""
+    with torch.no_grad():
+        for parameter in gan.generator_ema.parameters():
+            parameter.add_(0.1)
+    seen: list[Tensor] = []
+    made = recorder(tmp_path, gan, compute=lambda samples: seen.append(samples) or {"tv": 0.5})
+    made.record_scores()
+    with torch.no_grad():
+        for parameter in gan.generator.parameters():
+            parameter.zero_()
+    gan.images_seen = 10
+    made.record_scores()
+    assert torch.equal(*seen)
+    assert not torch.allclose(seen[0], generate(gan.generator_ema, gan.latents("disc", 20)), atol=0.01)
+    with torch.no_grad():
+        for parameter in gan.generator_ema.parameters():
+            parameter.zero_()
+    gan.images_seen = 20
+    made.record_scores()
+    assert not seen[2].any()
+
+
+@pytest.mark.parametrize("network", ["generator", "generator_ema", "disc"])
+@pytest.mark.parametrize("do", [Recorder.record_scores, Recorder.save])
+def test_a_state_with_a_nan_in_any_network_is_not_scored_and_not_saved(tmp_path, gan, network, do):
+    """The losses, from before the step, may be finite all the same."""
+    gan.losses = {"loss_d": torch.tensor(1.0), "loss_g": torch.tensor(1.0)}
+    made = recorder(tmp_path, gan, compute=lambda samples: {"tv": 0.5})
+    made.refuse_nan()
+    with torch.no_grad():
+        next(getattr(gan, network).parameters()).view(-1)[-1] = float("nan")
+    with pytest.raises(Diverged):
+        do(made)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_loss_that_is_no_number_is_divergence(tmp_path, gan):
+    made = recorder(tmp_path, gan)
+    for value in (float("nan"), float("inf"), -float("inf")):
+        gan.losses = {"loss_d": torch.tensor(1.0), "loss_g": torch.tensor(value)}
+        with pytest.raises(Diverged):
+            made.record_losses()
