@@ -104,8 +104,9 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
     unstack_into(stack, dict(enumerate(shown)))
     for place, (gan, other) in enumerate(zip(gans, shown, strict=True)):
         state = other.training_state()
-        # Biases in front of a norm have no gradient but rounding, of which Adam makes lr * 1e-17 / 1e-8 a step.
-        close(gan.training_state(), state, rtol=1e-7, atol=1e-7)
+        # Biases in front of a norm have no gradient but rounding, of which Adam makes lr * 1e-13 / 1e-8 a step at the
+        # most: 1.5e-7 was seen in six. What has a gradient moves by lr a step, a thousandth.
+        close(gan.training_state(), state, rtol=1e-7, atol=1e-6)
         close(dict(gan.losses), dict(other.losses), rtol=1e-7, atol=1e-9)
         moved = [not torch.equal(state["generator"][key], value) for key, value in unstack_state(before, place).items()]
         assert any(moved)
