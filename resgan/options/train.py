@@ -51,9 +51,7 @@ class AugmentOptions(Options):
 
 class TrainerOptions(Options):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
-    precision: PrecisionOrAuto = option(
-        "auto: bf16-mixed where the hardware has it, but 32-true for points and in a study; a run keeps it"
-    )
+    precision: PrecisionOrAuto = option("auto: bf16 on hardware that has it, not for points or studies")
     threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
     channels_last: bool = option("memory format of images; the same function, faster")
     fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
