@@ -22,14 +22,19 @@ from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 
-PLAIN = {"block": "preact", "norm": "none", "join": "sum", "init": "he"}
+PLAIN = {"block": "preact", "norm": "none", "join": "stable", "init": "he"}
+SUM = PLAIN | {"join": "sum"}
 LAB: list[dict[str, object]] = [
-    *(PLAIN | {"norm": norm, "join": join} for norm in ("none", "pixel") for join in ("sum", "scaled", "gated")),
+    PLAIN,
+    PLAIN | {"fan_in": "nominal"},
+    *(PLAIN | {"join": join} for join in ("sum", "scaled", "gated")),
+    *(PLAIN | {"norm": norm} for norm in ("batch", "group", "pixel", "layer")),
+    SUM | {"norm": "pixel", "norm_place": "branch"},
     *(PLAIN | {"block": block} for block in ("postact", "stylegan2", "bottleneck")),
     *(PLAIN | {"init": init} for init in ("glorot", "orthogonal", "fixup", "dirac")),
-    PLAIN | {"block": "bottleneck", "init": "fixup"},
-    PLAIN | {"branch_scale": 0.1},
-    PLAIN | {"layer_scale": 1e-5},
+    SUM | {"block": "bottleneck", "init": "fixup"},
+    SUM | {"branch_scale": 0.1},
+    SUM | {"layer_scale": 1e-5},
 ]
 # (title, files of both groups, pixels, options of both networks)
 PAPERS: list[tuple[str, str, int, dict[str, str]]] = [
@@ -84,7 +89,7 @@ def print_table(title: str, heads: tuple[str, str], rows: Iterator[tuple[str, li
 
 def lab_rows() -> Iterator[tuple[str, list[str]]]:
     for row in LAB:
-        title = ", ".join(str(value) if key in PLAIN else f"{key} {value:g}" for key, value in row.items())
+        title = ", ".join(str(value) if key in PLAIN else f"{key} {format_value(value)}" for key, value in row.items())
         yield title, list(cells(options("generator=lab", "disc=lab", *of_both({"blocks": 4} | row)), 32))
 
 

@@ -81,7 +81,7 @@ def trained(tmp_path_factory):
         ("generator=null", "Config group override must be"),
         ("residual", "residual"),
         ("generator.residual=false generator.init=zero_last", "generator.init=zero_last: ends every branch in zero"),
-        ("disc.block=bottleneck", "disc.norm=pixel: block=bottleneck has no place for a norm"),
+        ("disc.block=bottleneck disc.norm=pixel", "disc.norm=pixel: block=bottleneck has no place for a norm"),
         ("disc.block=bottleneck disc.norm=none disc.group_size=7", "disc.group_size=7: does not divide 2 x width, 64"),
         ("generator.join=gated generator.branch_scale=0.3", "join=gated with branch_scale=0.3: one factor"),
         ("disc.spectral=true loss=wasserstein", "loss.gp=10: disc.spectral=true bounds the gradient already"),

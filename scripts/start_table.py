@@ -1,0 +1,95 @@
+"""Print the tables of docs/wirings.md on the start: scale by depth, and what norms let through in either arm.
+
+    python scripts/start_table.py
+
+Untrained lab networks on 16 x 16 pictures, width 32. Scale: medians over 16 seeds of the rms of the output, and of the
+gradient at the first block as a multiple of that at the last. Responses: seed 0, two blocks a stage; the plain arm's as
+a share of the residual arm's, the least over the joins.
+"""
+
+import itertools
+import statistics
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+import torch
+from torch import nn
+
+from resgan.base.rng import make_generator
+from resgan.nets.blocks import BLOCKS
+from resgan.nets.discriminator import LabDiscriminator
+from resgan.nets.generator import LabGenerator
+from resgan.nets.layers import NORMS
+from resgan.options.block import BlockOptions
+from resgan.options.choices import FanIn, Join
+from resgan.probes.response import amplitude, relative_response, shift
+from resgan.probes.scale import scales
+
+SHAPE, LATENT = (3, 16, 16), 16
+SEEDS, DEPTHS = 16, (1, 2, 4, 8, 16)
+LATENTS, IMAGES = (torch.randn(16, *size, generator=make_generator(0, "start")) for size in ((LATENT,), SHAPE))
+
+
+def network(kind: str, *, block: BlockOptions, blocks: int, seed: int, fan_in: FanIn = "effective") -> nn.Module:
+    given = {"shape": SHAPE, "block": block, "blocks": blocks, "seed": seed, "fan_in": fan_in}
+    return LabGenerator(latent_dim=LATENT, **given) if kind == "G" else LabDiscriminator(**given)
+
+
+def cells_of_scale(kind: str, block: BlockOptions, blocks: int, fan_in: FanIn) -> Iterator[str]:
+    """Medians over seeds: rms of the output, gradient at the first block over that at the last."""
+    found = []
+    for seed in range(SEEDS):
+        net = network(kind, block=block, blocks=blocks, seed=seed, fan_in=fan_in)
+        each = scales(net, LATENTS if kind == "G" else IMAGES)
+        found.append((each[-1].rms, next(scale.gradient for scale in each if ".blocks." in scale.name)))
+    yield from (f"{statistics.median(values):.2g}" for values in zip(*found, strict=True))
+
+
+def scale_table() -> Iterator[str]:
+    yield "| arm, join, fan-in | blocks a stage | G: rms | G: gradient | D: rms | D: gradient |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    arms: tuple[tuple[str, BlockOptions, FanIn], ...] = (
+        ("plain, effective", BlockOptions(residual=False), "effective"),
+        ("plain, nominal", BlockOptions(residual=False), "nominal"),
+        *((f"{join}, effective", BlockOptions(join=join), "effective") for join in ("stable", "scaled", "sum")),
+    )
+    for (words, block, fan_in), blocks in itertools.product(arms, DEPTHS):
+        cells = [cell for kind in "GD" for cell in cells_of_scale(kind, block, blocks, fan_in)]
+        yield f"| {words} | {blocks} | {' | '.join(cells)} |"
+
+
+def least_share(kind: str, change: str, block: BlockOptions) -> float:
+    """The plain arm's response over the residual arm's, where it is least over the joins."""
+    x = LATENTS if kind == "G" else IMAGES.clamp(-1, 1)
+    changed = amplitude(x) if change == "contrast" else shift(x)
+    shares = []
+    for join in get_args(Join):
+        plain, residual = (
+            relative_response(network(kind, block=replace(block, join=join, residual=r), blocks=2, seed=0), x, changed)
+            for r in (False, True)
+        )
+        shares.append(plain / residual)
+    return min(shares)
+
+
+def response_table() -> Iterator[str]:
+    yield "| block, norm | trunk: G contrast | trunk: D contrast | trunk: D colour | branch: G contrast | branch: D contrast | branch: D colour |"  # noqa: E501
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for kind, norm in itertools.product(BLOCKS, NORMS):
+        if kind == "bottleneck" and norm != "none":
+            continue
+        cells = [
+            f"{least_share(net, change, BlockOptions(kind=kind, norm=norm, norm_place=place)):.2g}"  # type: ignore[arg-type]
+            for place in ("trunk", "branch")
+            for net, change in (("G", "contrast"), ("D", "contrast"), ("D", "colour"))
+        ]
+        yield f"| {kind}, {norm} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for table in (scale_table(), response_table()):
+        for line in table:
+            print(line, flush=True)
+        print()
