@@ -98,7 +98,7 @@ class TrainOptions(Options):
         "burn-in in thousands of images: options with a _final value are annealed to it (cosine)"
     )
     batch_size: int = option("images in a batch", ge=1)
-    score_kimg: NotNegative = option("score every so many thousand images; 0: only at the end")
+    score_kimg: NotNegative = option("score every so many thousand images; 0: only at the start and at the end")
     sample_kimg: NotNegative = option("write a grid of samples every so many thousand images; 0: only at the end")
     save_kimg: NotNegative = option("save a checkpoint every so many thousand images; 0: only at the end")
     generator: AnyGenerator

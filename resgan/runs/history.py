@@ -89,6 +89,13 @@ NEW_DEFAULTS = (
     *(NewDefault({f"{net}.name": "lab", f"{net}.norm": "pixel"}, {f"{net}.norm": "none"}) for net in NETWORKS),
     NewDefault({"data.name": "shapes_hard"}, {"data.name": "shapes", "data.count": 6000, "data.withhold": False}),
     NewDefault({"data.name": "gaussians", "data.modes": 25}, {"data.name": "gaussians", "data.modes": 9}),
+    NewDefault({"data.name": "gaussians", "total_kimg": 256}, {"total_kimg": 512}),
+    NewDefault({"data.name": "gaussians", "score_kimg": 32}, {"score_kimg": 64}),
+    NewDefault({"total_kimg": 40}, {"total_kimg": 200}),
+    NewDefault({"batch_size": 8}, {"batch_size": 16}),
+    NewDefault({"score_kimg": 10}, {"score_kimg": 40}),
+    *(NewDefault({f"{when}_kimg": 10}, {f"{when}_kimg": 20}) for when in ("sample", "save")),
+    *(NewDefault({f"loss.{penalty}": 0.1}, {f"loss.{penalty}": 0.3}) for penalty in ("r1", "r2")),
 )
 FOUND = ("trainer.precision",)  # where auto: found when a run begins, and kept by it; 32-true before there was an auto
 RENAMED: dict[str, str] = {}  # old name: name
