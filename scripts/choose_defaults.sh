@@ -1,33 +1,36 @@
 #!/usr/bin/env bash
-# The comparison behind the default values: every candidate in all four arms at equal budget, ranked within each arm.
+# The search behind the default learning rates: one shared pair, chosen by mean rank over the arms, and each arm's own best.
 #
-#   scripts/choose_defaults.sh [RUNS]      # called again, it continues what is there; writes docs/defaults.md
+#   scripts/choose_defaults.sh [RUNS]      # called again, it continues what is there; prints the tables of docs/defaults.md
 #
-# A candidate is chosen by its mean rank over the arms, so that no arm is favoured. Two processes, one thread each.
+# Every pair of rates in every arm, at a quarter of the length on one seed; then the shared pair, and the best two of each
+# arm, at full length on three others. Two processes of one thread each: 36 short runs and up to 36 long ones, about five
+# hours on two cores.
 set -euo pipefail
 runs=${1:-runs}/defaults
 mkdir -p "$runs"
+common=(metrics=exact trainer.threads=1 trainer.precision=32-true trainer.progress=false wandb=disabled)
 
-# name|options; what is not said is as in conf/
-candidates=(
-  "batch 8, lr G 2e-3, penalty 0.1|batch_size=8 generator.lr=2e-3 loss.r1=0.1 loss.r2=0.1"
-  "batch 16, lr G 2e-3, penalty 0.1|batch_size=16 generator.lr=2e-3 loss.r1=0.1 loss.r2=0.1"
-  "batch 16, lr G 2e-3, penalty 0.3|batch_size=16 generator.lr=2e-3 loss.r1=0.3 loss.r2=0.3"
-  "batch 16, lr G 1e-3, penalty 0.1|batch_size=16 generator.lr=1e-3 loss.r1=0.1 loss.r2=0.1"
-  "batch 16, lr G 1e-3, penalty 1.5, latent 64|batch_size=16 generator.lr=1e-3 loss.r1=1.5 loss.r2=1.5 generator.latent_dim=64"
-)
-
-two_arms() { # every candidate with a residual, or with a plain generator
-  for candidate in "${candidates[@]}"; do
-    # shellcheck disable=SC2086  # the options are several words
-    python -m resgan.train -m data=shapes_hard generator.residual="$1" disc.residual=true,false generator.latent_dim=16 disc.lr=1e-3 \
-      ${candidate#*|} total_kimg=12 score_kimg=0 sample_kimg=0 save_kimg=4 \
-      run_dir="$runs/${candidate%%|*}" trainer.threads=1 wandb=disabled >>"$runs/log-$1" 2>&1
-  done
+short() { # every pair of rates, with a residual or with a plain generator
+  python -m resgan.train -m generator.residual="$1" disc.residual=true,false seed=1000 \
+    generator.lr=1e-3,2e-3,4e-3 disc.lr=5e-4,1e-3,2e-3 total_kimg=50 score_kimg=0 sample_kimg=0 save_kimg=0 \
+    run_dir="$runs/short" "${common[@]}" >>"$runs/log-$1" 2>&1
 }
 
-two_arms true &
-two_arms false &
+long() { # the lines of a file, each the options of one arm, with three seeds
+  while read -ra options; do
+    python -m resgan.train -m "${options[@]}" seed=0,1,2 run_dir="$runs/long" "${common[@]}" >>"$1.log" 2>&1
+  done <"$1"
+}
+
+short true &
+short false &
 wait %1
 wait %2
-python scripts/defaults_page.py "$runs"
+python scripts/defaults_tables.py "$runs" --chosen >"$runs/chosen"
+split -n r/2 "$runs/chosen" "$runs/chosen-"
+long "$runs/chosen-aa" &
+long "$runs/chosen-ab" &
+wait %1
+wait %2
+python scripts/defaults_tables.py "$runs"

@@ -47,16 +47,16 @@ def cells_of_scale(kind: str, block: BlockOptions, blocks: int, fan_in: FanIn) -
 
 
 def scale_table() -> Iterator[str]:
-    yield "| arm, join, fan-in | blocks a stage | G: rms | G: gradient | D: rms | D: gradient |"
-    yield "|---|---:|---:|---:|---:|---:|"
+    yield f"| blocks a stage: {', '.join(map(str, DEPTHS))} | G: rms | G: gradient | D: rms | D: gradient |"
+    yield "|---|---|---|---|---|"
     arms: tuple[tuple[str, BlockOptions, FanIn], ...] = (
         ("plain, effective", BlockOptions(residual=False), "effective"),
         ("plain, nominal", BlockOptions(residual=False), "nominal"),
         *((f"{join}, effective", BlockOptions(join=join), "effective") for join in ("stable", "scaled", "sum")),
     )
-    for (words, block, fan_in), blocks in itertools.product(arms, DEPTHS):
-        cells = [cell for kind in "GD" for cell in cells_of_scale(kind, block, blocks, fan_in)]
-        yield f"| {words} | {blocks} | {' | '.join(cells)} |"
+    for words, block, fan_in in arms:
+        found = [[cell for kind in "GD" for cell in cells_of_scale(kind, block, blocks, fan_in)] for blocks in DEPTHS]
+        yield f"| {words} | {' | '.join(', '.join(each) for each in zip(*found, strict=True))} |"
 
 
 def least_share(kind: str, change: str, block: BlockOptions) -> float:

@@ -1,0 +1,98 @@
+"""Print the tables of docs/defaults.md, from the runs that scripts/choose_defaults.sh made.
+
+python scripts/defaults_tables.py RUNS [--chosen]
+
+--chosen: print the options of the long runs in place of tables, a line each: the shared pair of rates, and the best
+two of each arm, by the short runs.
+"""
+
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from resgan.report.records import ARM_NAMES, Arm, Record, read_runs
+
+Rates = tuple[float, float]  # of G and of D
+BEST = 2  # pairs of an arm that are trained at full length
+
+
+def rates(record: Record) -> Rates:
+    return float(record.config["generator.lr"]), float(record.config["disc.lr"])
+
+
+def by_arm(folder: Path) -> dict[Arm, dict[Rates, list[Record]]]:
+    found: dict[Arm, dict[Rates, list[Record]]] = {arm: defaultdict(list) for arm in ARM_NAMES}
+    for record in read_runs([folder]) if folder.exists() else ():
+        found[record.arm][rates(record)].append(record)
+    return found
+
+
+def mean_score(records: list[Record], name: str = "tv") -> float:
+    """Over seeds; of a run that diverged tv is 1 and any other share 0."""
+    worst = float(name == "tv")
+    return statistics.fmean(worst if (score := record.score(name)) is None else score for record in records)
+
+
+def ranked(pairs: dict[Rates, list[Record]]) -> list[Rates]:
+    """Best first. Where tv ties, as it does where nothing is valid yet, the distance to the manifold decides."""
+    return sorted(pairs, key=lambda pair: (mean_score(pairs[pair]), mean_score(pairs[pair], "distance")))
+
+
+def shared(short: dict[Arm, dict[Rates, list[Record]]]) -> Rates:
+    """The pair of the least mean rank over the arms."""
+    orders = [ranked(pairs) for pairs in short.values()]
+    return min(orders[0], key=lambda pair: sum(order.index(pair) for order in orders))
+
+
+def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
+    for (g, d), pairs in short.items():
+        for lr_g, lr_d in dict.fromkeys([shared(short), *ranked(pairs)[:BEST]]):
+            switches = f"generator.residual={str(g).lower()} disc.residual={str(d).lower()}"
+            yield f"{switches} generator.lr={lr_g:g} disc.lr={lr_d:g}"
+
+
+def short_table(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
+    """tv of every pair in every arm, and the mean rank."""
+    yield "| lr of G, of D | " + " | ".join(ARM_NAMES.values()) + " | mean rank |"
+    yield "|---|" + "---:|" * (len(ARM_NAMES) + 1)
+    orders = {arm: ranked(pairs) for arm, pairs in short.items()}
+    for pair in sorted(next(iter(short.values()))):
+        cells = [f"{mean_score(pairs[pair]):.3f}" for pairs in short.values()]
+        rank = statistics.fmean(order.index(pair) + 1 for order in orders.values())
+        yield f"| {pair[0]:g}, {pair[1]:g} | {' | '.join(cells)} | {rank:.2f} |"
+
+
+def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -> Iterator[str]:
+    """Each score as its mean over the seeds, and the least and most."""
+    names = ("tv", "validity", "tv_valid", "classes")
+    yield "| arm | lr of G, of D | " + " | ".join(names) + " |"
+    yield "|---|---|" + "---:|" * len(names)
+    for arm, pairs in long.items():
+        for pair in ranked(pairs):
+            scores = {name: [s for r in pairs[pair] if (s := r.score(name)) is not None] for name in names}
+            cells = [
+                f"{statistics.fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "-"
+                for values in scores.values()
+            ]
+            words = f"{pair[0]:g}, {pair[1]:g}" + (", the default" if pair == shared_pair else "")
+            yield f"| {ARM_NAMES[arm]} | {words} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    runs = Path(sys.argv[1])
+    short, long = by_arm(runs / "short"), by_arm(runs / "long")
+    if "--chosen" in sys.argv:
+        print("\n".join(chosen(short)))
+        return
+    print("\n".join(short_table(short)), end="\n\n")
+    print("\n".join(long_table(long, shared(short))))
+    print(
+        "\ncommits:",
+        ", ".join(sorted({record.code for arm in long.values() for records in arm.values() for record in records})),
+    )
+
+
+if __name__ == "__main__":
+    main()
