@@ -78,7 +78,7 @@ class WithBlocks(Options):
     norm: Norm = option("normalisation in every block")
     norm_place: NormPlace = option("where a norm stands: before the block, join(n(x), F(n(x))), or inside F")
     spectral: bool = option("spectral normalisation of every layer")
-    join: Join = option("x+F/sqrt L in a network of L blocks, x+F, (x+F)/sqrt 2, or x+gF with a learned g")
+    join: Join = option("x+F/sqrt L of L blocks, x+F, (x+F)/sqrt 2, or x+gF, g learned")
     init: Init = option("initialisation of the weights")
     branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
     layer_scale: Annotated[float, Field(gt=0)] | None = option(
@@ -120,7 +120,7 @@ class LabNetwork(WithBlocks):
         "blocks in a stage: one number, or one per stage, lowest resolution first"
     )
     width: Positive | list[Positive] = option(LAB_WIDTH)
-    fan_in: FanIn = option("inputs of a 3x3 in the variance of its start: those inside the padding, or all nine")
+    fan_in: FanIn = option("what a 3x3 counts at its start: taps inside the image, or all nine")
     first_bias: bool = option("draw the first layer's bias as its weights; false: it begins at 0")
     group_size: Positive = option(GROUP_SIZE)
 

@@ -103,7 +103,7 @@ def trained(tmp_path_factory):
             "generator.conditional=norm: with blocks=0 there is no norm that is told",
         ),
         ("generator.conditional=norm", "conditional=norm with disc.conditional=none: tell both networks"),
-        ("generator.batch_size=16", "generator.batch_size=16: loss=relativistic pairs each fake with a real picture"),
+        ("generator.batch_size=24", "generator.batch_size=24: loss=relativistic pairs each fake with a real picture"),
         ("generator.lr_final=1e-4", "generator.lr_final=0.0001: decay=cosine moves the rate too"),
         ("loss.r1_final=0.01", "burn_in_kimg=0: loss.r1_final: needs burn_in_kimg"),
         ("burn_in_kimg=5", "burn_in_kimg=5: no option has a ..._final that it could go to"),

@@ -184,7 +184,7 @@ def test_unfinished_runs_are_left_out_and_said(tmp_path):
 def test_panels_are_told_apart_by_what_differs(tmp_path):
     joins = ("generator.join=sum", "disc.join=sum")
     found = panels_of(make_study(tmp_path / "a", seeds=2), make_study(tmp_path / "b", seeds=2, overrides=joins))
-    assert [panel.title for panel in found] == ["join=scaled", "join=sum"]
+    assert [panel.title for panel in found] == ["join=stable", "join=sum"]
     assert [len(panel.records) for panel in found] == [8, 8]
 
 
@@ -192,7 +192,7 @@ def test_another_budget_is_another_panel(tmp_path):
     found = panels_of(
         make_study(tmp_path / "a", seeds=2), make_study(tmp_path / "b", seeds=2, overrides=("total_kimg=5",))
     )
-    assert [panel.title for panel in found] == ["total_kimg=5", "total_kimg=256"]
+    assert [panel.title for panel in found] == ["total_kimg=5", "total_kimg=512"]
 
 
 def test_other_code_is_another_panel_unless_asked_for(tmp_path):

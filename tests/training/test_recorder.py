@@ -39,6 +39,7 @@ def recorder(path: Path, gan: GAN, *, compute=dict) -> Recorder:
         tracker=SimpleNamespace(run_id=None, log=lambda *_, **__: None),
         spec={},
         reference=[torch.zeros(1, 2)],
+        reals=torch.zeros(1, 2),
         seconds=0.0,
     )
 
