@@ -56,7 +56,8 @@ def arms(block):
     width = block.layer1.weight.shape[1]
     x = torch.randn(2, width, 4, 4, generator=torch.Generator().manual_seed(0))
     branch, found = block.branch(x), {"moves": bool(block.branch(x).norm() > 0.1)}
-    for residual, expected in ((True, x + branch), (False, branch)):
+    assert block.options.join == "stable"
+    for residual, expected in ((True, x + branch / block.options.depth**0.5), (False, branch)):
         block.residual = residual
         found[residual] = torch.equal(block(x), block.after(expected))
     return found
