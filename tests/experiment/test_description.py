@@ -85,6 +85,16 @@ def test_an_arm_that_cannot_be_is_said_in_its_place(monkeypatch, capsys):
     assert "32x32x32" in said
 
 
+def test_what_norms_hide_is_said(monkeypatch, capsys):
+    """Of D, with a norm inside the branch and no bias; not of G, whose norms stand on the trunk."""
+    hiding = ("disc.norm=pixel", "disc.norm_place=branch", "disc.first_bias=false", "disc.width=8")
+    generator, disc = run(monkeypatch, capsys, "generator.norm=pixel", "generator.width=8", *hiding).split("disc: lab")
+    assert "norms hide" not in generator
+    [line] = [line for line in disc.splitlines() if line.startswith("  half the amplitude moves the output by")]
+    assert line.endswith(": norms hide it from the plain network")
+    assert "a shift of colour moves the output by" in disc
+
+
 def test_no_size_no_description(refused):
     assert "data.size=null" in refused(describe, "data=folder", "data.path=nowhere")
 
@@ -102,9 +112,9 @@ def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, f
         told = (f"generator.conditional={g}", f"disc.conditional={d}")
         options = check(TrainOptions, options_of(*data, *small, *told))
         for network in ("generator", "disc"):
-            counts, rows = description.arm(options, network, expected_shape(options.data), True)
-            found[network, g != "none"] = counts["parameters"]
-            assert rows
+            made = description.arm(options, network, expected_shape(options.data), True)
+            found[network, g != "none"] = made.counts["parameters"]
+            assert made.scales
     assert found["generator", True] - found["generator", False] == 4 * classes + 4 * features
     assert found["disc", True] - found["disc", False] == classes * features
 
