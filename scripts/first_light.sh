@@ -22,5 +22,7 @@ four_arms() { # name, overrides...
 
 mkdir -p "$runs"
 four_arms first_light experiment=first_light data.path="$pictures"
-four_arms first_light_shapes data=shapes_hard
+lab=(join=sum norm=pixel norm_place=branch fan_in=nominal first_bias=false)  # the defaults of the page's time
+four_arms first_light_shapes data=shapes_hard "${lab[@]/#/generator.}" "${lab[@]/#/disc.}" batch_size=8 total_kimg=40 \
+  score_kimg=10 sample_kimg=10 save_kimg=10 loss.r1=0.1 loss.r2=0.1 trainer.precision=32-true
 python scripts/first_light_page.py "$runs/first_light" "$runs/first_light_shapes"

@@ -11,12 +11,12 @@ jobs=${2:-1}
 launcher=()
 if [ "$jobs" -gt 1 ]; then launcher=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs"); fi
 
-study() { python -m resgan.train "$@" data.modes=25 ${launcher[@]+"${launcher[@]}"} trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
+study() { python -m resgan.train "$@" data.modes=25 generator.norm_place=branch disc.norm_place=branch ${launcher[@]+"${launcher[@]}"} trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
 
 mkdir -p "$runs"
 study study=gaussians_tuning run_dir="$runs/gaussians_tuning"
 for best in shared own; do
-  study study=gaussians tuning.best=$best tuning.runs="$runs/gaussians_tuning" run_dir="$runs/gaussians_$best"
+  study study=gaussians total_kimg=256 score_kimg=32 tuning.best=$best tuning.runs="$runs/gaussians_tuning" run_dir="$runs/gaussians_$best"
 done
 python -m resgan.report "$runs"/gaussians_{shared,own,tuning} --out "$runs/gaussians_report"
 

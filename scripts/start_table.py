@@ -23,11 +23,12 @@ from resgan.nets.generator import LabGenerator
 from resgan.nets.layers import NORMS
 from resgan.options.block import BlockOptions
 from resgan.options.choices import FanIn, Join
-from resgan.probes.response import amplitude, relative_response, shift
+from resgan.probes.response import halved, relative_response, shift
 from resgan.probes.scale import scales
 
 SHAPE, LATENT = (3, 16, 16), 16
 SEEDS, DEPTHS = 16, (1, 2, 4, 8, 16)
+HIDDEN = 1e-3  # a response below is one of rounding
 LATENTS, IMAGES = (torch.randn(16, *size, generator=make_generator(0, "start")) for size in ((LATENT,), SHAPE))
 
 
@@ -59,18 +60,20 @@ def scale_table() -> Iterator[str]:
         yield f"| {words} | {' | '.join(', '.join(each) for each in zip(*found, strict=True))} |"
 
 
-def least_share(kind: str, change: str, block: BlockOptions) -> float:
+def least_share(kind: str, change: str, block: BlockOptions) -> str:
     """The plain arm's response over the residual arm's, where it is least over the joins."""
     x = LATENTS if kind == "G" else IMAGES.clamp(-1, 1)
-    changed = amplitude(x) if change == "contrast" else shift(x)
+    changed = halved(x) if change == "contrast" else shift(x)
     shares = []
     for join in get_args(Join):
         plain, residual = (
             relative_response(network(kind, block=replace(block, join=join, residual=r), blocks=2, seed=0), x, changed)
             for r in (False, True)
         )
+        if max(plain, residual) < HIDDEN:
+            return "hidden from both"
         shares.append(plain / residual)
-    return min(shares)
+    return f"{min(shares):.2g}"
 
 
 def response_table() -> Iterator[str]:
@@ -80,7 +83,7 @@ def response_table() -> Iterator[str]:
         if kind == "bottleneck" and norm != "none":
             continue
         cells = [
-            f"{least_share(net, change, BlockOptions(kind=kind, norm=norm, norm_place=place)):.2g}"  # type: ignore[arg-type]
+            least_share(net, change, BlockOptions(kind=kind, norm=norm, norm_place=place))  # type: ignore[arg-type]
             for place in ("trunk", "branch")
             for net, change in (("G", "contrast"), ("D", "contrast"), ("D", "colour"))
         ]

@@ -91,8 +91,8 @@ def make_scorer(
 EXACT_MEANINGS = {
     "tv": "distance from valid samples of all classes alike; 1: none is valid",
     "validity": "share of samples that pass for real, by the rule of the testbed",
-    "tv_valid": "the same of the valid samples alone: 0 is all classes alike",
-    "tv_data": "the same against the shares of the training points",
+    "tv_valid": "tv of the valid samples alone; 0: all classes alike",
+    "tv_data": "tv to the shares of the training points",
     "validity_0.5tau": "the same by half the tolerance",
     "validity_1.5tau": "the same by one and a half times the tolerance",
     **{f"valid_{form}": f"share of samples that are valid and {form}" for form in shapes.FORMS},

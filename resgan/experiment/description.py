@@ -11,7 +11,7 @@ from resgan.builders.data import expected_class_shares, expected_shape
 from resgan.builders.networks import build_networks, flops, parameters, spec_of_networks
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
-from resgan.probes.response import amplitude, relative_response, shift
+from resgan.probes.response import halved, relative_response, shift
 from resgan.probes.scale import Scale, scales
 
 BATCH = 64
@@ -59,7 +59,7 @@ def response_lines(made: dict[str, Arm]) -> list[str]:
         line = f"  {change} moves the output by " + ", ".join(f"{value:.2g} ({words})" for words, value in each.items())
         least = max(HIDDEN * max(each.values()), FROM_BOTH)
         hidden = [words for words, value in each.items() if value < least]
-        lines.append(line + (f": norms hide it from the {' and the '.join(hidden)} network" if hidden else ""))
+        lines.append(line + (f": hidden from the {' and the '.join(hidden)} network" if hidden else ""))
     return lines
 
 
@@ -80,5 +80,5 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
 
 def responses(net: nn.Module, x: Tensor, *labels: Tensor) -> dict[str, float]:
     """Relative responses: to half the amplitude, and of images to a shift of colour."""
-    changes = {"half the amplitude": amplitude(x)} | ({"a shift of colour": shift(x)} if x.ndim == 4 else {})
+    changes = {"half the amplitude": halved(x)} | ({"a shift of colour": shift(x)} if x.ndim == 4 else {})
     return {words: relative_response(net, x, changed, *labels) for words, changed in changes.items()}

@@ -19,8 +19,10 @@ from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
 from resgan.experiment.tuning import tuned
+from resgan.options.conf import files_of, read_file
 from resgan.options.train import TrainOptions
 from resgan.runs.directory import Result, Run, new_directory
+from resgan.runs.history import AS_BEFORE
 from resgan.runs.naming import arm_name
 from resgan.runs.provenance import provenance
 from resgan.runs.tracking import Tracker
@@ -126,12 +128,11 @@ def find_begun(
     A run from before an option whose default does something else goes on as it began, unless the option is typed, and
     so does one whose precision was found when it began. Raises RunError where a directory is of other options.
     """
-    given = (override.lstrip("+").partition("=") for override in job.overrides)
-    typed = {name for name, _, value in given if value != "auto"}  # which is no value yet
+    typed = typed_options(job)
     continued, results = [], {}
     for one in each:
         run = runs[one.seed]
-        kept = run.kept_options(like=one.model_dump())
+        kept = (run if run.config.exists() else run_beside(run, job)).kept_options(like=one.model_dump())
         one = one.with_values({name: value for name, value in kept.items() if name not in typed})
         run.check(one.model_dump())
         continued.append(one)
@@ -140,6 +141,26 @@ def find_begun(
             say(f"{run.path} is finished already ({result['status']}); {again}")
             results[one.seed] = result
     return continued, results
+
+
+def typed_options(job: Job) -> set[str]:
+    """The options that were typed, by their dotted names, and those that a typed experiment sets."""
+    typed = set()
+    for override in job.overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        if name == "experiment" and value in files_of("experiment"):
+            typed |= set(read_file("experiment", value).values)
+        elif value != "auto" and override not in AS_BEFORE:  # auto is no value yet
+            typed.add(name)
+    return typed
+
+
+def run_beside(run: Run, job: Job) -> Run:
+    """A run of the same sweep that has begun: what begins later keeps what it keeps, so that a study is of one kind."""
+    if job.sweep_dir is None:
+        return run
+    configs = sorted(run.path.parent.parent.glob("*/*/config.yaml"))  # <sweep>/<arm>/<seed>
+    return Run(configs[0].parent) if configs else run
 
 
 def restore(run: Run, gan: GAN) -> State:

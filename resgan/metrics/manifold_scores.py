@@ -82,7 +82,7 @@ class ManifoldScores:
         more = [] if self.withheld is None else [self.recombination(labels, centres) if enough else None]
         return [
             float(found.distances.median()),
-            int((counts >= least_count(len(valid), self.classes)).sum()),
+            int((counts >= least_count(int(valid.sum()), self.classes)).sum()),
             self.copying(labels, centres) if enough else None,
             *more,
         ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from resgan.base.images import as_uint8, to_float
 
-LEAST_VALID = 200  # novelty of fewer valid samples says nothing
+LEAST_VALID = 200  # fewer valid samples say nothing of which they are: novelty, copying and the like
 
 
 def total_variation(counts: Tensor) -> float:

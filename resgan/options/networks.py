@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from resgan.base.plain_data import format_value
 from resgan.options.choices import (
     Decay,
     DiscConditioning,
@@ -108,8 +109,11 @@ class WithBlocks(Options):
                 f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
                 "take one of them"
             )
-        if getattr(self, "blocks", None) in (0, []) and getattr(self, "conditional", "none") == "norm":
-            raise ValueError("conditional=norm: with blocks=0 there is no norm that is told; valid are none, concat")
+        blocks = getattr(self, "blocks", 0)
+        none = not any(blocks) if isinstance(blocks, list) else blocks == 0
+        if none and getattr(self, "conditional", "none") == "norm":
+            given = f"blocks={format_value(blocks)}"
+            raise ValueError(f"conditional=norm: with {given} no norm is class-conditional; valid are none, concat")
         return self
 
 

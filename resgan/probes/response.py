@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-def amplitude(x: Tensor) -> Tensor:
+def halved(x: Tensor) -> Tensor:
     """Half the size of an input: images of half the contrast, latents half as far out."""
     return x / 2
 
@@ -19,8 +19,9 @@ def shift(images: Tensor) -> Tensor:
 def relative_response(net: nn.Module, x: Tensor, changed: Tensor, *labels: Tensor) -> float:
     """The root mean square of net(changed) - net(x), over the spread of net(x) within the batch.
 
-    0: the change is hidden from all that comes after; 1: it is as large as the differences between samples.
+    0: the change is hidden from all that comes after, or the network is dead; 1: it is as large as the differences
+    between samples.
     """
     before, after = net(x, *labels), net(changed, *labels)
-    spread = (before - before.mean(0)).square().mean().sqrt()
-    return float((after - before).square().mean().sqrt() / spread)
+    spread = float((before - before.mean(0)).square().mean().sqrt())
+    return float((after - before).square().mean().sqrt()) / spread if spread else 0.0

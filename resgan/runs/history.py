@@ -83,6 +83,7 @@ ADDED = (
 SINCE = tuple(f"{network}.norm_place" for network in NETWORKS)
 # Smooth shapes, and fewer modes. What else data=shapes has is new with it, so that it needs no row above.
 RENAMED_VALUES = (RenamedValue("data.name", "shapes", "shapes_hard", since="data.count"),)
+AS_BEFORE = ("data=shapes",)  # typed again for an earlier run, as its command was, it means what it meant then
 NEW_DEFAULTS = (
     *(NewDefault({f"{net}.name": "lab", f"{net}.join": "sum"}, {f"{net}.join": "stable"}) for net in NETWORKS),
     *(NewDefault({f"{net}.name": "mlp", f"{net}.join": "scaled"}, {f"{net}.join": "stable"}) for net in NETWORKS),
@@ -91,6 +92,7 @@ NEW_DEFAULTS = (
     NewDefault({"data.name": "gaussians", "data.modes": 25}, {"data.name": "gaussians", "data.modes": 9}),
     NewDefault({"data.name": "gaussians", "total_kimg": 256}, {"total_kimg": 512}),
     NewDefault({"data.name": "gaussians", "score_kimg": 32}, {"score_kimg": 64}),
+    NewDefault({"study": "tuning", "total_kimg": 12}, {"study": "tuning", "total_kimg": 50}),
     NewDefault({"total_kimg": 40}, {"total_kimg": 200}),
     NewDefault({"batch_size": 8}, {"batch_size": 16}),
     NewDefault({"score_kimg": 10}, {"score_kimg": 40}),

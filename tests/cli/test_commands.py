@@ -100,7 +100,7 @@ def trained(tmp_path_factory):
         ("generator=sngan generator.block=preact", "generator.block: there is no such option"),
         (
             "generator.conditional=norm generator.blocks=0 disc.conditional=concat",
-            "generator.conditional=norm: with blocks=0 there is no norm that is told",
+            "generator.conditional=norm: with blocks=0 no norm is class-conditional",
         ),
         ("generator.conditional=norm", "conditional=norm with disc.conditional=none: tell both networks"),
         ("generator.batch_size=24", "generator.batch_size=24: loss=relativistic pairs each fake with a real picture"),

@@ -89,9 +89,9 @@ def test_what_norms_hide_is_said(monkeypatch, capsys):
     """Of D, with a norm inside the branch and no bias; not of G, whose norms stand on the trunk."""
     hiding = ("disc.norm=pixel", "disc.norm_place=branch", "disc.first_bias=false", "disc.width=8")
     generator, disc = run(monkeypatch, capsys, "generator.norm=pixel", "generator.width=8", *hiding).split("disc: lab")
-    assert "norms hide" not in generator
+    assert "hidden" not in generator
     [line] = [line for line in disc.splitlines() if line.startswith("  half the amplitude moves the output by")]
-    assert line.endswith(": norms hide it from the plain network")
+    assert line.endswith(": hidden from the plain network")
     assert "a shift of colour moves the output by" in disc
 
 

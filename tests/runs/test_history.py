@@ -309,6 +309,8 @@ def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_ask
 def test_an_old_run_goes_on_with_the_defaults_it_had_and_a_run_of_today_with_what_is_asked(row):
     points = row.before.get("data.name") == "gaussians" or "mlp" in row.before.values()
     now = today("data=gaussians") if points else today()
+    if "study" in row.before:
+        now = now | {"study": row.before["study"], **read_file("study", row.before["study"]).values}
     assert row.today.items() <= now.items()  # the defaults of today
     kept_before = {option: value for option, value in row.before.items() if now[option] != value}
     assert kept_before
