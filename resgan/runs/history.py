@@ -31,7 +31,10 @@ class RenamedValue(NamedTuple):
 
 
 class NewDefault(NamedTuple):
-    """Defaults that were replaced: a run that has those of before goes on with them where today's are not typed."""
+    """Defaults that were replaced: a run that has those of before goes on with them where today's are not typed.
+
+    A kind (`.name`) stands in both, or is what was replaced.
+    """
 
     before: PlainData
     today: PlainData
@@ -85,13 +88,22 @@ SINCE = tuple(f"{network}.norm_place" for network in NETWORKS)
 RENAMED_VALUES = (RenamedValue("data.name", "shapes", "shapes_hard", since="data.count"),)
 AS_BEFORE = ("data=shapes",)  # typed again for an earlier run, as its command was, it means what it meant then
 NEW_DEFAULTS = (
-    *(NewDefault({f"{net}.name": "lab", f"{net}.join": "sum"}, {f"{net}.join": "stable"}) for net in NETWORKS),
-    *(NewDefault({f"{net}.name": "mlp", f"{net}.join": "scaled"}, {f"{net}.join": "stable"}) for net in NETWORKS),
-    *(NewDefault({f"{net}.name": "lab", f"{net}.norm": "pixel"}, {f"{net}.norm": "none"}) for net in NETWORKS),
+    *(
+        NewDefault({f"{net}.name": "lab", f"{net}.join": "sum"}, {f"{net}.name": "lab", f"{net}.join": "stable"})
+        for net in NETWORKS
+    ),
+    *(
+        NewDefault({f"{net}.name": "mlp", f"{net}.join": "scaled"}, {f"{net}.name": "mlp", f"{net}.join": "stable"})
+        for net in NETWORKS
+    ),
+    *(
+        NewDefault({f"{net}.name": "lab", f"{net}.norm": "pixel"}, {f"{net}.name": "lab", f"{net}.norm": "none"})
+        for net in NETWORKS
+    ),
     NewDefault({"data.name": "shapes_hard"}, {"data.name": "shapes", "data.count": 6000, "data.withhold": False}),
     NewDefault({"data.name": "gaussians", "data.modes": 25}, {"data.name": "gaussians", "data.modes": 9}),
-    NewDefault({"data.name": "gaussians", "total_kimg": 256}, {"total_kimg": 512}),
-    NewDefault({"data.name": "gaussians", "score_kimg": 32}, {"score_kimg": 64}),
+    NewDefault({"data.name": "gaussians", "total_kimg": 256}, {"data.name": "gaussians", "total_kimg": 512}),
+    NewDefault({"data.name": "gaussians", "score_kimg": 32}, {"data.name": "gaussians", "score_kimg": 64}),
     NewDefault({"study": "tuning", "total_kimg": 12}, {"study": "tuning", "total_kimg": 50}),
     NewDefault({"total_kimg": 40}, {"total_kimg": 200}),
     NewDefault({"batch_size": 8}, {"batch_size": 16}),
