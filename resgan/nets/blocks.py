@@ -31,7 +31,7 @@ def join(
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
     sum     x + y             | y      (He et al. 2015, equation 1)
-    stable  x + y / sqrt L    | y      of branches that keep the variance: over L blocks (1 + 1/L)^L < e
+    stable  x + y / sqrt L    | y      (Hayou et al. 2021: the variance grows by less than e in all, where F keeps it)
     scaled  (x + y) / sqrt 2  | y      (Karras et al. 2020: keeps the variance of independent terms)
     gated   x + g y           | g y    with a learned number g
 
