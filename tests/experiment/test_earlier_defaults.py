@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from helpers.options import options_of
+from helpers.options import nested, options_of
 
 from resgan.base.plain_data import flat
 from resgan.experiment.session import find_begun, runs_in
@@ -26,15 +26,8 @@ def options(*overrides: str) -> TrainOptions:
 def write_earlier_config(folder) -> None:
     """The config.yaml of a run at the defaults of 770148d, before any option in the history was there."""
     config = {name: value for name, value in (flat(options().model_dump()) | THEN).items() if name not in GONE}
-    nested: dict = {}
-    for name, value in config.items():
-        *groups, last = name.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(nested))
+    (folder / "config.yaml").write_text(yaml.safe_dump(nested(config)))
 
 
 def goes_on_with(folder, *overrides: str, sweep: bool) -> TrainOptions:

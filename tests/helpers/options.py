@@ -32,3 +32,15 @@ def options_of(*overrides: str, config: str = "train") -> dict:
     conf = Path(__file__).resolve().parents[2] / "conf"
     with initialize_config_dir(str(conf), version_base="1.3"):
         return OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
+
+
+def nested(config: dict) -> dict:
+    """A flattened configuration as config.yaml has it."""
+    found: dict = {}
+    for option, value in config.items():
+        *groups, name = option.split(".")
+        place = found
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return found

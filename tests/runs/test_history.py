@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers.options import options_of
+from helpers.options import nested, options_of
 
 from resgan.base.plain_data import flat
 from resgan.builders.networks import build_networks, spec_of_networks
@@ -47,17 +47,6 @@ def today(*overrides: str) -> dict:
     """A flattened configuration as it is written today."""
     values = options_of(*overrides)
     return flat(check(TrainOptions, {k: v for k, v in values.items() if k != "experiment"}).model_dump())
-
-
-def nested(config: dict) -> dict:
-    found: dict = {}
-    for option, value in config.items():
-        *groups, name = option.split(".")
-        place = found
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = value
-    return found
 
 
 def old_configs(archive: str) -> list[dict]:
