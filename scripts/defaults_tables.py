@@ -1,9 +1,10 @@
 """Print the tables of docs/defaults.md, from the runs that scripts/choose_defaults.sh made.
 
-python scripts/defaults_tables.py RUNS [--chosen]
+python scripts/defaults_tables.py RUNS [--chosen|--arms]
 
 --chosen: print the options of the long runs in place of tables, a line each: the shared pair of rates, and the best
-two of each arm, by the short runs.
+two of each arm, by the short runs. --arms: of runs of the four arms, one each, print their scores and draw
+docs/images/default-arms.png.
 """
 
 import statistics
@@ -12,9 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from resgan.report.figures import grids
+from resgan.report.panels import panels
 from resgan.report.records import ARM_NAMES, Arm, Record, read_runs
+from resgan.runs.directory import Run
 
 Rates = tuple[float, float]  # of G and of D
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEST = 2  # pairs of an arm that are trained at full length
 
 
@@ -80,8 +85,40 @@ def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -
             yield f"| {ARM_NAMES[arm]} | {words} | {' | '.join(cells)} |"
 
 
+def arms_table(records: list[Record]) -> Iterator[str]:
+    """Every score of each run beside that of a perfect generator, and validity on the way."""
+    by = {record.arm: record for record in records}
+    yield "| | " + " | ".join(ARM_NAMES[arm] for arm in by) + " | perfect |"
+    yield "|---|" + "---:|" * (len(by) + 1)
+    curves = [
+        {
+            line["images_seen"]: line["scores"]["validity"]
+            for line in Run(record.path).measurements()
+            if "scores" in line
+        }
+        for record in by.values()
+    ]
+    for seen in curves[0]:
+        yield f"| validity after {seen:,} images | {' | '.join(f'{curve[seen]:.3f}' for curve in curves)} | 1 |"
+    results = [record.result or {} for record in by.values()]
+    for name in results[0]["scores"]:
+        cells = [f"{result['scores'][name]:.3g}" for result in results]
+        yield f"| `{name}` | {' | '.join(cells)} | {results[0]['ideal'].get(name, float('nan')):.3g} |"
+
+
+def draw_arms(records: list[Record]) -> None:
+    [panel] = panels(records)
+    if picture := grids(panel, "samples"):
+        (DOCS / "images" / "default-arms.png").write_bytes(picture.png)
+
+
 def main() -> None:
     runs = Path(sys.argv[1])
+    if "--arms" in sys.argv:
+        records = read_runs([runs])
+        print("\n".join(arms_table(records)))
+        draw_arms(records)
+        return
     short, long = by_arm(runs / "short"), by_arm(runs / "long")
     if "--chosen" in sys.argv:
         print("\n".join(chosen(short)))

@@ -16,6 +16,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image, ImageDraw
 
+from resgan.runs.directory import Run
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NAMES = {
     (True, True): "both residual",
@@ -50,12 +52,18 @@ def read(runs: Path) -> list[Arm]:
             result=result,
             sessions=json.loads((folder / "provenance.json").read_text())["sessions"],
             curve=[(line["images_seen"], line["scores"]) for line in lines if line["kind"] == "scores"],
-            grid=sorted((folder / "samples").glob("*.png"))[-1],
+            grid=newest_grid(folder),
         )
     missing = [name for key, name in NAMES.items() if key not in found]
     if missing:
         sys.exit(f"{runs}: no result of {', '.join(missing)}")
     return [found[key] for key in NAMES]
+
+
+def newest_grid(folder: Path) -> Path:
+    """Of samples: reals.png lies beside them."""
+    path = Run(folder).last_grid()
+    return path or sys.exit(f"{folder}: no samples")
 
 
 def draw_curves(arms: list[Arm], score: str, path: Path) -> None:

@@ -19,7 +19,7 @@ def find_accelerator(option: str, name: str) -> str:
 
 
 def has_bfloat16(accelerator: str) -> bool:
-    """Does it multiply bfloat16 in matrix hardware, so that bf16-mixed pays: tensor cores, or AMX tiles?
+    """Check for matrix hardware that multiplies bfloat16, so that bf16-mixed pays: tensor cores, or AMX tiles.
 
     CUDA from compute capability 8.0 on, and processors with AMX. AVX-512 alone does not count, though it may have a
     product of bfloat16: with it steps of the lab networks were 1.02 times as fast at batch 8 and 1.13 to 1.32

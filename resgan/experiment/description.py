@@ -52,7 +52,7 @@ def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -
 
 
 def response_lines(made: dict[str, Arm]) -> list[str]:
-    """What changes of the input do to the output, relative to the spread between samples; and what is hidden."""
+    """Say how far changes of the input move the output, relative to the spread between samples, and what is hidden."""
     lines = []
     for change in next(iter(made.values())).responses if made else ():
         each = {words: found.responses[change] for words, found in made.items()}

@@ -22,7 +22,7 @@ def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
 
 
 def find_precision(options: TrainOptions) -> Precision:
-    """What auto stands for in a run that begins on this machine. Raises OptionsError.
+    """Choose the precision of a run that begins on this machine. Raises OptionsError.
 
     Runs that are compared (in a study, or with rates of one) are 32-true, whichever machine each is made on; so are
     those on points, whose networks are too small to gain.

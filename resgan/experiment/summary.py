@@ -62,7 +62,7 @@ def scores_at_start(run: Run) -> PlainData:
 
 
 def pictures(run: Run) -> list[tuple[str, str]]:
-    """Of what there is: the newest samples, and real ones in the same layout."""
+    """Name the newest samples and the real ones in the same layout, as far as they are there."""
     found = ("samples", run.last_grid()), ("real data beside them", run.reals)
     return [(name, str(path)) for name, path in found if path is not None and path.exists()]
 

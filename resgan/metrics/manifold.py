@@ -16,7 +16,7 @@ CHUNK = 500  # pictures at a time
 
 @dataclass(frozen=True)
 class Located:
-    """Where on the manifolds the pictures of a batch were found."""
+    """Places on the manifolds that are nearest to the pictures of a batch."""
 
     distances: Tensor  # (N,), L2 on [-1, 1] to the nearest picture of any class
     labels: Tensor  # int64 (N,), its class

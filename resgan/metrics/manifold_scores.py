@@ -62,7 +62,7 @@ class ManifoldScores:
         return dict(zip(self.names, (*self._shares(found, valid), *self._places(found, valid)), strict=True))
 
     def _shares(self, found: Located, valid: Tensor) -> list[float | None]:
-        """Of all samples, from tv to the shares of the forms."""
+        """Scores that count all samples: from tv to the shares of the forms."""
         counts = torch.bincount(found.labels[valid], minlength=self.classes)
         invalid = (~valid).sum().view(1)
         shares = counts.view(len(self.forms), -1).sum(1).double() / len(valid)

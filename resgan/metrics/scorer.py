@@ -48,7 +48,7 @@ class Scorer:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What scores mean, in a few words, where it is said."""
+        """Meanings of scores in a few words, by name; scores without one are left out."""
         return {
             name: measure.meanings[name]
             for measure in self.measures

@@ -38,30 +38,29 @@ class Gaussians(DataSet):
         return self.modes
 
 
-class Shapes(DataSet):
-    name: Literal["shapes"] = option("coloured bars at any place, four orientations on grey, with exact scores")
+class SmallPictures(DataSet):
+    """Testbeds of pictures that are drawn."""
+
     size: int = option("pixels: a multiple of 16", ge=16)
-    count: int = option("pictures to train on, one of each class at the least", ge=24)
-    withhold: bool = option("show no class in one of the four quadrants: 24 of 96 triples of form, colour, quadrant")
     flip: Literal[False] = option("not for this data: the scores know no mirror images")
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         return (3, self.size, self.size)
+
+
+class Shapes(SmallPictures):
+    name: Literal["shapes"] = option("coloured bars at any place, four orientations on grey, with exact scores")
+    count: int = option("pictures to train on, one of each class at the least", ge=24)
+    withhold: bool = option("show no class in one of the four quadrants: 24 of 96 triples of form, colour, quadrant")
 
     @property
     def class_count(self) -> int:
         return 24
 
 
-class ShapesHard(DataSet):
+class ShapesHard(SmallPictures):
     name: Literal["shapes_hard"] = option("1,200 hard-edged shapes of which half are trained on, with exact scores")
-    size: int = option("pixels: a multiple of 16", ge=16)
-    flip: Literal[False] = option("not for this data: the scores know no mirror images")
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        return (3, self.size, self.size)
 
     @property
     def class_count(self) -> int:

@@ -118,7 +118,7 @@ class WithBlocks(Options):
 
 
 class LabNetwork(WithBlocks):
-    """What only the lab networks have: they are made of stages, for images."""
+    """Options of the lab networks alone, which are made of stages, for images."""
 
     blocks: BlockCount | Annotated[list[BlockCount], Field(min_length=1)] = option(
         "blocks in a stage: one number, or one per stage, lowest resolution first"

@@ -204,6 +204,6 @@ def grids(panel: Panel, name: str) -> Picture | None:
 
 
 def first_run(panel: Panel, arm: Arm) -> Run | None:
-    """Of the lowest seed that all arms share; of an incomplete panel, of the lowest of this arm."""
+    """Find the run of the lowest seed that all arms share; in an incomplete panel, of the lowest of this arm."""
     seeds = panel.seeds or sorted({record.seed for record in panel.arm(arm)})
     return next((Run(record.path) for record in panel.arm(arm) if record.seed == seeds[0]), None)

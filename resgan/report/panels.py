@@ -93,7 +93,7 @@ class Panel:
         return self._transformed(self.raw(name), name, counts=self.counts(name))
 
     def counts(self, name: str) -> Array:
-        """What the shares of the blocks are shares of (S, 2, 2): samples, real pictures, or the valid samples."""
+        """Denominators of the shares of the blocks (S, 2, 2): samples, real pictures, or the valid samples."""
         counted = Score.of(name).counted
         if counted == "valid":
             return self.raw("validity") * self.cards["validity"]["n_fake"]

@@ -1,7 +1,9 @@
 """The distance of a picture to the classes of data=shapes, against searches that leave nothing out."""
 
+import runpy
 from dataclasses import replace
-from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ MANIFOLD = Manifold(
     masks=shapes.masks, slopes=shapes.slopes, forms=4, colours=shapes.colours(), low=shapes.LOW, high=shapes.HIGH
 )
 TAU = shapes.TAU
+SCRIPT = SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "testbeds_table.py")))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -53,35 +56,6 @@ def overlaid(one: Tensor, other: Tensor) -> Tensor:
 # The distance.
 
 
-@cache
-def fine_masks(form: int, step: float = 0.1) -> tuple[Tensor, Tensor]:
-    line = torch.arange(shapes.LOW, shapes.HIGH + step / 2, step, dtype=torch.float64)
-    grid = torch.cartesian_prod(line, line)
-    return grid, shapes.masks(torch.full((len(grid),), form), grid).flatten(1)
-
-
-def by_search(image: Tensor) -> tuple[float, int]:
-    """Distance of (3, 16, 16), uint8, to the nearest class, and which it is.
-
-    All classes at centres 0.1 apart, then the two that are nearest so at centres 0.01 apart, as pictures.
-    """
-    x = to_float(image).double()
-    near = []
-    for label in range(24):
-        grid, masks = fine_masks(label // 6)
-        ink = (x * shapes.colours()[label % 6].view(3, 1, 1)).sum(0).flatten()
-        squares = x.square().sum() + 3 * masks.square().sum(1) - 2 * masks @ ink
-        near.append((float(squares.min()), label, grid[squares.argmin()]))
-    line = torch.arange(-0.12, 0.121, 0.01, dtype=torch.float64)
-    found = []
-    for _, label, centre in sorted(near)[:2]:
-        centres = (centre + torch.cartesian_prod(line, line)).clamp(shapes.LOW, shapes.HIGH)
-        masks = shapes.masks(torch.full((len(centres),), label // 6), centres)
-        pictures = masks.unsqueeze(1) * shapes.colours()[label % 6].view(3, 1, 1)
-        found.append((float((pictures - x).flatten(1).norm(dim=1).min()), label))
-    return min(found)
-
-
 def kinds(count: int) -> dict[str, Tensor]:
     images, labels, centres = drawn(count)
     others, _, _ = drawn(count, labels=another(labels, seed=1), seed=1)
@@ -105,7 +79,7 @@ def test_the_distance_is_that_of_a_search_over_all_centres(kind):
     images = to_uint8(kinds(8)[kind])
     found = MANIFOLD.locate(images)
     for image, distance, label in zip(images, found.distances.tolist(), found.labels.tolist(), strict=True):
-        expected, nearest = by_search(image)
+        expected, nearest = SCRIPT.nearest_by_search(to_float(image))
         # Searched for to 0.01 pixels, of 5.9 in distance each and so 0.04: of a true picture, 0.083 away, 0.01 of it.
         # And from a place on the grid Gauss-Newton may find a near minimum that is not the nearest: up to 0.025 here.
         assert -0.01 < distance - expected < 0.03
