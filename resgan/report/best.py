@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resgan.report.bands import critical_value, summarised
+from resgan.report.bands import critical_values, summarised
 from resgan.report.effects import LEVEL, Array
 
 
@@ -45,6 +45,6 @@ def compare_with_best(y: Array, *, level: float = LEVEL) -> list[AgainstBest]:
 def one_against_others(y: Array, i: int, *, level: float) -> tuple[Array, Array]:
     """Means and upper bounds (K - 1,) of y_i - y_j, which hold at once."""
     x = y[:, [i]] - np.delete(y, i, axis=1)
-    mean, error, n = summarised(x)
-    half = error * critical_value(x, df=n - 1, two_sided=False, level=level)
+    mean, error = summarised(x)
+    half = error * critical_values(x, two_sided=False, level=level)
     return mean, mean + half

@@ -113,10 +113,11 @@ class Curve:
 
     def effects(self, name: str) -> dict[str, Effect] | None:
         """All contrasts of a score along the curve, of runs that finished; None where no depth is on it."""
-        if not self.kept:
-            return None
-        depths = np.array([self.position(panel) for panel in self.kept])
-        return families.effects(self.scores(name, self.kept), depths, margin=MARGINS.get(Score.of(name).scale))
+        return self.effects_at(self.kept, name) if self.kept else None
+
+    def effects_at(self, panels: list[Panel], name: str) -> dict[str, Effect]:
+        depths = np.array([self.position(panel) for panel in panels])
+        return families.effects(self.scores(name, panels), depths, margin=MARGINS.get(Score.of(name).scale))
 
     @cached_property
     def main_effects(self) -> dict[str, Effect] | None:

@@ -64,15 +64,7 @@ class Effect:
 def effects(y: Array, depths: Array, *, margin: float | None) -> dict[str, Effect]:
     """All contrasts of y (R, L, 2, 2) by name; NaN is missing. `depths` (L,) ascend."""
     by_name = contrasts(y)  # each (R, L)
-    p = {name: sign_flip(statistics(by_name[name], depths)) for name in (*HOLM_FAMILY, "G - D")}
-    corrected: dict[str, float] = dict(zip(HOLM_FAMILY, holm([p[name] for name in HOLM_FAMILY]), strict=True))
-    # A simple effect differs from 0 where the main effect or the interaction does; G - D is a claim of its own.
-    for network, names in BESIDE.items():
-        for name in names:
-            p[name] = min(p[network], p["G x D"])
-            corrected[name] = min(corrected[network], corrected["G x D"])
-    corrected["G - D"] = p["G - D"]
-
+    p, corrected = p_values(by_name, depths)
     found = {}
     for names in TOGETHER:
         rows = estimates(
@@ -86,6 +78,19 @@ def effects(y: Array, depths: Array, *, margin: float | None) -> dict[str, Effec
                 name=name, slope=slope_of(by_name[name], depths), p=p[name], p_holm=corrected[name], at=at
             )
     return found
+
+
+def p_values(by_name: dict[str, Array], depths: Array) -> tuple[dict[str, float], dict[str, float]]:
+    """p of all contrasts (R, L), and the same with Holm's correction over G, D and G x D.
+
+    A simple effect differs from 0 where the main effect or the interaction does; G - D is a claim of its own.
+    """
+    p = {name: sign_flip(statistics(by_name[name], depths)) for name in (*HOLM_FAMILY, "G - D")}
+    corrected: dict[str, float] = dict(zip(HOLM_FAMILY, holm([p[name] for name in HOLM_FAMILY]), strict=True))
+    corrected["G - D"] = p["G - D"]
+    for found in (p, corrected):
+        found |= {name: min(found[network], found["G x D"]) for network, names in BESIDE.items() for name in names}
+    return p, corrected
 
 
 def statistics(x: Array, depths: Array) -> Array:

@@ -87,7 +87,7 @@ def forest(curves: list[Curve]) -> Picture:
     with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
         for curve, name, effect in rows:
-            if name == FOREST[0]:
+            if name == next(iter(FOREST)):
                 y += 0.9
                 if curve.title:
                     along = axes.get_yaxis_transform()  # x from 0 to 1 across the figure, y in rows

@@ -3,6 +3,7 @@
 import csv
 import io
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from resgan.base.plain_data import format_value
 from resgan.report import figures
 from resgan.report.claims import CLAIMS, Answer, answer
 from resgan.report.curves import Curve, curves, depths_of
+from resgan.report.families import Estimate
 from resgan.report.figures import Picture
 from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import Panel, Score
@@ -188,8 +190,8 @@ READING = [
     "the deepest depth: the signs of replicates are flipped, all depths of one together, exactly up to 20 replicates. "
     "Holm's correction covers the three.",
     "Intervals hold at all depths at once, and beside both states of the other network. Help or hurt is said where the "
-    "corrected test finds the effect and the interval excludes 0; within the margin, where two one-sided t tests exclude "
-    "all beyond it, each depth for itself.",
+    "corrected test finds the effect and the interval excludes 0; within the margin, where two one-sided t tests "
+    "exclude all beyond it, each depth for itself.",
     "A depth is on the curve where the best arm is valid in 30 % of its samples and none in 97 %.",
     "The best: with 95 % probability the best arm is among those that may be (Hsu's comparison, Dunnett's intervals on "
     "differences within replicates).",
@@ -251,24 +253,33 @@ def runs_csv(panels: list[Panel]) -> bytes:
 def effects_csv(curves: list[Curve]) -> bytes:
     """One line for each contrast of each score that has a better and a worse, and that all finished runs have.
 
-    At every depth on the curve, and its slope by doubling of depth.
+    At every depth, and its slope by doubling of depth. A depth that is not on the curve stands alone, without verdict.
     """
-    what = ["curve", "start", "score", "contrast", "depth", "replicates", "effect", "low", "high"]
+    what = ["curve", "start", "score", "contrast", "depth", "on_curve", "replicates", "effect", "low", "high"]
     rows: list[list[object]] = [[*what, "p_within", "verdict", "p", "p_holm"]]
     for curve in curves:
         finished = [record for panel in curve.panels for record in panel.records if record.status == "finished"]
         for name in dict.fromkeys(name for panel in curve.panels for name in panel.score_names):
-            if not Score.of(name).has_a_direction or any(record.score(name) is None for record in finished):
-                continue
-            for effect in (curve.effects(name) or {}).values():
-                places = [curve.depth_of(panel) for panel in curve.kept]
-                for depth, at in [*zip(places, effect.at, strict=True), ("slope", effect.slope)]:
-                    if at is not None:
-                        verdict = at.verdict if depth != "slope" else ""
-                        low, high = at.interval or (None, None)
-                        unit = [curve.title, curve.start, name, effect.name, depth, at.replicates]
-                        rows.append([*unit, at.mean, low, high, at.p_within, verdict, effect.p, effect.p_holm])
+            if Score.of(name).has_a_direction and all(record.score(name) is not None for record in finished):
+                rows += [[curve.title, curve.start, name, *line] for line in effects_of(curve, name)]
     return as_csv(rows)
+
+
+def effects_of(curve: Curve, name: str) -> Iterator[list[object]]:
+    for effect in (curve.effects(name) or {}).values():
+        depths = [curve.depth_of(panel) for panel in curve.kept]
+        for depth, at in zip(depths, effect.at, strict=True):
+            yield [effect.name, depth, 1, *estimate(at), at.p_within, at.verdict, effect.p, effect.p_holm]
+        if effect.slope:
+            yield [effect.name, "slope", 1, *estimate(effect.slope), None, None, effect.p, effect.p_holm]
+    for panel in curve.panels:
+        if panel not in curve.kept and panel.seeds:
+            for effect in curve.effects_at([panel], name).values():
+                yield [effect.name, curve.depth_of(panel), 0, *estimate(effect.deepest), None, None, None, None]
+
+
+def estimate(at: Estimate) -> list[object]:
+    return [at.replicates, at.mean, *(at.interval or (None, None))]
 
 
 def as_csv(rows: list[list[object]]) -> bytes:
