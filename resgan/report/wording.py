@@ -61,20 +61,23 @@ def answer_of(curve: Curve) -> str:
 
 def headline(curves: list[Curve]) -> str:
     """The first line of a report."""
-    told = [curve for curve in curves if curve.learned is not False]
-    if curves and not told:
+    learned = [curve for curve in curves if curve.learned is not False]
+    if curves and not learned:
         return "Too short to tell: no arm is better at the end than at step 0"
-    ended = [curve for curve in told if curve.replicates]
+    ended = [curve for curve in learned if curve.replicates]
     if not ended:
         return "No seed has ended in all four arms yet"
     lead = "" if min(len(curve.replicates) for curve in ended) >= ENOUGH else "A description: "
+    told = [curve.main_effects for curve in ended if curve.main_effects]
     if len({answer_of(curve) for curve in ended}) == 1:
         said = answer_of(ended[0])
-        return lead + (said[0].lower() + said[1:] if lead else said)
-    found = [curve.main_effects for curve in ended if curve.main_effects]
-    parts = [f"in the {NETWORKS[network][0]} residual blocks {tally(found, network)}" for network in NETWORKS]
-    said = "; ".join(parts)
-    return lead + (said if lead else said[0].upper() + said[1:])
+    elif told:
+        silent = f"; {len(ended) - len(told)} of {len(ended)} curves cannot tell" if len(told) < len(ended) else ""
+        in_g, in_d = (f"the {name} residual blocks {tally(told, network)}" for network, (name, _) in NETWORKS.items())
+        said = f"In {in_g}; in {in_d}{silent}"
+    else:
+        said = "No depth of these studies can tell: all are at the floor or at the ceiling, or have no scores"
+    return lead + said[0].lower() + said[1:] if lead else said
 
 
 def tally(found: list[dict[str, Effect]], network: str) -> str:

@@ -162,6 +162,20 @@ def test_floor_and_ceiling_leave_the_curve_and_are_named(tmp_path):
     assert seen == {("1", "0", False), ("2", "1", True), ("4", "1", True), ("8", "0", False), ("slope", "1", False)}
 
 
+def test_depths_that_cannot_tell_are_no_answer(tmp_path):
+    """Two studies at the floor; beside one that can tell."""
+    floor = depths(tmp_path / "a", (1, 1), validity={(1, 1): 0.1}, seeds=8)
+    apart = [make_study(tmp_path / "b", seeds=8, overrides=("total_kimg=5",), g=2.0)]
+    assert headline(curves_of(*floor)).startswith("No depth of this study can tell: depth 1: at the floor")
+    silent = [make_study(tmp_path / "c", seeds=8, overrides=("total_kimg=6",), more={"validity": 0.1})]
+    found = curves_of(*floor, *silent)
+    assert headline(found).startswith("No depth of these studies can tell")
+    assert headline(curves_of(*floor, *apart)) == (
+        "In the generator residual blocks help; in the discriminator residual blocks make a difference within the "
+        "margin; 1 of 2 curves cannot tell"
+    )
+
+
 def test_the_best_arm_decides_the_floor(tmp_path):
     for g, d in ARMS:
         make_run(tmp_path / f"{g}{d}", g=g, d=d, more={"validity": 0.5 if g and d else 0.1})
