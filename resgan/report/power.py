@@ -10,9 +10,9 @@ from resgan.report.effects import LEVEL, Array, smallest_p
 from resgan.report.families import statistics
 
 POWER = 0.8
-STUDIES = 1000  # simulated: a power of .8 is known to .013
+STUDIES = 2000  # simulated: a power of .8 is known to .009
 LARGEST = 8.0  # effect that is looked for
-FLIPS = 2**10  # more are drawn at random: from 12 replicates on, p near its limit is then known to about .004
+FLIPS = 2**9  # more are drawn at random: from 11 replicates on, p near its limit is then known to about .006
 
 # How an effect of 1 at the deepest depth looks at all of them, from shallow to deep.
 SHAPES: dict[str, Callable[[Array], Array]] = {
@@ -34,11 +34,11 @@ def power(effect: float, *, replicates: int, depths: tuple[float, ...], shape: s
 
 
 def detectable(*, replicates: int, depths: tuple[float, ...], shape: str) -> float:
-    """The smallest effect that is found with a power of .8, to .02 standard deviations; infinite where none is."""
+    """The smallest effect that is found with a power of .8, to .01 standard deviations; infinite where none is."""
     low, high = 0.0, LARGEST
     if 3 * smallest_p(replicates) > LEVEL or power(high, replicates=replicates, depths=depths, shape=shape) < POWER:
         return math.inf
-    while high - low > 0.02:
+    while high - low > 0.01:
         middle = (low + high) / 2
         enough = power(middle, replicates=replicates, depths=depths, shape=shape) >= POWER
         low, high = (low, middle) if enough else (middle, high)

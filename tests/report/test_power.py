@@ -36,20 +36,20 @@ def delivered(effect: float, *, replicates: int, depths: tuple[float, ...], shap
     ],
 )
 def test_promised_power_is_delivered(replicates, depths, studies):
-    """To 4 standard errors of the difference of two simulations, 1,000 studies that promise and those that deliver."""
-    error = 4 * math.sqrt(0.16 / 1000 + 0.16 / studies)
+    """To 4 standard errors of the difference of two simulations, 2,000 studies that promise and those that deliver."""
+    error = 4 * math.sqrt(0.16 / 2000 + 0.16 / studies)
     for shape in SHAPES if len(depths) > 1 else ["alike at every depth"]:
         effect = detectable(replicates=replicates, depths=depths, shape=shape)
         assert power(effect, replicates=replicates, depths=depths, shape=shape) >= 0.8
-        assert power(effect - 0.02, replicates=replicates, depths=depths, shape=shape) < 0.8
+        assert power(effect - 0.01, replicates=replicates, depths=depths, shape=shape) < 0.8
         found = delivered(effect, replicates=replicates, depths=depths, shape=shape, studies=studies)
         print(replicates, len(depths), shape, effect, found)
         assert found == pytest.approx(0.8, abs=error), shape
 
 
 def test_without_an_effect_the_power_is_half_the_level_at_most():
-    """One side of .05, which Holm divides by three where nothing else is found; 4 standard errors of 1,000 studies."""
-    assert power(0, replicates=8, depths=FIVE, shape="alike at every depth") <= 0.025 + 4 * math.sqrt(0.025 / 1000)
+    """One side of .05, which Holm divides by three where nothing else is found; 4 standard errors of 2,000 studies."""
+    assert power(0, replicates=8, depths=FIVE, shape="alike at every depth") <= 0.025 + 4 * math.sqrt(0.025 / 2000)
 
 
 def test_power_grows_with_the_effect_and_with_replicates():
