@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resgan.base.console import one_line, say, stop
+from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
 from resgan.base.signals import stop_signals
 from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, sweep_place
@@ -69,6 +69,8 @@ def make_task(
         job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
         try:
             return run(options_from(config, command), job)
+        except BrokenPipeError:
+            end_unread()  # here and not further up, because Hydra would print a line of its own
         except Exception as error:
             expected = isinstance(error, UserError | OmegaConfBaseException)
             line = explain(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
@@ -79,7 +81,7 @@ def make_task(
                     raise
                 traceback.print_exc()
             if not sweep:
-                stop(line)  # here and not further up, because Hydra would print a line of its own
+                stop(line)  # here for the same reason
             raise JobFailed from None
 
     return task

@@ -415,6 +415,16 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     assert {key: shown[key] for key in expected if key != "experiment"} == expected
 
 
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["describe"]])
+def test_a_reader_that_wants_no_more_ends_a_command_without_a_traceback(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", f"resgan.{arguments[0]}", *arguments[1:]]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 @pytest.mark.slow
 def test_a_wheel_works_from_anywhere(tmp_path):
     pytest.importorskip("hatchling")
