@@ -43,7 +43,9 @@ def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: D
     if "matched" not in (spec["generator"]["init"], spec["disc"]["init"]):
         return
     samples, *labels = mixed_batch(dataset, MATCHED_ON, labelled=bool(spec["classes"]))
-    latents = torch.randn(MATCHED_ON, spec["generator"]["latent_dim"], generator=make_generator(spec["seed"], "matched"))
+    latents = torch.randn(
+        MATCHED_ON, spec["generator"]["latent_dim"], generator=make_generator(spec["seed"], "matched")
+    )
     for name, net, given in zip(("generator", "disc"), networks, (latents, samples), strict=True):
         if spec[name]["init"] == "matched":
             match_variances(net, given.to(torch.get_default_dtype()), *labels)

@@ -19,7 +19,7 @@ class Skip(nn.Module):
 
     And times a learned number beta, which begins at `skip_scale`, or times a number that moves from 1 to `skip_final`.
 
-    So a block has one function at any time, and `stopped` chooses between the gradient of this function and another one:
+    So a block has one function at any time, and `stopped` chooses between the gradient of this function and another:
     forward, dy = dF for y = x + F; gradient, dy = dx + dF for y = F. Training stops a network for its own step by the
     loss of the game alone. Everyone else sees the function and its gradient.
     """

@@ -114,8 +114,8 @@ class GAN(pl.LightningModule):
     def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
         """Descend by grad L(D') + r1/2 grad E |grad D(x)|^2 + ..., with D' = D but for skips that stop a gradient.
 
-        These change the gradient of the loss L of the game in D's weights, and nothing else: D' has the values of D, and
-        the penalties are those of D, with the gradient of its function, as is what G receives.
+        These change the gradient of the loss L of the game in D's weights, and nothing else: D' has the values of D,
+        while the penalties, and what G receives, are of the function D and its gradient.
         """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))

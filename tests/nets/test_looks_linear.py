@@ -133,7 +133,7 @@ def test_outside_the_blocks_it_keeps_the_size_of_he():
     (["data=gaussians", "generator.width=33"], "needs an even width"),
 ])  # fmt: skip
 def test_it_is_refused_where_it_would_be_something_else(options, said):
-    with pytest.raises(OptionsError, match="generator.init=looks_linear") as caught:
+    with pytest.raises(OptionsError, match=r"generator\.init=looks_linear") as caught:
         check(TrainOptions, options_of("generator.init=looks_linear", *options))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

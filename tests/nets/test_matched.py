@@ -26,7 +26,8 @@ RUNS = {
     "points": ["data=gaussians", "data.size=2000", "generator.blocks=6", "disc.blocks=6"],
     "pictures": [*PICTURES, "generator.width=[8,6,8]", "generator.blocks=2", "disc.blocks=2"],
     "pictures, batch norms, classes": [
-        *PICTURES, "generator.norm=batch", "disc.norm=pixel", "generator.conditional=norm", "disc.conditional=projection",
+        *PICTURES, "generator.norm=batch", "generator.conditional=norm", "disc.norm=pixel",
+        "disc.conditional=projection",
     ],
     "postact": [*PICTURES, "generator.block=postact", "disc.block=stylegan2"],
 }  # fmt: skip
@@ -39,7 +40,7 @@ def options_and_data(run: str) -> tuple[TrainOptions, Dataset]:
 
 
 def gan_of(run: str, *, residual: bool, init: str = "matched", seed: int = 0) -> tuple[GAN, dict, list]:
-    """A GAN, its spec, and what the networks were matched on: latents that the seed decides, and samples of the data."""
+    """A GAN, its spec, and what its networks are matched on: latents that the seed decides, and samples of the data."""
     options, dataset = options_and_data(run)
     both = {f"{net}.{key}": v for net in ("generator", "disc") for key, v in (("init", init), ("residual", residual))}
     options = options.with_values(both | {"seed": seed})

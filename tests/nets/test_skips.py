@@ -97,7 +97,7 @@ def test_plain_networks_own_a_control_and_do_not_use_it(name):
 
 
 def test_gradients_by_jacobians():
-    """Of y = x + F: J_F with skip=forward. Of y = F: 1 + J_F with skip=gradient. Where nothing is stopped, of y itself."""
+    """Of y = x + F: J_F with skip=forward. Of y = F: 1 + J_F with skip=gradient. Where none is stopped: of y itself."""
     x, one = samples()[0], torch.eye(6)
     j = jacobian(lambda x: make_block(residual=False)(x[None])[0], x)
     for kind, while_stopped, intact in (("forward", j, one + j), ("gradient", one + j, j)):
@@ -142,7 +142,9 @@ def test_beta_learns_by_how_the_gradient_lies_to_x():
 
 def test_the_map_is_orthogonal_and_decided_by_seed_network_and_name():
     given = {"shape": (3, 16, 16), "width": 8, "skip": "orthogonal"}
-    net, deeper, other = (make_network(LabDiscriminator, **given | m) for m in ({"blocks": 2}, {"blocks": 4}, {"seed": 1}))
+    net, deeper, other = (
+        make_network(LabDiscriminator, **given | m) for m in ({"blocks": 2}, {"blocks": 4}, {"seed": 1})
+    )
     maps = {name: b for name, b in net.named_buffers() if "map" in name}
     assert len(maps) == 6
     for q in maps.values():

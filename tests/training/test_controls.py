@@ -134,7 +134,7 @@ def test_g_receives_the_gradient_of_the_intact_d(kind):
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("kind", SKIPS)
 def test_in_g_a_stopped_skip_acts_in_its_step(kind):
-    """Against G written out: its samples are those of the function, its weights' gradients those of the stopped skip."""
+    """Against G written out: samples are those of the function, gradients of the weights those of the stopped skip."""
     gan = make_gan(generator={"skip": kind})
     z, w = gan.latents("generator", 10), weights_of(gan.generator)
     stopping, intact = SKIPS[kind]
@@ -190,7 +190,9 @@ def trained(*overrides: str) -> tuple[GAN, dict]:
 
 def test_a_checkpoint_has_the_factor_of_its_moment(tmp_path):
     """And the map of its seed: nothing but the file is needed."""
-    gan, spec = trained("generator.skip_final=0.2", "generator.skip=orthogonal", "burn_in_kimg=0.3", "disc.skip_scale=0")
+    gan, spec = trained(
+        "generator.skip_final=0.2", "generator.skip=orthogonal", "burn_in_kimg=0.3", "disc.skip_scale=0"
+    )
     checkpoints.save(tmp_path / "a.ckpt", {**gan.training_state(), "spec": spec})
     loaded = load_gan(tmp_path / "a.ckpt")
     z = torch.randn(5, 4)
@@ -204,7 +206,7 @@ def test_a_checkpoint_has_the_factor_of_its_moment(tmp_path):
 
 
 def test_a_start_that_is_dead_is_scored_as_dead(tmp_path):
-    """Plain networks whose branches end in zero give one number, whatever they are given, and no weight before it moves.
+    """Plain networks whose branches end in zero give one number, whatever they are given, and no weight inside moves.
 
     Such a run trains, is scored and reported. (Its one point may lie in a mode: the grid of 9 has one at the origin.)
     """
