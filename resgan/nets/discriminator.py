@@ -58,11 +58,10 @@ class LabDiscriminator(nn.Module):
         if first_bias:
             layers.draw_bias(self.from_image, seed=seed, network="disc")
         if init == "looks_linear":
+            first = [self.from_image, *cast(Iterable[nn.Conv2d], self.from_images)]
             between = [layer for stage in self.stages if isinstance(layer := stage.to_width, nn.Conv2d)]
             last = [self.to_logit, *([self.to_class] if self.to_class else [])]
-            looks_linear.mirror(
-                first=[self.from_image, *self.from_images], between=between, last=last, slope=layers.SLOPE
-            )
+            looks_linear.mirror(first=first, between=between, last=last, slope=layers.SLOPE)
         if spectral:
             layers.add_spectral_norm(self)
 

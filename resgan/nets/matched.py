@@ -15,10 +15,10 @@ def match_variances(net: nn.Module, *inputs: Tensor) -> None:
     in the batch; where a norm stands on the trunk, the input is what it gives. Blocks are taken in their order, each on
     what those before it, scaled already, make of the batch.
 
-    So a plain network without norms keeps the variance from block to block (LSUV sets it to 1, by layers). In a residual
-    one every branch has the variance of its input, and the join decides what becomes of the sum. Since later blocks are
-    given other inputs there, the weights of the arms differ by a factor a block, all else being equal. A branch whose
-    output is constant is left as it is.
+    So a plain network without norms keeps the variance from block to block (LSUV sets it to 1, by layers). In a
+    residual one every branch has the variance of its input, and the join decides what becomes of the sum. Since later
+    blocks are given other inputs there, the weights of the arms differ by a factor a block, all else being equal. A
+    branch whose output is constant is left as it is.
     """
     before = {name: buffer.clone() for name, buffer in net.named_buffers()}
     hooks = [module.register_forward_pre_hook(match_block) for module in net.modules() if isinstance(module, Block)]

@@ -32,6 +32,7 @@ NETWORKS = {
         LabDiscriminator, PICTURES,
         {"blocks": [2, 1, 3], "width": [12, 6, 8], "image_skips": True, "conditional": "projection"},
     ),
+    "lab D, image skips": (LabDiscriminator, PICTURES, {"blocks": 1, "width": 8, "image_skips": True}),
     "mlp G": (MlpGenerator, POINTS, {"blocks": 5, "width": 8}),
     "mlp D": (MlpDiscriminator, POINTS, {"blocks": 5, "width": 8, "conditional": "projection"}),
 }  # fmt: skip
