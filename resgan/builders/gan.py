@@ -6,9 +6,12 @@ import torch
 from torch import nn
 
 from resgan.base.errors import OptionsError
+from resgan.base.rng import make_generator
+from resgan.builders.data import mixed_batch
 from resgan.builders.networks import Spec, build_networks
 from resgan.data.dataset import Dataset
 from resgan.nets import layers
+from resgan.nets.matched import match_variances
 from resgan.options.networks import AdamOptions
 from resgan.options.train import TrainOptions
 from resgan.training.gan import GAN
@@ -16,17 +19,36 @@ from resgan.training.randomness import StackedRandomness
 from resgan.training.schedules import Adam, Augmentation, Penalty
 from resgan.training.stack import Stack, load_stacked
 
+MATCHED_ON = 256  # samples
+
 
 def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
     """Raises OptionsError."""
     augmentation = build_augmentation(options, dataset)
     networks = build_networks(spec)
+    match_networks(networks, spec, dataset)
     for net in networks:
         layers.fuse(net, options.trainer.fused)
         if options.trainer.channels_last and len(spec["shape"]) == 3:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator, disc = networks
     return make_gan(options, generator, disc, augmentation=augmentation)
+
+
+def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: Dataset) -> None:
+    """Finish init=matched, where there are data: G on latents drawn from the seed, D on samples to train on.
+
+    Not a part of `build_networks`: a checkpoint's network has weights already.
+    """
+    if "matched" not in (spec["generator"]["init"], spec["disc"]["init"]):
+        return
+    samples, *labels = mixed_batch(dataset, MATCHED_ON, labelled=bool(spec["classes"]))
+    latents = torch.randn(
+        MATCHED_ON, spec["generator"]["latent_dim"], generator=make_generator(spec["seed"], "matched")
+    )
+    for name, net, given in zip(("generator", "disc"), networks, (latents, samples), strict=True):
+        if spec[name]["init"] == "matched":
+            match_variances(net, given.to(torch.get_default_dtype()), *labels)
 
 
 def build_stack(options: TrainOptions, gans: Sequence[GAN]) -> GAN:

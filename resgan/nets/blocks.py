@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from resgan.nets import layers
 from resgan.nets.layers import BatchNorm, activation, make_norm, normalise
+from resgan.nets.skips import make_skip
 from resgan.options.block import BlockOptions
 from resgan.options.choices import Join
 
@@ -27,6 +28,7 @@ def join(
     join: Join = "sum",
     gate: Tensor | float | None = None,
     depth: int = 1,  # L, the blocks of the network
+    carry: Layer | None = None,  # what a control of the skip makes of x; None: x
 ) -> Tensor:
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
@@ -40,6 +42,7 @@ def join(
     y = y if gate is None else gate * y
     if not residual:
         return y
+    x = x if carry is None else carry(x)
     if join == "stable":
         y = y / math.sqrt(depth)
     return (x + y) * math.sqrt(0.5) if join == "scaled" else x + y
@@ -73,6 +76,7 @@ class Block(nn.Module):
             self.gate = nn.Parameter(torch.ones(()))
         if self.options.layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), self.options.layer_scale))
+        self.carry = make_skip(width, self.options)
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The block's input as join and branch take it: n(x) where the norm stands on the trunk, else x itself."""
@@ -97,7 +101,7 @@ class Block(nn.Module):
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
         """The block's output, from the trunk and the branch."""
         how = {"join": self.options.join, "gate": self.gate_for(y), "depth": self.options.depth}
-        return self.after(join(x, y, residual=self.residual, **how))
+        return self.after(join(x, y, residual=self.residual, carry=self.carry, **how))
 
     # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
 
@@ -121,6 +125,8 @@ class TwoLayers(Block):
 
     A norm stands on the trunk, join(n(x), F(n(x))), and the branch has none. Inside the branch (norm_place=branch) it
     hides the size of x from a plain block and not from a residual one, whose skip goes around it.
+
+    Raises ValueError for norms inside a branch that has another width inside.
     """
 
     def __init__(
@@ -133,11 +139,16 @@ class TwoLayers(Block):
         **fields: Any,
     ) -> None:
         super().__init__(width, options, **fields)
+        inner = self.options.inner * width
+        if inner != width and self.options.norm != "none" and self.options.norm_place == "branch":
+            raise ValueError(
+                f"norm_place=branch: inner={self.options.inner} has no place for norms inside; valid is trunk"
+            )
         here = partial(make_norm, self.options.norm, width, classes=classes)
         on_trunk = self.options.norm_place == "trunk"
         self.norm = here() if on_trunk else nn.Identity()
         self.norm1, self.norm2 = (nn.Identity() if on_trunk else here() for _ in range(2))
-        self.layer1, self.layer2 = layer(width, width), layer(width, width)
+        self.layer1, self.layer2 = layer(width, inner), layer(inner, width)
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return normalise(self.norm, x, labels)

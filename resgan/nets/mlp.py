@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from resgan.nets import conditioning, layers
+from resgan.nets import conditioning, layers, looks_linear
 from resgan.nets.blocks import branches, make_block
 from resgan.options.block import BlockOptions
 from resgan.options.choices import DiscConditioning, GeneratorConditioning, Init
@@ -115,5 +115,9 @@ def init_mlp(net: nn.Module, trunk: Trunk, *, network: str, init: Init, spectral
     """Draw the weights of either network, and the first bias of its trunk."""
     layers.initialise(net, seed=seed, network=network, scheme=init, branches=branches(net))
     layers.draw_bias(trunk.first, seed=seed, network=network)
+    if init == "looks_linear":
+        to_class = getattr(net, "to_class", None)
+        last = [trunk.last, to_class] if to_class else [trunk.last]
+        looks_linear.mirror(first=[trunk.first], between=[], last=last, slope=layers.SLOPE)
     if spectral:
         layers.add_spectral_norm(net)

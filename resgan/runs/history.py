@@ -80,6 +80,11 @@ ADDED = (
     *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
     *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),
     *(Added(f"{network}.first_bias", False, ("lab",), keeps=True) for network in NETWORKS),  # mlp has always drawn it
+    # Controls of the skip, and wider branches
+    *(Added(f"{network}.inner", 1, LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip", "identity", LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip_scale", None, LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip_final", None, LABS) for network in NETWORKS),
 )
 
 # Of these a config from before the defaults below moved has none. (One of networks of papers has none today, either.)

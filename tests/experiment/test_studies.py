@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers.options import options_of
 from helpers.processes import run, start
 
 from resgan.base.plain_data import flat
+from resgan.builders.networks import build_networks, spec_of_networks
 from resgan.cli.study import read_study
 from resgan.experiment import plan
 from resgan.experiment.study import Study
@@ -28,8 +30,8 @@ SMALL = [
     "save_kimg=0.5", "generator.latent_dim=4", "trainer.threads=1", "trainer.accelerator=cpu",
 ]  # fmt: skip
 RUNS = {  # of each study
-    "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96, "grid3x3": 27,
-    "init_join": 72, "loss": 60, "smoke": 8, "tuning": 48,
+    "controls": 80, "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96,
+    "grid3x3": 27, "init_join": 72, "loss": 60, "smoke": 8, "tuning": 48,
 }  # fmt: skip
 SWITCHES = {"generator.residual", "disc.residual"}
 SKIPS = {"generator.image_skips", "disc.image_skips"}
@@ -64,8 +66,34 @@ def test_the_jobs_of_a_study(name):
         values = flat(options.model_dump())
         arm = tuple(values.pop(option) for option in sorted(told_apart))
         blocks.setdefault(repr(values), Counter())[arm] += 1
+    assert all(set(arms.values()) == {1} for arms in blocks.values())
+    if name == "controls":  # a list of conditions, of which two differ in their arm alone
+        assert sorted(len(arms) for arms in blocks.values()) == [1] * 8 * 8 + [2] * 8
+        return
     arms_of_each = 9 if name == "grid3x3" else 4  # seed and settings: all arms
-    assert all(len(arms) == arms_of_each and set(arms.values()) == {1} for arms in blocks.values())
+    assert all(len(arms) == arms_of_each for arms in blocks.values())
+
+
+def test_controls_begin_as_their_references():
+    """As the same function, bit for bit, but for those that ask about another map, start or width."""
+    z, points = torch.randn(4, 2), torch.randn(4, 2)
+    outputs, given = {}, {}
+    for job, options in study("study=controls", "seed=0").runs:
+        [name] = [override.rpartition("/")[2] for override in job if override.startswith("experiment=")]
+        given[name] = flat(options.model_dump())
+        generator, disc = build_networks(spec_of_networks(options, (2,), classes={}))
+        outputs[name] = torch.cat([generator(z).flatten(), disc(points)])
+    alike = {
+        "plain": {"plain", "gradient", "beta_from_0"},
+        "identity": {"identity", "forward", "annealed", "beta_from_1"},
+    }
+    for reference, names in alike.items():
+        assert {name for name, output in outputs.items() if torch.equal(output, outputs[reference])} == names
+    for name, reference, option in (
+        ("orthogonal", "identity", "skip"), ("plain_looks_linear", "plain", "init"), ("plain_inner3", "plain", "inner")
+    ):  # fmt: skip
+        differing = {key for key, value in given[name].items() if value != given[reference][key]}
+        assert differing == {f"generator.{option}", f"disc.{option}"}
 
 
 def test_seeds_share_a_composition_and_it_is_the_right_one():

@@ -40,6 +40,11 @@ ARMS = {
         "augment.adapt_kimg=0.1", "augment.target=0.1", "loss=nonsaturating",
         "generator.conditional=norm", "disc.conditional=projection",
     ],
+    "controls of the skip": [
+        *POINTS, "generator.blocks=2", "disc.blocks=2", "generator.skip=orthogonal", "generator.skip_final=0",
+        "burn_in_kimg=0.03", "disc.skip=forward", "disc.skip_scale=0.5", "generator.inner=2",
+    ],
+    "matched and looks-linear starts": [*POINTS, "generator.init=matched", "disc.init=looks_linear"],
     "a burn-in": [
         *PICTURES, "generator.block=bottleneck", "generator.norm=none", "generator.group_size=4", "burn_in_kimg=0.02",
         "generator.decay=none", "generator.lr_final=1e-4", "loss.r1_final=0.1", "generator.ema_kimg_final=0.01",
