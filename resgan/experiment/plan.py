@@ -16,7 +16,9 @@ from resgan.builders.gan import build_stack
 from resgan.experiment.study import Study
 from resgan.nets import sampling
 from resgan.options.train import TrainOptions
-from resgan.report.effects import POWER, detectable, smallest_p
+from resgan.report.curves import lines_of, number_of
+from resgan.report.effects import smallest_p
+from resgan.report.power import POWER, SHAPES, detectable
 from resgan.report.records import TUNABLE, is_tuning
 from resgan.runs.directory import Run, RunError
 from resgan.runs.naming import arm_name
@@ -43,22 +45,36 @@ def announce(study: Study) -> None:
         estimate = duration(seconds_of_runs(study, todo))
         say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
     tuning = ["settings are compared; no result is drawn"]
-    for line in tuning if is_tuning(study.name) else what_seeds_can_show(seeds):
+    for line in tuning if is_tuning(study.name) else what_replicates_can_show(seeds, depths_of(study)):
         say(f"  {line}")
 
 
-def what_seeds_can_show(seeds: int) -> list[str]:
-    if seeds < 2:
-        return ["a single seed: effects without intervals, a description and no evidence"]
-    effect, p = detectable(seeds), smallest_p(seeds)
-    lines = [
-        f"{seeds} seeds find, with {POWER:.0%} power, effects of {effect:.2g} (G, D) and {2 * effect:.2g} (G x D)",
-        "standard deviations of one run's score; smallest attainable p "
-        f"{p:.2g}, corrected over three effects {min(1, 3 * p):.2g}",
+def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list[str]:
+    """The smallest effects that the verdict on a curve of these depths finds, simulated, and the smallest p."""
+    if replicates < 2:
+        return ["a single replicate: effects without intervals, a description and no evidence"]
+    p = smallest_p(replicates)
+    over = f" over {len(depths)} depths" if len(depths) > 1 else ""
+    found = {
+        shape: detectable(replicates=replicates, depths=depths, shape=shape)
+        for shape in (SHAPES if len(depths) > 1 else [next(iter(SHAPES))])  # one depth has one shape
+    }
+    lines = [f"smallest attainable p {p:.2g}, corrected over three effects {min(1, 3 * p):.2g}"]
+    if math.isinf(max(found.values())):
+        return [*lines, "so few replicates find no effect, however large: a descriptive study"]
+    sizes = ", ".join(f"{size:.2g}" + (f" ({shape})" if over else "") for shape, size in found.items())
+    lines += [
+        f"{replicates} replicates{over} find, with {POWER:.0%} power, effects of the switch in G or in D of {sizes}",
+        "standard deviations of one replicate's score, and an interaction of twice that",
     ]
-    if 3 * p > 0.05:
-        lines.append("so few seeds cannot support a claim: a descriptive study")
     return lines
+
+
+def depths_of(study: Study) -> tuple[float, ...]:
+    """The depths of the longest curve in the study."""
+    blocks = [tuple(getattr(net, "blocks", None) for net in (o.generator, o.disc)) for _, o in study.runs]
+    varied, cells = lines_of({repr(cell): cell for cell in blocks}.values())[0]
+    return tuple(number_of(cell[varied == "D"]) for cell in cells)
 
 
 def report_end(study: Study) -> None:

@@ -1,15 +1,15 @@
-"""What is said about residual blocks in GANs, how it is measured, and what a set of runs says to it."""
+"""What is said about residual blocks in GANs, how it is measured, and what a set of runs shows of it.
+
+A finding is what was measured: that residual blocks help, at a depth and from a start. No number of runs shows that
+they are needed.
+"""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from resgan.report.effects import Effect
-from resgan.report.panels import Panel
-
-SEEDS_FOR_A_CLAIM = 8  # fewer are a description
-TUNINGS = {"shared", "own"}  # a claim stands where both agree
-
-Verdict = Literal["supported", "contradicted", "undecided", "not measured"]
+from resgan.report.curves import Curve
+from resgan.report.families import BESIDE, Effect
+from resgan.report.panels import is_searched
+from resgan.report.wording import ENOUGH, verdict_beside, verdict_on
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,26 @@ class Claim:
     number: int
     text: str  # in the sense of who says it
     measurement: str
-    contrast: str | None  # of effects.contrasts: positive supports the claim; None where runs alone do not measure it
+    contrast: str | None  # of effects.contrasts; None where runs alone do not measure it
     filled_by: str  # the study or probe that does
 
 
-ARMS_STUDIES = "study=factorial, or study=gaussians"
+ARMS_STUDIES = "study=depth, or study=factorial"
 CLAIMS = [
-    Claim(1, "Residual blocks are a necessity in generators.", "main effect of the switch in G", "G", ARMS_STUDIES),
-    Claim(1, "Why not have them in the discriminator as well?", "main effect of the switch in D", "D", ARMS_STUDIES),
+    Claim(
+        1,
+        "Residual blocks are a necessity in generators.",
+        "effect of the switch in G beside each D, at the deepest depth",
+        "G",
+        ARMS_STUDIES,
+    ),
+    Claim(
+        1,
+        "Why not have them in the discriminator as well?",
+        "effect of the switch in D beside each G, at the deepest depth",
+        "D",
+        ARMS_STUDIES,
+    ),
     Claim(
         2,
         "A residual discriminator would accept only exact replicas, and the generator could never fool it.",
@@ -93,40 +105,44 @@ CLAIMS = [
 
 @dataclass(frozen=True)
 class Answer:
-    """The verdict of the panels on one claim."""
+    """What the curves show of one claim."""
 
     claim: Claim
-    verdict: Verdict
+    finding: str  # a verdict, or: it depends, a description, not measured
     reason: str
-    effects: list[tuple[str, Effect]]  # (panel, effect)
+    effects: list[tuple[str, Effect]]  # (curve, effect)
 
 
-def answer(claim: Claim, panels: list[Panel]) -> Answer:
-    """By the protocol: on eight seeds or more, tuned both ways, and alike in all panels."""
+def answer(claim: Claim, curves: list[Curve]) -> Answer:
+    """By the protocol: eight replicates with a search in each, from a common start and from the best, all alike."""
     if claim.contrast is None:
         return Answer(claim, "not measured", f"Filled by {claim.filled_by}.", [])
-    measured = [(panel, panel.main_effects[claim.contrast]) for panel in panels if panel.main_effects]
-    shown = [(panel.title, effect) for panel, effect in measured]
+    measured = [(curve, curve.main_effects) for curve in curves if curve.main_effects]
     if not measured:
-        return Answer(claim, "not measured", f"Filled by {claim.filled_by}: no seed has ended in all four arms.", [])
-    if missing := what_is_missing([panel for panel, _ in measured]):
-        return Answer(claim, "undecided", missing, shown)
-    verdicts = {effect.verdict for _, effect in measured}
-    if verdicts == {"positive"}:
-        return Answer(claim, "supported", "In every panel, with intervals and corrected tests that exclude 0.", shown)
-    if verdicts == {"negative"}:
-        return Answer(claim, "contradicted", "The opposite holds in every panel, with intervals that exclude 0.", shown)
-    if verdicts == {"inconclusive"}:
-        return Answer(claim, "undecided", "Inconclusive at this number of seeds, in every panel.", shown)
-    return Answer(claim, "undecided", "The panels disagree, and that is the finding: see each of them.", shown)
+        return Answer(claim, "not measured", f"Filled by {claim.filled_by}: no depth has a verdict.", [])
+    shown = [(curve.title, effects[claim.contrast]) for curve, effects in measured]
+    if missing := what_is_missing([curve for curve, _ in measured]):
+        return Answer(claim, "a description", missing, shown)
+    findings = {finding for _, effects in measured for finding in findings_of(effects, claim.contrast)}
+    if len(findings) > 1:
+        said = ", ".join(sorted(findings))
+        return Answer(claim, "it depends", f"Between curves, or beside the other network: {said}.", shown)
+    where = "At the deepest depth of every curve, beside either state of the other network."
+    return Answer(claim, findings.pop(), where, shown)
 
 
-def what_is_missing(panels: list[Panel]) -> str:
-    """Why these panels cannot support a claim, whatever they show; empty where they can."""
-    seeds = min(len(panel.seeds) for panel in panels)
-    if seeds < SEEDS_FOR_A_CLAIM:
-        return f"A description only: {seeds} seed{'s' if seeds > 1 else ''}, and a claim needs {SEEDS_FOR_A_CLAIM}."
-    tunings = {panel.records[0].config.get("tuning.best", "none") for panel in panels}
-    if not tunings >= TUNINGS:
-        return "A claim needs runs at the best shared and at each arm's own best settings (tuning.best=shared, own)."
+def findings_of(effects: dict[str, Effect], contrast: str) -> list[str]:
+    verdicts = verdict_beside(effects, contrast) if contrast in BESIDE else (effects[contrast].deepest.verdict,)
+    return [verdict_on(contrast, verdict) for verdict in verdicts]
+
+
+def what_is_missing(curves: list[Curve]) -> str:
+    """Why these curves are a description, whatever they show; empty where they are more."""
+    replicates = min(len(curve.replicates) for curve in curves)
+    if replicates < ENOUGH:
+        return f"{replicates} replicate{'s' if replicates > 1 else ''}: more than a description begins at {ENOUGH}."
+    if not all(is_searched(curve.config) for curve in curves):
+        return "More than a description needs a search in each replicate (tuning.candidates)."
+    if len({bool(curve.config.get("tuning.inits")) for curve in curves}) < 2:
+        return "More than a description needs two studies: one start for all arms, and each arm's best (tuning.inits)."
     return ""

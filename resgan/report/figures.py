@@ -13,7 +13,9 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image, ImageDraw
 
 from resgan.report import effects
-from resgan.report.effects import HOLM_FAMILY
+from resgan.report.curves import Curve
+from resgan.report.equivalence import MARGINS
+from resgan.report.families import BESIDE
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, Arm
 from resgan.runs.directory import Run
@@ -38,6 +40,14 @@ STYLE: Any = {
 }
 
 
+# Rows of the forest: what they are called, and their colour.
+FOREST = {
+    "G, plain D": ("in G, beside a plain D", COLOURS[True, False]),
+    "G, residual D": ("in G, beside a residual D", COLOURS[True, False]),
+    "D, plain G": ("in D, beside a plain G", COLOURS[False, True]),
+    "D, residual G": ("in D, beside a residual G", COLOURS[False, True]),
+    "G x D": ("interaction", COLOURS[True, True]),
+}
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind words, so that no line runs through them
 
 
@@ -71,32 +81,71 @@ def picture(name: str, alt: str, canvas: Canvas) -> Picture:
     return Picture(name, alt, png.getvalue(), svg.getvalue())
 
 
-def forest(panels: list[Panel]) -> Picture:
-    """The three effects of every panel with their intervals: the answer in one picture."""
-    colours = {"G": COLOURS[True, False], "D": COLOURS[False, True], "G x D": COLOURS[True, True]}
-    rows = [(panel, name, found[name]) for panel in panels if (found := panel.main_effects) for name in HOLM_FAMILY]
-    with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(panels)) as (canvas, axes):
+def forest(curves: list[Curve]) -> Picture:
+    """The simple effects and the interaction at the deepest depth of every curve with their intervals."""
+    rows = [(curve, name, found[name]) for curve in curves if (found := curve.main_effects) for name in FOREST]
+    with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
-        for panel, name, effect in rows:
-            if name == HOLM_FAMILY[0]:
+        for curve, name, effect in rows:
+            if name == next(iter(FOREST)):
                 y += 0.9
-                if panel.title:
+                if curve.title:
                     along = axes.get_yaxis_transform()  # x from 0 to 1 across the figure, y in rows
-                    axes.text(0.01, y - 0.2, panel.title, transform=along, color="#555555", fontsize=9, bbox=PAPER)
+                    axes.text(0.01, y - 0.2, curve.title, transform=along, color="#555555", fontsize=9, bbox=PAPER)
                     y += 0.45
-            low, high = effect.interval or (effect.mean, effect.mean)
-            axes.plot([low, high], [y, y], color=colours[name], linewidth=2.5, solid_capstyle="round")
-            axes.plot([effect.mean], [y], "o", color=colours[name], markersize=7)
+            at, colour = effect.deepest, FOREST[name][1]
+            low, high = at.interval or (at.mean, at.mean)
+            axes.plot([low, high], [y, y], color=colour, linewidth=2.5, solid_capstyle="round")
+            axes.plot([at.mean], [y], "o", color=colour, markersize=7)
             ticks.append(y)
-            labels.append({"G": "in the generator", "D": "in the discriminator", "G x D": "interaction"}[name])
+            labels.append(FOREST[name][0])
             y += 1
         axes.axvline(0, color="black", linewidth=1)
+        if margin := margin_of(curves[0]):
+            axes.axvspan(-margin, margin, color="#f0f0f0", zorder=0)
         axes.set_yticks(ticks, labels)
         axes.set_ylim(y, 0)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("hurt  ←  residual blocks  →  help")
-        return picture("effects", "Effects of residual blocks with 95 % intervals", canvas)
+        grey = ". Grey: the margin" if margin else ""
+        return picture("effects", f"Effects of residual blocks with 95 % intervals{grey}", canvas)
+
+
+def over_depth(curve: Curve, name: str) -> Picture:
+    """Simple effects along a curve with their simultaneous bands; hollow where a depth is not on it."""
+    assert curve.primary
+    whole = [curve.bounds(panel) if panel.seeds else {} for panel in curve.panels]
+    depths = np.array([curve.position(panel) for panel in curve.panels])
+    kept = np.array([panel in curve.kept for panel in curve.panels])
+    with drawing(8.6, 3.4, ncols=2, sharey=True) as (canvas, both):
+        for axes, (network, names) in zip(both, BESIDE.items(), strict=True):
+            for k, contrast in enumerate(names):
+                colour, style = (COLOURS[bool(k), False], "o-" if k else "s--")
+                label = f"beside a {'residual' if k else 'plain'} {'D' if network == 'G' else 'G'}"
+                means = np.array([found[contrast][0] if found else np.nan for found in whole])
+                axes.plot(depths[kept], means[kept], style, color=colour, label=label, linewidth=2, markersize=6)
+                axes.plot(depths[~kept], means[~kept], style[0], color=colour, fillstyle="none", markersize=6)
+                at = curve.main_effects[contrast].at if curve.main_effects else ()
+                ends = np.array([estimate.interval or (np.nan, np.nan) for estimate in at]).reshape(-1, 2)
+                axes.fill_between(depths[kept], *ends.T, color=colour, alpha=0.15, linewidth=0)
+            axes.axhline(0, color="black", linewidth=1)
+            if margin := margin_of(curve):
+                axes.axhspan(-margin, margin, color="#f0f0f0", zorder=0)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(depths, [curve.depth_of(panel) for panel in curve.panels])
+            axes.minorticks_off()
+            axes.set_xlabel({"both": "depth", "G": "depth of G", "D": "depth of D", None: "depth"}[curve.varied])
+            axes.set_title(f"residual blocks in {network}", fontsize=11)
+            axes.legend(frameon=False, fontsize=9)
+        both[0].set_ylabel("hurt  ←  →  help")
+        hollow = "; hollow: not on the curve" if not kept.all() else ""
+        said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands. Grey: the margin{hollow}"
+        return picture(name, said, canvas)
+
+
+def margin_of(curve: Curve) -> float | None:
+    return MARGINS.get(Score.of(curve.primary).scale) if curve.primary else None
 
 
 def interaction(panel: Panel, name: str) -> Picture:

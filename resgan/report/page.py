@@ -3,7 +3,7 @@
 import csv
 import io
 from base64 import b64encode
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,27 @@ from jinja2 import Environment, PackageLoader
 
 from resgan.base.plain_data import format_value
 from resgan.report import figures
-from resgan.report.claims import CLAIMS, SEEDS_FOR_A_CLAIM, Answer, answer
-from resgan.report.effects import Effect
+from resgan.report.claims import CLAIMS, Answer, answer
+from resgan.report.curves import Curve, curves, depths_of
+from resgan.report.families import Estimate
 from resgan.report.figures import Picture
 from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import Panel, Score
 from resgan.report.records import COLLAPSED, Record
-from resgan.report.tables import Table, arms_table, count, curve_mean, effects_table, in_a_line, notes, tuning_table
+from resgan.report.tables import Table, arms_table, count, curve_mean, notes, tuning_table
 from resgan.report.tuning import Tuning
+from resgan.report.verdict_tables import curve_notes, in_a_line, verdict_tables
+from resgan.report.wording import ENOUGH, against_best_in_words, answer_of, headline, outcomes_in_words
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """One curve on the page."""
+
+    title: str
+    answer: str
+    tables: list[Table]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,6 @@ class Section:
     """One panel on the page."""
 
     title: str
-    effects: Table
     arms: Table
     notes: list[str]
     pictures: list[Picture]
@@ -37,6 +49,7 @@ class Page:
     headline: str
     summary: list[str]
     overview: list[Picture]
+    verdicts: list[Verdicts]
     sections: list[Section]
     grids: list[list[Table]]  # of wirings: scores, contrasts
     tunings: list[tuple[str, Table]]  # (title, ranks)
@@ -47,21 +60,24 @@ class Page:
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
     """All files of a report by name; report.html needs none of the others."""
     page = make_page(panels, tunings, mixed_code=mixed_code)
-    return render(page) | {"runs.csv": runs_csv(panels), "effects.csv": effects_csv(panels)}
+    found = curves(panels, mixed_code=mixed_code)
+    return render(page) | {"runs.csv": runs_csv(panels), "effects.csv": effects_csv(found)}
 
 
 def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
     records = [record for panel in panels for record in panel.records]
     wirings = grids(records, mixed_code=mixed_code)
     panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
+    found = curves(panels, mixed_code=mixed_code)
     return Page(
-        headline=headline(panels),
-        summary=summary(panels, records),
-        overview=overview(panels),
+        headline=headline(found) if panels else "Which settings suit which arm",
+        summary=summary(panels, found, records),
+        overview=overview(panels, found),
+        verdicts=[Verdicts(c.title, answer_of(c), verdict_tables(c), curve_notes(c)) for c in found],
         sections=[section(panel, f"panel{k + 1}") for k, panel in enumerate(panels)],
         grids=[[table for table in (scores_table(grid), contrasts_table(grid)) if table] for grid in wirings],
         tunings=[(tuning.title_among(tunings), tuning_table(tuning)) for tuning in tunings],
-        answers=[answer(claim, panels) for claim in CLAIMS] if panels else [],
+        answers=[answer(claim, found) for claim in CLAIMS] if panels else [],
         made=how_it_was_made([*records, *(r for t in tunings for r in t.records)], mixed_code=mixed_code),
     )
 
@@ -75,57 +91,50 @@ def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
 # The first screen.
 
 
-def headline(panels: list[Panel]) -> str:
-    """One sentence: what the runs say to the question."""
-    if not panels:
-        return "Which settings suit which arm"
-    found = [panel.main_effects for panel in panels if panel.main_effects]
-    if not found:
-        return "No seed has ended in all four arms yet"
-    in_g, in_d = (in_words([effects[name] for effects in found]) for name in ("G", "D"))
-    if in_g == in_d:
-        return f"Residual blocks {in_g}, in the generator and in the discriminator"
-    return f"In the generator residual blocks {in_g}, in the discriminator they {in_d}"
-
-
-def in_words(effects: list[Effect]) -> str:
-    """The answer for one network, over all panels."""
-    found = Counter(effect.verdict for effect in effects)
-    if len(found) == 1:
-        return {"positive": "help", "negative": "hurt", "inconclusive": "show no clear effect"}[effects[0].verdict]
-    said = [f"{verb} in {found[v]}" for v, verb in (("positive", "help"), ("negative", "hurt")) if found[v]]
-    return f"{' and '.join(said)} of {len(effects)} panels"
-
-
-def summary(panels: list[Panel], records: list[Record]) -> list[str]:
+def summary(panels: list[Panel], curves: list[Curve], records: list[Record]) -> list[str]:
     if not panels:
         return ["Runs of a tuning study: no result is drawn from them."]
-    seeds = sorted({len(panel.seeds) for panel in panels})
-    primary = ", ".join(dict.fromkeys(panel.primary for panel in panels if panel.primary))
-    lines = [
-        f"{count(len(records), 'run')}, {count(len(panels), 'panel')}, {' or '.join(map(str, seeds))} complete seeds a "
-        f"panel. Primary endpoint: {primary or 'none yet'}, of the averaged generator at the end."
-    ]
-    if seeds[-1] == 1:
-        lines.append("One seed: effects without intervals. A description, no evidence.")
-    elif 0 < seeds[0] < SEEDS_FOR_A_CLAIM:
-        lines.append(f"Fewer than {SEEDS_FOR_A_CLAIM} seeds: a description, no evidence.")
-    said = {"diverged": "diverged: counted with the worst score", "unfinished": "not finished: left out"}
-    for status, words in said.items():
+    lines = [*outcomes_in_words(curves), *(f"{said(curve)}{words}" for curve in curves
+                                           if (words := against_best_in_words(curve)))]  # fmt: skip
+    replicates = sorted({len(curve.replicates) for curve in curves})
+    primary = ", ".join(dict.fromkeys(curve.primary for curve in curves if curve.primary))
+    lines.append(
+        f"{count(len(records), 'run')}, {count(len(curves), 'curve')}, {' or '.join(map(str, replicates))} replicates. "
+        f"Primary endpoint: {primary or 'none yet'}, of the averaged generator at the end."
+    )
+    if replicates[-1] == 1:
+        lines.append("One replicate: effects without intervals. A description, no evidence.")
+    elif 0 < replicates[0] < ENOUGH:
+        lines.append(f"Fewer than {ENOUGH} replicates: a description, no evidence.")
+    told = {"diverged": "diverged: an outcome of its own, not in the effects", "unfinished": "not finished: left out"}
+    for status, words in told.items():
         if number := sum(record.status == status for record in records):
             lines.append(f"{count(number, 'run')} {words}.")
     if number := sum(record.collapsed for record in records):
         lines.append(
             f"{count(number, 'run')} collapsed: samples with less than {COLLAPSED:.0%} of the data's variance."
         )
+    if number := sum(record.dead_disc for record in records):
+        lines.append(f"{count(number, 'run')} ended with a dead D: it told nothing apart, and no sample got better.")
     return lines
 
 
-def overview(panels: list[Panel]) -> list[Picture]:
-    found = [figures.forest(panels)] if any(panel.main_effects for panel in panels) else []
+def said(curve: Curve) -> str:
+    return f"{curve.title}: " if curve.title else ""
+
+
+def overview(panels: list[Panel], curves: list[Curve]) -> list[Picture]:
+    """Curves over depth, each with its bands; without them one forest; and the arms against an option that varies."""
+    found = [figures.over_depth(curve, f"depth{k + 1}") for k, curve in enumerate(curves) if has_depths(curve)]
+    if not found and any(curve.main_effects for curve in curves):
+        found = [figures.forest(curves)]
     if option := varied_number(panels):
         found.append(figures.across(panels, option, "across"))
     return found
+
+
+def has_depths(curve: Curve) -> bool:
+    return curve.varied is not None and curve.primary is not None
 
 
 def varied_number(panels: list[Panel]) -> str | None:
@@ -147,7 +156,7 @@ def section(panel: Panel, name: str) -> Section:
         figures.curves(panel, f"{name}-curves") if panel.primary else None,
         figures.grids(panel, f"{name}-samples"),
     ]
-    return Section(panel.title, effects_table(panel), arms_table(panel), notes(panel), [p for p in pictures if p])
+    return Section(panel.title, arms_table(panel), notes(panel), [p for p in pictures if p])
 
 
 def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[str, str]]:
@@ -171,22 +180,35 @@ def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[st
 
 
 READING = [
-    "A block of the experiment is one seed in all four arms: same initial weights, order of the data, and latents.",
+    "The unit of a verdict is a replicate: a search for settings of its own with fresh seeds of its own, whose scores "
+    "are averaged; without a search it is a seed. All arms of a replicate share initial weights, order of the data and "
+    "latents.",
     "Effects are made on the logit of shares and the logarithm of distances, turned so that positive says residual "
-    "blocks help. The column beside gives them as a factor on the score, or on its odds.",
-    "G and D: the mean change that the switch makes in one network, over both settings of the other. Interaction: "
-    "what the switch in D changes beside a residual G, less what it changes beside a plain one.",
-    "Intervals are Student's t over seeds, 95 %, each for itself. Tests flip the signs of the per-seed effects, "
-    "exactly up to 20 seeds; Holm's correction covers G, D and the interaction. Nothing is called a help or a hurt "
-    "unless interval and corrected test agree.",
-    "A run that diverged counts with the worst score, or lowest rank; none is dropped.",
+    "blocks help. They are given beside each state of the other network; the mean over both (residual blocks in G, in "
+    "D) has a verdict only where the interaction lies within the margin.",
+    "Each of G, D and the interaction is tested by the larger of its slope over doublings of depth and its effect at "
+    "the deepest depth: the signs of replicates are flipped, all depths of one together, exactly up to 20 replicates. "
+    "Holm's correction covers the three.",
+    "Intervals hold at all depths at once, and beside both states of the other network. Help or hurt is said where the "
+    "corrected test finds the effect and the interval excludes 0; within the margin, where two one-sided t tests "
+    "exclude all beyond it, each depth for itself.",
+    "A depth is on the curve where the best arm is valid in 30 % of its samples and none in 97 %.",
+    "The best: with 95 % probability the best arm is among those that may be (Hsu's comparison, Dunnett's intervals on "
+    "differences within replicates).",
+    "A run that diverged has no score: it is counted, and tested, as an outcome of its own.",
     "± is the standard deviation over seeds, not the error of a mean.",
 ]
 CLASSES = {
-    **dict.fromkeys(("help", "better in G", "more than the sum"), "help"),
-    **dict.fromkeys(("hurt", "better in D", "less than the sum"), "hurt"),
-    "inconclusive": "open",
+    **dict.fromkeys(("helps", "better in G", "more than the sum"), "help"),
+    **dict.fromkeys(("hurts", "better in D", "less than the sum"), "hurt"),
+    **dict.fromkeys(("not told apart", "by the other network", "it depends"), "open"),
+    "within the margin": "within",
 }
+
+
+def class_of(cell: str) -> str:
+    """The class of a cell that begins with a verdict; empty for any other."""
+    return next((name for verdict, name in CLASSES.items() if cell.startswith(verdict)), "")
 
 
 # Files.
@@ -194,8 +216,8 @@ CLASSES = {
 
 def render(page: Page) -> dict[str, bytes]:
     env: Any = Environment(loader=PackageLoader("resgan.report"), trim_blocks=True, lstrip_blocks=True)
-    env.filters |= {"data_uri": data_uri, "in_a_line": in_a_line}
-    env.globals |= {"reading": READING, "classes": CLASSES}
+    env.filters |= {"data_uri": data_uri, "in_a_line": in_a_line, "class_of": class_of}
+    env.globals |= {"reading": READING}
     html = env.overlay(autoescape=True).get_template("report.html.j2").render(page=page)
     found = {"report.html": html.encode(), "report.md": env.get_template("report.md.j2").render(page=page).encode()}
     for figure in [*page.overview, *(picture for section in page.sections for picture in section.pictures)]:
@@ -213,33 +235,51 @@ def data_uri(figure: Picture) -> str:
 def runs_csv(panels: list[Panel]) -> bytes:
     """One line a run."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.score_names))
-    heading = ["path", "panel", "residual_g", "residual_d", "seed", "status", "collapsed", *names]
-    rows: list[list[object]] = [[*heading, "best", "curve_mean", "seconds"]]
+    what = ["path", "panel", "depth_g", "depth_d", "residual_g", "residual_d", "replicate", "seed", "status"]
+    heading: list[object] = [*what, "collapsed", "dead_d", *names, "best", "curve_mean", "seconds"]
+    rows = [heading]
     for panel in panels:
         for record in panel.records:
             scores = [record.score(name) for name in names]
             primary = panel.primary or ""
             rest = [record.best(primary), curve_mean(record, primary), (record.result or {}).get("seconds")]
-            what = [record.path, panel.title, *map(int, record.arm), record.seed, record.status, int(record.collapsed)]
-            rows.append([*what, *scores, *rest])
+            depths = [None if blocks is None else format_value(blocks) for blocks in depths_of(panel)]
+            unit = [*map(int, record.arm), record.replicate, record.seed, record.status]
+            ends = [int(record.collapsed), int(record.dead_disc)]
+            rows.append([record.path, panel.title, *depths, *unit, *ends, *scores, *rest])
     return as_csv(rows)
 
 
-def effects_csv(panels: list[Panel]) -> bytes:
-    """One line for each contrast of each score that has a better and a worse, and that all finished runs have."""
-    rows: list[list[object]] = [
-        ["panel", "score", "contrast", "seeds", "effect", "low", "high", "p", "p_holm", "p_ranks", "verdict"]
-    ]
-    for panel in panels:
-        finished = [record for record in panel.records if record.status == "finished"]
-        for name in panel.score_names:
-            if not Score.of(name).has_a_direction or any(record.score(name) is None for record in finished):
-                continue
-            for e in (panel.effects(name) or {}).values():
-                low, high = e.interval or (None, None)
-                what = [panel.title, name, e.name, len(e.per_seed)]
-                rows.append([*what, e.mean, low, high, e.p, e.p_holm, e.p_ranks, e.verdict])
+def effects_csv(curves: list[Curve]) -> bytes:
+    """One line for each contrast of each score that has a better and a worse, and that all finished runs have.
+
+    At every depth, and its slope by doubling of depth. A depth that is not on the curve stands alone, without verdict.
+    """
+    what = ["curve", "start", "score", "contrast", "depth", "on_curve", "replicates", "effect", "low", "high"]
+    rows: list[list[object]] = [[*what, "p_within", "verdict", "p", "p_holm"]]
+    for curve in curves:
+        finished = [record for panel in curve.panels for record in panel.records if record.status == "finished"]
+        for name in dict.fromkeys(name for panel in curve.panels for name in panel.score_names):
+            if Score.of(name).has_a_direction and all(record.score(name) is not None for record in finished):
+                rows += [[curve.title, curve.start, name, *line] for line in effects_of(curve, name)]
     return as_csv(rows)
+
+
+def effects_of(curve: Curve, name: str) -> Iterator[list[object]]:
+    for effect in (curve.effects(name) or {}).values():
+        depths = [curve.depth_of(panel) for panel in curve.kept]
+        for depth, at in zip(depths, effect.at, strict=True):
+            yield [effect.name, depth, 1, *estimate(at), at.p_within, at.verdict, effect.p, effect.p_holm]
+        if effect.slope:
+            yield [effect.name, "slope", 1, *estimate(effect.slope), None, None, effect.p, effect.p_holm]
+    for panel in curve.panels:
+        if panel not in curve.kept and panel.seeds:
+            for effect in curve.effects_at([panel], name).values():
+                yield [effect.name, curve.depth_of(panel), 0, *estimate(effect.deepest), None, None, None, None]
+
+
+def estimate(at: Estimate) -> list[object]:
+    return [at.replicates, at.mean, *(at.interval or (None, None))]
 
 
 def as_csv(rows: list[list[object]]) -> bytes:

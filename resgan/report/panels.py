@@ -10,8 +10,8 @@ import numpy as np
 from resgan.base.plain_data import PlainData, format_value
 from resgan.metrics.cards import first_card_difference
 from resgan.report import effects
-from resgan.report.effects import Array, Effect, Scale
-from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record, title
+from resgan.report.effects import Array, Scale, t_interval
+from resgan.report.records import ARM_NAMES, INITS, TUNABLE, Arm, Record, title
 from resgan.runs.directory import RunError
 
 
@@ -43,6 +43,9 @@ class Score:
         # An unbiased distance of equal distributions is 0 on average, so that it may fall below: no logarithm.
         unbiased = name.endswith("_inf") or name.startswith(("kd_", "kid", "clean_kid"))
         return Score(name, "plain", low_is_good=unbiased or name == "kl")
+
+
+Place = Literal["left out", "worst", "best"]
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,68 @@ class Panel:
             return self.raw("validity") * self.cards["validity"]["n_fake"]
         return np.full((len(self.seeds), 2, 2), float(self.cards[name][counted]))
 
-    def effects(self, name: str) -> dict[str, Effect] | None:
-        """None without a seed that has ended in all four arms."""
-        if not self.seeds:
-            return None
-        return effects.effects(self.blocks(name), floor=self.floor(name))
+    @cached_property
+    def replicates(self) -> list[int]:
+        """The replicates of the complete seeds."""
+        return list(dict.fromkeys(self._replicate_of_seed[seed] for seed in self.seeds))
 
     @cached_property
-    def main_effects(self) -> dict[str, Effect] | None:
-        """Effects on the primary endpoint."""
-        return self.effects(self.primary) if self.primary else None
+    def _replicate_of_seed(self) -> dict[int, int]:
+        return {record.seed: record.replicate for record in self.records}
+
+    def by_replicate(self, name: str, *, diverged: Place = "left out") -> Array:
+        """Scores (R, 2, 2) on the scale of the intervals, mean over the seeds of a replicate.
+
+        Those of runs that finished; runs that diverged are left out, or stand at the worst place (all wrong for a
+        share, else the worst score of the panel) or at the best score of the panel. NaN where nothing is left.
+        """
+        y = self.blocks(name)
+        if diverged == "worst":
+            y = effects.with_worst(y, floor=self.floor(name))
+        elif diverged == "best" and np.isfinite(y).any():
+            y = np.where(np.isfinite(y), y, np.nanmax(y))
+        mine = np.array([self._replicate_of_seed[seed] for seed in self.seeds])
+        return np.array([mean_of_seen(y[mine == replicate]) for replicate in self.replicates]).reshape(-1, 2, 2)
+
+    def validity(self, arm: Arm) -> float | None:
+        """Mean over finished runs; None where none has it."""
+        found = [value for record in self.arm(arm) if (value := record.score("validity")) is not None]
+        return float(np.mean(found)) if found else None
+
+    @cached_property
+    def learned(self) -> bool | None:
+        """Is the primary endpoint of some arm better at the end than at step 0? None where nothing was scored there.
+
+        By the 95 % interval over replicates of what a run gains; of one replicate, by its sign.
+        """
+        gains = [gain for arm in self.arms if len(gain := self.gains(arm))]
+        if not gains:
+            return None
+        return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in gains)
+
+    def gains(self, arm: Arm) -> Array:
+        """What the finished runs gained since step 0, mean over the seeds of a replicate (R,)."""
+        found: dict[int, list[float]] = {}
+        for record in self.arm(arm):
+            ends = (record.untrained(self.primary), record.score(self.primary)) if self.primary else (None, None)
+            if self.primary and None not in ends:
+                start, end = self.on_scale(np.array(ends, dtype=float), self.primary)
+                found.setdefault(record.replicate, []).append(end - start)
+        return np.array([np.mean(values) for values in found.values()])
+
+    def learning_curves(self, arm: Arm) -> dict[int, list[tuple[Array, Array]]]:
+        """(images, primary endpoint on the scale of the intervals) after step 0: of each finished run, by replicate."""
+        found: dict[int, list[tuple[Array, Array]]] = {}
+        for record in self.arm(arm):
+            points = [point for point in record.curve(self.primary or "") if point[0] > 0]
+            if record.status == "finished" and self.primary and points:
+                images, scores = np.array(points, dtype=float).T
+                found.setdefault(record.replicate, []).append((images, self.on_scale(scores, self.primary)))
+        return found
+
+    def on_scale(self, values: Array, name: str) -> Array:
+        """Scores, each a share of all samples where it is one, on the scale of the intervals."""
+        return self._transformed(values, name, counts=float(self.cards[name]["n_fake"]))
 
     def floor(self, name: str) -> float | None:
         """The value a diverged run counts with: all wrong for a share; else None, and the worst run seen decides."""
@@ -149,10 +204,28 @@ def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
 
 
 def panel_key(record: Record, *, mixed_code: bool) -> PlainData:
-    """The settings that runs of one panel share: all but seed and arm and, where each arm was tuned, the outcome."""
-    own = record.config.get("tuning.best") == "own"
+    """The settings that runs of one panel share: all but replicate, seed and arm, and what was tuned for each arm."""
     code = {} if mixed_code else {"code": record.code}
-    return dict(sorted(record.settings(without=TUNABLE if own else ()).items())) | code
+    return dict(sorted(record.settings(without=tuned_options(record.config)).items())) | code
+
+
+def tuned_options(config: PlainData) -> tuple[str, ...]:
+    """Options that a search chose for the arm of a run, in its replicate or by a tuning study."""
+    searched = is_searched(config)
+    own = TUNABLE if searched or config.get("tuning.best") == "own" else ()
+    return (*own, *(INITS if searched and config.get("tuning.inits") else ()))
+
+
+def is_searched(config: PlainData) -> bool:
+    """Has each replicate of each arm its own search?"""
+    return bool(config.get("tuning.candidates"))
+
+
+def mean_of_seen(y: Array) -> Array:
+    """Mean over the first axis of what is no NaN; NaN where nothing is."""
+    seen = np.isfinite(y)
+    total = np.where(seen, y, 0.0).sum(0)
+    return np.where(seen.any(0), total / np.maximum(seen.sum(0), 1), np.nan)
 
 
 def equal_but(a: PlainData, b: PlainData, ignored: set[str]) -> bool:

@@ -1,5 +1,6 @@
 """Run directories as a report reads them. Plain files only: no torch, no network, nothing is written."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +18,15 @@ from resgan.runs.directory import Run, RunError
 from resgan.runs.history import completed
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
+# The loss of a discriminator that gives all samples one logit, at the best such logit: E log 2 and the like.
+UNDECIDED_LOSS = {
+    "relativistic": math.log(2), "nonsaturating": 2 * math.log(2), "hinge": 2.0, "least_squares": 0.25,
+    "wasserstein": 0.0,
+}  # fmt: skip
+LAST_LOSSES = 10  # readings that say how D ended
 SWITCHES = ("generator.residual", "disc.residual")
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
+INITS = ("generator.init", "disc.init")
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -43,6 +51,12 @@ class Record:
         return int(self.config["seed"])
 
     @property
+    def replicate(self) -> int:
+        """The unit that is drawn anew: a search with its own fresh seeds; without a search, the seed."""
+        replicate = self.config.get("replicate")
+        return self.seed if replicate is None else int(replicate)
+
+    @property
     def status(self) -> Literal["finished", "diverged", "unfinished"]:
         return "unfinished" if self.result is None else self.result["status"]
 
@@ -55,6 +69,23 @@ class Record:
     def collapsed(self) -> bool:
         ratio = self.score("variance_ratio")
         return ratio is not None and ratio < COLLAPSED
+
+    @cached_property
+    def dead_disc(self) -> bool:
+        """Did the run finish with a discriminator that told nothing apart, and samples as at the start?
+
+        The last readings of D's loss are, within 1 %, that of a D which gives all samples one logit; and the primary
+        endpoint fell by less than 2 % of its value at step 0, so that it was not G that made them alike.
+        """
+        losses = [m["loss_d"] for m in self._measured if m["kind"] == "losses" and m.get("loss_d") is not None]
+        undecided = UNDECIDED_LOSS.get(str(self.config.get("loss.name")))
+        if self.status != "finished" or not losses or undecided is None:
+            return False
+        last = losses[-LAST_LOSSES:]
+        alike = abs(sum(last) / len(last) - undecided) <= 0.01 * max(undecided, 0.1)
+        assert self.result is not None
+        start, end = self.untrained(self.result["primary"]), self.score(self.result["primary"])
+        return alike and start is not None and end is not None and end > 0.98 * start
 
     @property
     def code(self) -> str:
@@ -83,13 +114,21 @@ class Record:
         """(images seen, score) at every measurement."""
         return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
 
+    def untrained(self, name: str) -> float | None:
+        """A score at step 0."""
+        return next((scores.get(name) for n, scores in self._scored if n == 0), None)
+
     @cached_property
     def _scored(self) -> list[tuple[int, PlainData]]:
-        return [(m["images_seen"], m["scores"]) for m in Run(self.path).measurements() if m["kind"] == "scores"]
+        return [(m["images_seen"], m["scores"]) for m in self._measured if m["kind"] == "scores"]
+
+    @cached_property
+    def _measured(self) -> list[PlainData]:
+        return list(Run(self.path).measurements())
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
-        """The options that make the run what it is, but for its seed, its arm and `without`."""
-        left_out = {"seed", *SWITCHES, *without}
+        """The options that make the run what it is, but for its replicate, seed, arm and `without`."""
+        left_out = {"replicate", "seed", *SWITCHES, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
 

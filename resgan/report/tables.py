@@ -1,31 +1,16 @@
 """The tables of a report, as text: rows of cells, the first row is the heading."""
 
-import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from resgan.base.plain_data import format_value
-from resgan.report.effects import HOLM_FAMILY, Effect, area_under, pair_correlation, smallest_p, wilson
-from resgan.report.panels import Panel, Score
+from resgan.report.effects import area_under, pair_correlation, wilson
+from resgan.report.panels import Panel, is_searched
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
 from resgan.report.tuning import Tuning
 
 Table = list[list[str]]
-
-EFFECT_NAMES = {
-    "G": "residual blocks in G",
-    "D": "residual blocks in D",
-    "G x D": "interaction",
-    "G - D": "G only, less D only",
-}
-VERDICTS = {
-    "G": {"positive": "help", "negative": "hurt"},
-    "D": {"positive": "help", "negative": "hurt"},
-    "G x D": {"positive": "more than the sum", "negative": "less than the sum"},
-    "G - D": {"positive": "better in G", "negative": "better in D"},
-}
-
 
 # The four arms.
 
@@ -40,7 +25,7 @@ def arms_table(panel: Panel) -> Table:
     def mean_of(value: Callable[[Record], float | None], *, digits: int = 3) -> Callable[[list[Record]], str]:
         return lambda records: spread(map(value, records), digits=digits)
 
-    row("runs: ended, diverged, collapsed", counts)
+    row("runs: ended, diverged, collapsed, dead D", counts)
     for name in panel.score_names:
         row(f"{name}, final", mean_of(lambda record, name=name: record.score(name)))
     if primary := panel.primary:
@@ -58,6 +43,7 @@ def counts(records: list[Record]) -> str:
     ended = [record for record in records if record.status != "unfinished"]
     diverged = sum(record.status == "diverged" for record in ended)
     text = f"{len(ended)}, {diverged}, {sum(record.collapsed for record in ended)}"
+    text += f", {sum(record.dead_disc for record in ended)}"
     if diverged:
         low, high = wilson(diverged, len(ended))
         text += f" (divergence {low:.0%} to {high:.0%})"
@@ -105,17 +91,15 @@ def notes(panel: Panel) -> list[str]:
     if not same:
         lines.append(f"Not equal: parameters ({'; '.join(sorted(costs))}).")
     lines += settings(panel)
-    if panel.seeds:
-        lines.append(
-            f"The smallest p that {count(len(panel.seeds), 'seed')} can give: {smallest_p(len(panel.seeds)):.2g}."
-        )
-    if panel.primary and panel.seeds and (r := pair_correlation(panel.blocks(panel.primary))) is not None:
-        lines.append(f"Correlation of paired arms over seeds: {r:+.2f}. At 1 pairing is free precision, at 0 nothing.")
+    if panel.primary and panel.seeds and (r := pair_correlation(panel.by_replicate(panel.primary))) is not None:
+        lines.append(f"Correlation of paired arms: {r:+.2f}. At 1 pairing is free precision, at 0 nothing.")
     return lines
 
 
 def settings(panel: Panel) -> list[str]:
     """Learning rates and penalties: of all arms, or of each."""
+    if is_searched(panel.records[0].config):
+        return ["Settings were searched anew in each replicate of each arm, from one list and at equal cost."]
 
     def of(arm: Arm) -> str:
         config = panel.arm(arm)[0].config
@@ -125,55 +109,6 @@ def settings(panel: Panel) -> list[str]:
     if len(set(said.values())) == 1:
         return [f"Settings of all arms: {said[panel.arms[0]]}."]
     return [f"Settings of {ARM_NAMES[arm]}, its own best: {values}." for arm, values in said.items()]
-
-
-# Effects.
-
-
-def effects_table(panel: Panel) -> Table:
-    """Effects on the primary endpoint; empty where there are none."""
-    found = panel.main_effects
-    if not found or not panel.primary:
-        return []
-    score = Score.of(panel.primary)
-    factor = {"share": f"odds of {score.name}, times", "distance": f"{score.name}, times", "plain": "difference"}
-    rows = [["", "effect", "95 % interval", factor[score.scale], "p (sign flip)", "p (Holm)", "p (ranks)", "verdict"]]
-    for name, effect in found.items():
-        corrected = f"{effect.p_holm:.2g}" if name in HOLM_FAMILY else "-"
-        rows.append(
-            [
-                EFFECT_NAMES[name],
-                f"{effect.mean:+.3g}",
-                interval(effect),
-                on_score_scale(effect, score),
-                f"{effect.p:.2g}",
-                corrected,
-                f"{effect.p_ranks:.2g}",
-                VERDICTS[name].get(effect.verdict, "inconclusive"),
-            ]
-        )
-    return rows
-
-
-def on_score_scale(effect: Effect, score: Score) -> str:
-    """The effect as a factor on the score, or on its odds; as a difference where the scale is plain."""
-    sign = -1 if score.low_is_good else 1
-    if score.scale == "plain":
-        return f"{sign * effect.mean:+.3g}"
-    factor = f"{math.exp(sign * effect.mean):.3g}"
-    if effect.interval is None:
-        return factor
-    low, high = sorted(math.exp(np.clip(sign * end, -700, 700)) for end in effect.interval)
-    return f"{factor} ({low:.3g} to {high:.3g})"
-
-
-def interval(effect: Effect) -> str:
-    return f"{effect.interval[0]:+.3g} to {effect.interval[1]:+.3g}" if effect.interval else "none from one seed"
-
-
-def in_a_line(effect: Effect) -> str:
-    p = f"p {effect.p:.2g}" + (f", corrected {effect.p_holm:.2g}" if effect.name in HOLM_FAMILY else "")
-    return f"{EFFECT_NAMES[effect.name]} {effect.mean:+.3g}, 95 % interval {interval(effect)}, {p}"
 
 
 # Tuning.

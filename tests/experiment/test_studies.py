@@ -5,6 +5,7 @@ import re
 import signal
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from resgan.experiment.study import Study
 from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
-from resgan.report.effects import contrasts, detectable
+from resgan.report.effects import contrasts
+from resgan.report.power import SHAPES, detectable
 from resgan.runs.naming import arm_name
 from resgan.train import COMMAND
 
@@ -155,13 +157,38 @@ def test_only_work_that_differs_is_timed():
     assert count["loss"] == 20
 
 
-def test_what_seeds_can_show():
-    eight = " ".join(plan.what_seeds_can_show(8))
+def test_what_replicates_can_show():
+    eight = " ".join(plan.what_replicates_can_show(8, (2.0,)))
     assert "smallest attainable p 0.0078" in eight
     assert "corrected over three effects 0.023" in eight
     assert "descriptive" not in eight
-    assert "descriptive" in " ".join(plan.what_seeds_can_show(3))
-    assert "without intervals" in " ".join(plan.what_seeds_can_show(1))
+    assert "descriptive" in " ".join(plan.what_replicates_can_show(3, (2.0,)))
+    assert "without intervals" in " ".join(plan.what_replicates_can_show(1, (2.0,)))
+
+
+def test_the_plan_promises_what_the_power_says():
+    said = " ".join(plan.what_replicates_can_show(8, (1.0, 4.0, 16.0)))
+    for shape in SHAPES:
+        [promised] = re.findall(rf"([\d.]+) \({shape}\)", said)
+        given = detectable(replicates=8, depths=(1.0, 4.0, 16.0), shape=shape)
+        assert float(promised) == pytest.approx(given, rel=0.05)  # two digits
+
+
+@pytest.mark.parametrize(
+    ("cells", "depths"),
+    [
+        ([(2, 2)] * 3, (2,)),
+        ([(4, 4), (1, 1), (2, 2)], (1, 2, 4)),
+        ([(1, 1), (2, 2), (4, 4), (1, 2), (4, 2), (8, 2)], (1, 2, 4, 8)),  # G's curve is longer than both networks'
+        ([([1, 1, 1], [1, 1, 1]), ([4, 4, 1], [4, 4, 1])], (1, 3)),
+        ([(None, None)], (1,)),  # a network of a paper
+    ],
+)
+def test_the_depths_of_a_study_are_those_of_its_longest_curve(cells, depths):
+    runs = [
+        ([], SimpleNamespace(generator=SimpleNamespace(blocks=g), disc=SimpleNamespace(blocks=d))) for g, d in cells
+    ]
+    assert plan.depths_of(Study("depth", Path("runs"), runs, at_once=1)) == depths
 
 
 def test_an_interaction_has_twice_the_noise_of_a_main_effect():
@@ -169,11 +196,6 @@ def test_an_interaction_has_twice_the_noise_of_a_main_effect():
     runs = np.random.default_rng(0).normal(size=(20_000, 2, 2))
     noise = {name: found.std() for name, found in contrasts(runs).items()}
     assert noise["G x D"] / noise["G"] == pytest.approx(2, rel=0.03)  # each sd is known to 0.5 %
-    for seeds in (5, 8, 20):
-        said = re.search(r"effects of ([\d.]+) \(G, D\) and ([\d.]+) \(G x D\)", plan.what_seeds_can_show(seeds)[0])
-        main, interaction = map(float, said.groups())
-        assert main == pytest.approx(detectable(seeds), rel=0.05)  # two digits
-        assert interaction == pytest.approx(2 * main, rel=0.1)
 
 
 @pytest.mark.parametrize(

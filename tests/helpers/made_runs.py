@@ -8,8 +8,9 @@ import numpy as np
 import torch
 import yaml
 
-from helpers.options import options_of
+from helpers.options import nested, options_of
 from resgan.base.images import save_png, scatter
+from resgan.base.plain_data import flat
 
 CARD = {"n_fake": 10000, "n_real": 100, "data": "gaussians25", "split": "train", "averaged": True}
 COMMIT = {"commit": "0123456789abcdef", "dirty": False}
@@ -30,11 +31,15 @@ def make_run(
     study: str | None = None,
     overrides: tuple[str, ...] = (),
     more: dict[str, float | None] | None = None,  # scores
+    options: dict | None = None,  # dotted: of searches, which are in no composed configuration
+    loss_d: float | None = None,  # the last reading of D's loss
+    start: float = 1.0,  # tv at step 0
 ) -> Path:
     config = base_config(overrides)
     config["generator"] |= {"residual": g}
     config["disc"] |= {"residual": d}
     config |= {"seed": seed, "study": study}
+    config = nested(flat(config) | (options or {}))
     path.mkdir(parents=True)
     (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     session = {"time": f"2020-01-01T00:00:{seed:02d}", "command": "python -m resgan.train", "resgan": "0.1.0",
@@ -42,8 +47,9 @@ def make_run(
                "threads": 1}  # fmt: skip
     (path / "provenance.json").write_text(json.dumps({"sessions": [session]}))
     scores = {"tv": tv, "variance_ratio": variance_ratio} | (more or {})
-    curve = [(n, {"tv": 1 - (1 - (tv or 1)) * n / 1000, "variance_ratio": 1.0}) for n in (0, 500, 1000)]
+    curve = [(n, {"tv": start - (start - (tv or 1)) * n / 1000, "variance_ratio": 1.0}) for n in (0, 500, 1000)]
     lines = [{"images_seen": n, "kind": "scores", "seconds": 1.0, "scores": s} for n, s in curve]
+    lines += [{"images_seen": 1000, "kind": "losses", "loss_d": loss_d}] if loss_d is not None else []
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if picture:
         (path / "samples").mkdir()

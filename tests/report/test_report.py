@@ -22,10 +22,13 @@ from resgan.base.images import save_png
 from resgan.report import __main__ as command
 from resgan.report import figures
 from resgan.report.claims import CLAIMS, answer
-from resgan.report.page import effects_csv, files, headline, make_page, varied_number
+from resgan.report.curves import curves
+from resgan.report.page import effects_csv, files, make_page, varied_number
 from resgan.report.panels import Score, natural_sort_key, panels
 from resgan.report.records import read_runs, title
-from resgan.report.tables import arms_table, effects_table
+from resgan.report.tables import arms_table
+from resgan.report.verdict_tables import family_table
+from resgan.report.wording import headline
 from resgan.runs.directory import RunError
 
 
@@ -57,6 +60,10 @@ def panels_of(*paths: Path, **given):
     return panels(read_runs(paths), **given)
 
 
+def curves_of(*paths: Path):
+    return curves(panels_of(*paths))
+
+
 # What the numbers say.
 
 
@@ -80,12 +87,13 @@ def test_a_share_is_clipped_at_half_of_what_it_is_a_share_of(tmp_path):
 def test_scores_that_no_run_or_not_every_run_has_are_no_hindrance(tmp_path):
     """Too few valid samples, or diverged: None, and at the floor, if at all."""
     for (g, d), novelty in zip(itertools.product((False, True), repeat=2), (None, 0.2, 0.4, None), strict=True):
-        more = {"validity": 0.01, "novelty": novelty, "tv_valid": None, "copying": None}
+        more = {"validity": 0.5, "novelty": novelty, "tv_valid": None, "copying": None}
         make_run(tmp_path / "s" / f"{g}{d}", g=g, d=d, more=more)
     [panel] = panels_of(tmp_path / "s")
-    assert np.isfinite(panel.effects("novelty")["G"].mean)
-    assert panel.effects("tv_valid")["G"].mean == 0
-    rows = csv.DictReader(effects_csv([panel]).decode().splitlines())
+    np.testing.assert_array_equal(np.isfinite(panel.by_replicate("novelty")[0]), [[False, True], [True, False]])
+    assert np.isnan(panel.by_replicate("tv_valid")).all()
+    assert np.isnan(curves([panel])[0].effects("novelty")["G"].deepest.mean)
+    rows = csv.DictReader(effects_csv(curves([panel])).decode().splitlines())
     assert {row["score"] for row in rows} == {"tv", "validity"}
 
 
@@ -108,36 +116,48 @@ def test_what_is_right_in_the_middle_ranks_nothing(name):
 
 
 def test_planted_effects_are_found_with_sign_and_size(tmp_path):
-    [panel] = panels_of(make_study(tmp_path / "s", seeds=8, g=0.8, d=-0.5, gxd=0.0))
-    found = panel.main_effects
+    [curve] = curves_of(make_study(tmp_path / "s", seeds=8, g=0.8, d=-0.5, gxd=0.0))
+    found = {name: effect.deepest for name, effect in curve.main_effects.items()}
     # The noise of a contrast has a standard deviation of 0.05, its mean over 8 seeds one of 0.018: 5 of them.
     assert found["G"].mean == pytest.approx(0.8, abs=0.09)
     assert found["D"].mean == pytest.approx(-0.5, abs=0.09)
     assert found["G x D"].mean == pytest.approx(0, abs=0.18)
-    assert (found["G"].verdict, found["D"].verdict) == ("positive", "negative")
-    assert headline([panel]) == "In the generator residual blocks help, in the discriminator they hurt"
+    assert (found["G"].verdict, found["D"].verdict) == ("helps", "hurts")
+    assert headline([curve]) == (
+        "At depth 4, from init=he, residual blocks in the generator help; in the discriminator they hurt"
+    )
 
 
 def test_the_effects_table_names_the_factor_on_the_odds(tmp_path):
-    [panel] = panels_of(make_study(tmp_path / "s", seeds=5, g=0.6931471805599453, noise=0.0))
-    row = next(row for row in effects_table(panel) if row[0] == "residual blocks in G")
+    [curve] = curves_of(make_study(tmp_path / "s", seeds=5, g=0.6931471805599453, noise=0.0))
+    row = next(row for row in family_table(curve) if row[0] == "residual blocks in G")
     assert row[1] == "+0.693"
     assert row[3].startswith("0.5 ")  # log 2 on the logit of tv: half the odds of being wrong
     assert row[4] == "0.062"
 
 
-def test_a_diverged_run_counts_as_all_wrong(tmp_path):
+def test_divergence_is_an_outcome_of_its_own(tmp_path):
+    """Plain runs diverge in every seed: no score to compare, and yet an answer, by the exact test."""
     study = make_study(tmp_path / "s", seeds=8, g=0.0)
     for seed in range(8):
         shutil.rmtree(study / "g0d0" / str(seed))
         make_run(study / "g0d0" / str(seed), g=False, d=False, seed=seed, tv=None)
     [panel] = panels_of(study)
     assert len(panel.seeds) == 8
-    assert panel.main_effects["G"].verdict == "positive"
+    [curve] = curves([panel])
+    assert curve.main_effects is None
+    assert curve.left_out == {"4": "no replicate finished in all four arms"}
+    # By hand: 8 of 16 events dealt among 8 and 8 in one stratum, none in the other: 2 / C(16, 8).
+    assert [(o.name, o.network, o.residual, o.plain) for o in curve.outcomes] == [
+        ("diverged", "G", (0, 16), (8, 16)), ("diverged", "D", (0, 16), (8, 16)),
+    ]  # fmt: skip
+    assert curve.outcomes[0].p == pytest.approx(2 / math.comb(16, 8))
     counted = arms_table(panel)[1]
-    assert counted[1].startswith("8, 8, 0 (divergence 68% to 100%)")
-    assert counted[2:] == ["8, 0, 0"] * 3
-    assert b"8 runs diverged" in files([panel], [], mixed_code=False)["report.md"]
+    assert counted[1].startswith("8, 8, 0, 0 (divergence 68% to 100%)")
+    assert counted[2:] == ["8, 0, 0, 0"] * 3
+    text = files([panel], [], mixed_code=False)["report.md"].decode()
+    assert "8 runs diverged" in text
+    assert "With residual blocks in G runs diverge less often: 0 of 16, without 8 of 16" in text
 
 
 def test_a_collapse_is_counted(tmp_path):
@@ -145,17 +165,19 @@ def test_a_collapse_is_counted(tmp_path):
     shutil.rmtree(study / "g1d0" / "1")
     make_run(study / "g1d0" / "1", g=True, d=False, seed=1, variance_ratio=0.05)
     [panel] = panels_of(study)
-    assert arms_table(panel)[1] == ["runs: ended, diverged, collapsed", "2, 0, 0", "2, 0, 0", "2, 0, 1", "2, 0, 0"]
+    assert arms_table(panel)[1] == [
+        "runs: ended, diverged, collapsed, dead D", "2, 0, 0, 0", "2, 0, 0, 0", "2, 0, 1, 0", "2, 0, 0, 0"
+    ]  # fmt: skip
 
 
 def test_a_single_seed_has_effects_without_intervals(tmp_path, report):
     study = make_study(tmp_path / "s", seeds=1, g=1.0)
     assert report(study)[0] == 0
     text = (study / "report" / "report.md").read_text()
-    assert "One seed: effects without intervals" in text
-    assert "none from one seed" in text
-    assert "The smallest p that 1 seed can give: 1." in text
-    assert "show no clear effect" in text
+    assert text.startswith("# A description: at depth 4, from init=he, residual blocks are not told apart")
+    assert "One replicate: effects without intervals" in text
+    assert "no interval from one" in text
+    assert "The smallest p that 1 replicate can give: 1." in text
 
 
 def test_an_arm_that_is_missing_is_named_and_the_rest_is_shown(tmp_path, report):
@@ -164,7 +186,7 @@ def test_an_arm_that_is_missing_is_named_and_the_rest_is_shown(tmp_path, report)
     assert report(study)[0] == 0
     text = (study / "report" / "report.md").read_text()
     assert "No run of residual G: effects need all four arms." in text
-    assert "| runs: ended, diverged, collapsed | 3, 0, 0 | 3, 0, 0 | 3, 0, 0 |" in text
+    assert "| runs: ended, diverged, collapsed, dead D | 3, 0, 0, 0 | 3, 0, 0, 0 | 3, 0, 0, 0 |" in text
     assert "No seed has ended in all four arms yet" in text
 
 
@@ -275,47 +297,54 @@ def claim_of(contrast: str):
     return next(claim for claim in CLAIMS if claim.contrast == contrast)
 
 
-def tuned_both_ways(path: Path, **effects) -> list:
-    both = [("tuning.best=shared", "tuning.runs=t"), ("tuning.best=own", "tuning.runs=t")]
-    return panels_of(*(make_study(path / str(k), overrides=how, **effects) for k, how in enumerate(both)))
+SEARCHED = {"tuning.candidates": 16, "tuning.inits": []}
+BEST_START = {"tuning.candidates": 16, "tuning.inits": ["he", "looks_linear"]}
 
 
-def test_a_claim_is_supported_where_both_tunings_agree(tmp_path):
-    found = tuned_both_ways(tmp_path, g=0.8, d=-0.8)
-    assert len(found) == 2
-    assert answer(claim_of("G"), found).verdict == "supported"
-    assert answer(claim_of("D"), found).verdict == "contradicted"
-    assert answer(claim_of("G - D"), found).verdict == "supported"
+def both_headlines(path: Path, second: dict | None = None, **effects) -> list:
+    """A study from one start for all arms, and one from each arm's best; with other effects where they are given."""
+    first = make_study(path / "common", options=SEARCHED, **effects)
+    return curves_of(first, make_study(path / "best", options=BEST_START, **(second or effects)))
 
 
-def test_one_tuning_alone_or_few_seeds_decide_nothing(tmp_path):
-    [untuned] = panels_of(make_study(tmp_path / "untuned", g=0.8))
-    assert untuned.main_effects["G"].verdict == "positive"
-    assert answer(claim_of("G"), [untuned]).verdict == "undecided"
-    for one in tuned_both_ways(tmp_path / "one", g=0.8):
-        assert one.main_effects["G"].verdict == "positive"
-        assert answer(claim_of("G"), [one]).verdict == "undecided"
-        assert "tuning.best=shared, own" in answer(claim_of("G"), [one]).reason
-    few = tuned_both_ways(tmp_path / "few", seeds=5, g=0.8)
-    assert answer(claim_of("G"), few).verdict == "undecided"
-    assert "5 seeds" in answer(claim_of("G"), few).reason
+def test_a_claim_has_a_verdict_where_both_headlines_agree(tmp_path):
+    found = both_headlines(tmp_path, g=0.8, d=-0.8)
+    assert [curve.start for curve in found] == ["init=he", "the best start of he, looks_linear"]
+    assert answer(claim_of("G"), found).finding == "helps"
+    assert answer(claim_of("D"), found).finding == "hurts"
+    assert answer(claim_of("G - D"), found).finding == "better in G"
 
 
-def test_panels_that_disagree_are_the_finding(tmp_path):
-    first = tuned_both_ways(tmp_path / "a", g=0.8)
-    second = tuned_both_ways(tmp_path / "b", g=-0.8)
-    given = answer(claim_of("G"), [*first, *second])
-    assert given.verdict == "undecided"
-    assert "disagree" in given.reason
-    said = "In the generator residual blocks help in 2 and hurt in 2 of 4 panels, in the discriminator they"
-    assert headline([*first, *second]).startswith(said)
+def test_a_claim_within_the_margin(tmp_path):
+    assert answer(claim_of("G"), both_headlines(tmp_path, g=0.1)).finding == "within the margin"
+
+
+def test_one_headline_alone_no_search_or_few_replicates_are_a_description(tmp_path):
+    [untuned] = curves_of(make_study(tmp_path / "untuned", g=0.8))
+    assert untuned.main_effects["G"].deepest.verdict == "helps"
+    assert "tuning.candidates" in answer(claim_of("G"), [untuned]).reason
+    for one in both_headlines(tmp_path / "one", g=0.8):
+        given = answer(claim_of("G"), [one])
+        assert given.finding == "a description"
+        assert "two studies: one start for all arms, and each arm's best" in given.reason
+    few = answer(claim_of("G"), both_headlines(tmp_path / "few", seeds=5, g=0.8))
+    assert few.finding == "a description"
+    assert "5 replicates" in few.reason
+
+
+def test_headlines_that_disagree_are_the_finding(tmp_path):
+    found = both_headlines(tmp_path, g=0.8, second={"g": -0.8})
+    given = answer(claim_of("G"), found)
+    assert given.finding == "it depends"
+    assert "helps, hurts" in given.reason
+    assert headline(found).startswith("In the generator residual blocks help on 1, hurt on 1 of 2 curves; in the")
 
 
 def test_claims_without_a_measurement_say_what_fills_them(tmp_path):
-    [panel] = panels_of(make_study(tmp_path / "s", seeds=2))
+    [curve] = curves_of(make_study(tmp_path / "s", seeds=2))
     for claim in CLAIMS:
-        given = answer(claim, [panel])
-        assert (given.verdict == "not measured") == (claim.contrast is None)
+        given = answer(claim, [curve])
+        assert (given.finding == "not measured") == (claim.contrast is None)
         assert claim.filled_by in given.reason or claim.contrast
     assert {claim.number for claim in CLAIMS} == set(range(1, 11))
 
@@ -386,7 +415,9 @@ def test_csv_holds_every_run_and_every_effect(tmp_path, report):
     assert (one["residual_g"], one["residual_d"], one["seed"], one["status"]) == ("1", "0", "2", "finished")
     assert float(one["tv"]) == json.loads((study / "g1d0" / "2" / "result.json").read_text())["scores"]["tv"]
     found = rows_of(study / "report" / "effects.csv")
-    assert {(row["score"], row["contrast"]) for row in found} == {("tv", c) for c in ("G", "D", "G x D", "G - D")}
+    names = ("G", "D", "G x D", "G - D", "G, plain D", "G, residual D", "D, plain G", "D, residual G")
+    assert [(row["score"], row["depth"]) for row in found] == [("tv", "4")] * len(names)
+    assert {row["contrast"] for row in found} == set(names)
 
 
 # What is refused.

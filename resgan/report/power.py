@@ -1,0 +1,84 @@
+"""What a study can find: its primary family, simulated at its replicates and depths."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from resgan.report.effects import LEVEL, Array, smallest_p
+from resgan.report.families import statistics
+
+POWER = 0.8
+STUDIES = 1000  # simulated: a power of .8 is known to .013
+LARGEST = 8.0  # effect that is looked for
+FLIPS = 2**10  # more are drawn at random: from 12 replicates on, p near its limit is then known to about .004
+
+# How an effect of 1 at the deepest depth looks at all of them, from shallow to deep.
+SHAPES: dict[str, Callable[[Array], Array]] = {
+    "alike at every depth": np.ones_like,
+    "growing with log2 depth": lambda depths: np.log2(depths / depths[0]) / np.log2(depths[-1] / depths[0]),
+    "at the last depth only": lambda depths: np.eye(len(depths))[-1],
+}
+
+
+def power(effect: float, *, replicates: int, depths: tuple[float, ...], shape: str) -> float:
+    """Probability that the corrected test finds an effect of the switch in G, or in D, with its sign.
+
+    `effect` is in standard deviations of one score of a replicate, all of them independent; the other effects are 0.
+    """
+    noise, flips = simulated(replicates, depths)
+    planted = effect * statistics(SHAPES[shape](np.array(depths))[None], np.array(depths))  # (1, K)
+    p, signs = p_values(noise[0] + planted, flips)
+    return float(((p <= holm_limit(other_p_values(replicates, depths))) & (signs > 0)).mean())
+
+
+def detectable(*, replicates: int, depths: tuple[float, ...], shape: str) -> float:
+    """The smallest effect that is found with a power of .8, to .02 standard deviations; infinite where none is."""
+    low, high = 0.0, LARGEST
+    if 3 * smallest_p(replicates) > LEVEL or power(high, replicates=replicates, depths=depths, shape=shape) < POWER:
+        return math.inf
+    while high - low > 0.02:
+        middle = (low + high) / 2
+        enough = power(middle, replicates=replicates, depths=depths, shape=shape) >= POWER
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+@functools.cache
+def simulated(replicates: int, depths: tuple[float, ...]) -> tuple[Array, Array]:
+    """Statistics of replicates without effect (3, STUDIES, R, K), of G, D and G x D; and flips of signs (F, R)."""
+    rng = np.random.default_rng(0)
+    scale = np.array([1.0, 1.0, 2.0]).reshape(3, 1, 1, 1)  # see effects.contrasts
+    noise = scale * rng.normal(size=(3, STUDIES, replicates, len(depths)))
+    parts = statistics(noise.reshape(-1, len(depths)), np.array(depths)).reshape(3, STUDIES, replicates, -1)
+    if 2 ** (replicates - 1) <= FLIPS:
+        bits = np.arange(2 ** (replicates - 1))[:, None] >> np.arange(replicates)
+        return parts, 1.0 - 2.0 * (bits & 1)  # the other half mirrors them
+    flips = rng.choice([-1.0, 1.0], (FLIPS, replicates))
+    flips[0] = 1  # the observed one is among them
+    return parts, flips
+
+
+@functools.cache
+def other_p_values(replicates: int, depths: tuple[float, ...]) -> Array:
+    """p of D and G x D, which have no effect (2, STUDIES)."""
+    parts, flips = simulated(replicates, depths)
+    return np.stack([p_values(x, flips)[0] for x in parts[1:]])
+
+
+def p_values(parts: Array, flips: Array) -> tuple[Array, Array]:
+    """p of the joint flips for each study of parts (S, R, K), see effects.sign_flip, and the sign that is found."""
+    parts = parts / np.sqrt((parts**2).sum(1, keepdims=True))
+    sums = parts.sum(1)  # (S, K)
+    largest = np.abs(sums).argmax(1)
+    seen = np.take_along_axis(sums, largest[:, None], 1)[:, 0]
+    flipped = np.max([np.abs(flips @ part.T) for part in np.moveaxis(parts, 2, 0)], axis=0)  # (F, S)
+    return (flipped >= np.abs(seen) - 1e-9).mean(0), np.sign(seen)
+
+
+def holm_limit(others: Array) -> Array:
+    """The p up to which Holm's correction rejects a third hypothesis (S,), by the p of two others (2, S)."""
+    smaller, larger = np.sort(others, axis=0)
+    further = np.where(2 * larger <= LEVEL, LEVEL, LEVEL / 2)
+    return np.where(3 * smaller <= LEVEL, further, LEVEL / 3)

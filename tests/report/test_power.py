@@ -1,0 +1,66 @@
+"""A promised power is a delivered power: other studies, by the code that makes the verdicts."""
+
+import math
+
+import numpy as np
+import pytest
+
+from resgan.report import families as fam
+from resgan.report.effects import LEVEL, contrasts
+from resgan.report.power import SHAPES, detectable, holm_limit, power
+
+FIVE = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+def delivered(effect: float, *, replicates: int, depths: tuple[float, ...], shape: str, studies: int) -> float:
+    """How often the family finds an effect of the switch in G among runs of sd 1, with its sign."""
+    rng = np.random.default_rng(99)
+    size = SHAPES[shape](np.array(depths))
+    found = 0
+    for _ in range(studies):
+        y = rng.normal(size=(replicates, len(depths), 2, 2))
+        y[:, :, 1, :] += effect * size[:, None]
+        by_name = contrasts(y)
+        _, corrected = fam.p_values(by_name, np.array(depths))
+        found += corrected["G"] <= LEVEL and by_name["G"][:, -1].mean() > 0
+    return found / studies
+
+
+@pytest.mark.parametrize("studies", [400, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("replicates", "depths"), [(8, (2.0,)), (8, FIVE), (16, (1.0, 4.0, 16.0))])
+def test_promised_power_is_delivered(replicates, depths, studies):
+    """To 4 standard errors of the difference of two simulations, 1,000 studies that promise and those that deliver."""
+    error = 4 * math.sqrt(0.16 / 1000 + 0.16 / studies)
+    for shape in SHAPES if len(depths) > 1 else ["alike at every depth"]:
+        effect = detectable(replicates=replicates, depths=depths, shape=shape)
+        assert power(effect, replicates=replicates, depths=depths, shape=shape) >= 0.8
+        assert power(effect - 0.02, replicates=replicates, depths=depths, shape=shape) < 0.8
+        found = delivered(effect, replicates=replicates, depths=depths, shape=shape, studies=studies)
+        print(replicates, len(depths), shape, effect, found)
+        assert found == pytest.approx(0.8, abs=error), shape
+
+
+def test_without_an_effect_the_power_is_half_the_level_at_most():
+    """One side of .05, which Holm divides by three where nothing else is found; 4 standard errors of 1,000 studies."""
+    assert power(0, replicates=8, depths=FIVE, shape="alike at every depth") <= 0.025 + 4 * math.sqrt(0.025 / 1000)
+
+
+def test_power_grows_with_the_effect_and_with_replicates():
+    at = [power(e, replicates=8, depths=FIVE, shape="growing with log2 depth") for e in (0, 1, 2, 4)]
+    assert at == sorted(at)
+    assert at[-1] > 0.99
+    assert detectable(replicates=12, depths=FIVE, shape="at the last depth only") < detectable(
+        replicates=8, depths=FIVE, shape="at the last depth only"
+    )
+
+
+def test_few_replicates_find_nothing_however_large():
+    assert detectable(replicates=6, depths=(2.0,), shape="alike at every depth") == math.inf  # 3 x 2 / 2^6 > .05
+    assert detectable(replicates=7, depths=(2.0,), shape="alike at every depth") < 8
+
+
+@pytest.mark.parametrize(
+    ("others", "limit"), [((0.5, 0.9), 0.05 / 3), ((0.01, 0.9), 0.025), ((0.02, 0.01), 0.05), ((0.02, 0.02), 0.05 / 3)]
+)
+def test_the_limit_that_holm_leaves(others, limit):
+    assert holm_limit(np.array(others)[:, None]) == pytest.approx(limit)
