@@ -65,14 +65,15 @@ def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list
     sizes = ", ".join(f"{size:.2g}" + (f" ({shape})" if over else "") for shape, size in found.items())
     lines += [
         f"{replicates} replicates{over} find, with {POWER:.0%} power, effects of the switch in G or in D of {sizes}",
-        "standard deviations of one replicate's score, and an interaction of twice that",
+        "standard deviations of one replicate's score, and an interaction of twice that; intervals of an effect beside",
+        "one state of the other network are 1.4 times as wide as those of its mean over both",
     ]
     return lines
 
 
 def depths_of(study: Study) -> tuple[float, ...]:
     """The depths of the longest curve in the study."""
-    blocks = [tuple(getattr(net, "blocks", None) for net in (o.generator, o.disc)) for _, o in study.runs]
+    blocks = [(getattr(o.generator, "blocks", None), getattr(o.disc, "blocks", None)) for _, o in study.runs]
     varied, cells = lines_of({repr(cell): cell for cell in blocks}.values())[0]
     return tuple(number_of(cell[varied == "D"]) for cell in cells)
 

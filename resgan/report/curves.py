@@ -21,8 +21,10 @@ DEPTHS = ("generator.blocks", "disc.blocks")
 FLOOR = 0.3  # validity that the best arm of a depth must reach
 CEILING = 0.97  # validity that no arm of a depth may reach
 
-Depths = tuple[object, object]  # of G and of D: a number of blocks, or one for each stage
+Blocks = int | list[int] | None  # in a stage, one number or one for each; None: no such option
+Depths = tuple[Blocks, Blocks]  # of G and of D
 Varied = Literal["both", "G", "D"]
+Count = tuple[int, int]  # (events, runs)
 OUTCOMES = {
     "diverged": lambda record: record.status == "diverged",
     "collapsed": lambda record: record.collapsed,
@@ -36,8 +38,8 @@ class Outcome:
 
     name: str  # of OUTCOMES
     network: str  # "G" or "D"
-    residual: tuple[int, int]  # (events, runs)
-    plain: tuple[int, int]
+    residual: Count
+    plain: Count
     p: float
     p_holm: float  # over all outcomes and both networks
 
@@ -152,13 +154,13 @@ class Curve:
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """Those that happened at all."""
-        found = []
+        found: list[tuple[str, str, Count, Count, float]] = []
         for name in OUTCOMES:
             for axis, network in enumerate(BESIDE):
                 strata, residual, plain = strata_of(self.panels, axis, name)
                 if residual[0] + plain[0]:
                     found.append((name, network, residual, plain, stratified_p(strata)))
-        corrected = holm([p for *_, p in found]) if found else []
+        corrected = holm([p for *_, p in found])
         return [Outcome(*outcome, p_holm) for outcome, p_holm in zip(found, corrected, strict=True)]
 
     def bounds(self, panel: Panel) -> dict[str, list[float]]:
@@ -202,7 +204,7 @@ def depths_of(panel: Panel) -> Depths:
     return config.get(DEPTHS[0]), config.get(DEPTHS[1])
 
 
-def number_of(blocks: object) -> float:
+def number_of(blocks: Blocks) -> float:
     """Depth as a number: blocks a stage, their mean where each stage has its own; 1 where a network has no such option.
 
     No block at all counts as half a one, which has a logarithm.
@@ -219,7 +221,8 @@ def lines_of(cells: Iterable[Depths]) -> list[tuple[Varied | None, list[Depths]]
     """
     cells = sorted(cells, key=lambda cell: [number_of(blocks) for blocks in cell])
     lines: list[tuple[Varied | None, list[Depths]]] = [("both", [cell for cell in cells if cell[0] == cell[1]])]
-    for k, varied in ((0, "G"), (1, "D")):
+    networks: tuple[tuple[int, Varied], ...] = ((0, "G"), (1, "D"))
+    for k, varied in networks:
         for fixed in {repr(cell[1 - k]): cell[1 - k] for cell in cells}.values():
             lines.append((varied, [cell for cell in cells if cell[1 - k] == fixed]))
     found: list[tuple[Varied | None, list[Depths]]] = []
@@ -262,7 +265,7 @@ def why_left_out(panel: Panel) -> str:
     return ""
 
 
-def strata_of(panels: Iterable[Panel], axis: int, name: str) -> tuple[list[Stratum], tuple[int, int], tuple[int, int]]:
+def strata_of(panels: Iterable[Panel], axis: int, name: str) -> tuple[list[Stratum], Count, Count]:
     """Events of each replicate, apart by depth and by the other network; (events, runs) with the switch on, and off."""
     strata, totals = [], {True: [0, 0], False: [0, 0]}
     for panel in panels:

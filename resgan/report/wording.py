@@ -39,11 +39,11 @@ def verdict_beside(effects: dict[str, Effect], network: str) -> tuple[Verdict, .
 
 def in_words(verdicts: tuple[Verdict, ...], other: str) -> str:
     """What residual blocks do, of `verdict_beside`."""
-    if len(set(verdicts)) == 1:
-        beside = f" beside either {other}" if len(verdicts) > 1 and verdicts[0] != "not told apart" else ""
-        return VERBS[verdicts[0]] + beside
-    plain, residual = (VERBS[verdict] for verdict in verdicts)
-    return f"{plain} beside a plain {other} and {residual} beside a residual {other}"
+    said = [VERBS[verdict] for verdict in verdicts]
+    if len(set(said)) == 1:
+        beside = f" beside either {other}" if len(said) > 1 and said[0] != VERBS["not told apart"] else ""
+        return said[0] + beside
+    return f"{said[0]} beside a plain {other} and {said[1]} beside a residual {other}"
 
 
 def answer_of(curve: Curve) -> str:
