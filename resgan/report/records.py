@@ -11,6 +11,7 @@ import yaml
 
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.train import TrainOptions
+from resgan.options.tuning import searched_options
 from resgan.options.validation import names
 from resgan.runs.configuration import is_bookkeeping
 from resgan.runs.directory import Run, RunError
@@ -19,6 +20,7 @@ from resgan.runs.history import completed
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
 SWITCHES = ("generator.residual", "disc.residual")
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
+SEARCH = "search"  # the directory of a search's runs, and the file beside it that says what they gave
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -88,8 +90,8 @@ class Record:
         return [(m["images_seen"], m["scores"]) for m in Run(self.path).measurements() if m["kind"] == "scores"]
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
-        """The options that make the run what it is, but for its seed, its arm and `without`."""
-        left_out = {"seed", *SWITCHES, *without}
+        """The options that make the run what it is, but for seed, replicate, arm, what a search chose, and `without`."""
+        left_out = {"seed", "replicate", *SWITCHES, *searched_options(self.config), *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
 
@@ -115,9 +117,12 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
 
 
 def run_directories(path: Path) -> Iterable[Path]:
-    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra."""
+    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra.
+
+    The runs of a search are not among them: no result is drawn from them, and search.json beside says what they gave.
+    """
     for directory, below, files in os.walk(path):
-        below[:] = sorted(set(below) - {"wandb", ".hydra"})
+        below[:] = sorted(set(below) - {"wandb", ".hydra"} - ({SEARCH} if f"{SEARCH}.json" in files else set()))
         if "config.yaml" in files:
             below.clear()
             yield Path(directory)
