@@ -48,7 +48,7 @@ def train_replicate(options: TrainOptions, job: Job) -> float:
         options = options.with_values(best_candidate(options, candidates, root, job))
     fresh = [(one, Run(root / str(one.seed))) for one in options.each_seed()]
     ended_before = all(run.result.exists() for _, run in fresh)
-    results = train_together(fresh, root, job)
+    results = results_of(fresh, root, job)
 
     if not ended_before or job.sweep_dir is None:  # in a sweep it has said so
         print(closing_table(root, [(run, r) for (_, run), r in zip(fresh, results, strict=True)], job))
@@ -71,6 +71,16 @@ def directory_of(options: TrainOptions, job: Job) -> Path:
     return new_directory(Path("runs"))
 
 
+def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -> list[Result]:
+    """The results of runs in order, trained where there is none yet. Raises RunError for directories of others."""
+    for options, run in runs:
+        run.check(options.model_dump())
+    found = {run.path: run.read_result() for _, run in runs}
+    todo = [(options, run) for options, run in runs if found[run.path] is None]
+    trained = {run.path: result for (_, run), result in zip(todo, train_together(todo, root, job), strict=True)}
+    return [found[run.path] or trained[run.path] for _, run in runs]
+
+
 # The search.
 
 
@@ -85,7 +95,7 @@ def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root:
             )
             for number in numbers
         ]
-        results = train_together(runs, root, job)
+        results = results_of(runs, root, job)
         return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
 
     write_search(root, options, candidates, [])  # from now on the directory beside it is known as a search
@@ -104,10 +114,8 @@ def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root:
     return winner
 
 
-def candidate_options(
-    options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int
-) -> TrainOptions:
-    """The options of a candidate's run: of its length, scored at both ends, and known as tuning. Raises OptionsError."""
+def candidate_options(options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int) -> TrainOptions:
+    """The options of a candidate's run: short, scored at both ends, known as tuning. Raises OptionsError."""
     name = f"{arm_name(job.overrides)} replicate {options.replicate} rung {rung} candidate {number}"
     return options.with_values(
         candidate

@@ -63,8 +63,12 @@ def list_candidates(options: TrainOptions) -> list[Candidate]:
     starts = [Choice(option, options.tuning.inits) for option in STARTS if options.tuning.inits]
     axes: list[Range | Choice] = [*ranges_of(options), *starts]
     sequence = SobolEngine(len(axes), scramble=True, seed=derive_seed("candidates", options.replicate or 0))
-    points = sequence.draw(options.tuning.candidates, dtype=torch.float64).tolist()
-    return [{name: v for axis, u in zip(axes, point, strict=True) for name, v in axis.at(u).items()} for point in points]
+    candidates: list[Candidate] = []
+    for point in sequence.draw(options.tuning.candidates, dtype=torch.float64).tolist():
+        candidates.append({})
+        for axis, share in zip(axes, point, strict=True):
+            candidates[-1] |= axis.at(share)
+    return candidates
 
 
 # The rungs.
@@ -110,9 +114,8 @@ def rank_rung(outcomes: Sequence[Outcome], *, keep: int) -> Rung:
     What collapsed stands behind the others: one point inside a mode is wholly valid. What diverged stands last. Where
     scores are equal the other one decides, and then the place in the list, which is said as a tie.
     """
-    alive = [outcome for outcome in outcomes if not (outcome.diverged or outcome.collapsed)]
-    validities = [outcome.validity for outcome in alive if outcome.validity is not None and outcome.distance is not None]
-    graded = bool(validities) and max(validities) < VALID
+    alive = [one for one in outcomes if not (one.diverged or one.collapsed) and one.distance is not None]
+    graded = bool(alive) and all(one.validity is not None and one.validity < VALID for one in alive)
 
     def key(outcome: Outcome) -> tuple[bool, bool, float, float]:
         if outcome.diverged:

@@ -60,8 +60,8 @@ def describe_search(options: TrainOptions) -> str:
     tuning = options.tuning
     rungs = zip(rung_sizes(tuning), tuning.rungs, strict=False)
     parts = ", ".join(f"{size} for {share * options.total_kimg:g} kimg" for size, share in rungs)
-    cost = search_length(tuning)
-    return f"each replicate of an arm searches first: {parts}; as long as {cost:.3g} runs, and then {tuning.fresh_seeds}"
+    length = search_length(tuning)
+    return f"each replicate of an arm begins with a search: {parts}, as long as {length:.3g} of its runs"
 
 
 def edges_found(study: Study) -> list[str]:
@@ -72,9 +72,7 @@ def edges_found(study: Study) -> list[str]:
     found = searches_of(study)
     ended = {directory: options for directory, (_, options) in found.items() if has_ended(directory)}
     chance = sum(1 / options.tuning.candidates for options in ended.values())
-    edges = Counter(
-        (edge["option"], edge["side"]) for directory in ended for edge in read_search(directory)["edges"]
-    )
+    edges = Counter((edge["option"], edge["side"]) for directory in ended for edge in read_search(directory)["edges"])
     return [
         f"{option}: the {side} of all candidates was best in {count} of {len(ended)} searches ({chance:.1f} by chance)"
         for (option, side), count in sorted(edges.items())

@@ -85,10 +85,7 @@ def train(options: TrainOptions, job: Job) -> float:
 def train_together(
     runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job, *, most: int | None = None
 ) -> list[Result]:
-    """Train runs to their end one after another, or find them finished. Returns their results, in order.
-
-    most: members of a stack, of which there is none here.
-    """
+    """Train runs to their end one after another, or find them finished. Returns their results, in order."""
     results = []
     for options, run in runs:
         run.check(options.model_dump())

@@ -37,4 +37,4 @@ def refuse_searched(options: TrainOptions, overrides: Sequence[str]) -> None:
     searched = searched_options(flat(options.model_dump()))
     for override in overrides:
         if (name := override.lstrip("+").partition("=")[0]) in searched:
-            raise OptionsError(f"{override}: tuning.candidates={options.tuning.candidates} decides {name}; leave it out")
+            raise OptionsError(f"{override}: the search (tuning.candidates) decides {name}; leave it out")

@@ -171,7 +171,7 @@ class TrainOptions(Options):
 
     def _can_be_searched(self) -> None:
         if self.replicate is not None and self.seeds is not None:
-            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has seeds of its own; leave one of them out")
+            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has seeds of its own; leave one out")
         if not self.tuning.candidates:
             return
         if self.replicate is None:

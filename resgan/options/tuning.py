@@ -51,12 +51,13 @@ class TuningOptions(Options):
                 raise ValueError(f"{name}={format_value(values)}: expected two factors above 0, the lower one first")
         if any(after <= before for before, after in itertools.pairwise(self.rungs)):
             raise ValueError(f"rungs={format_value(self.rungs)}: expected growing lengths")
+        given = f"candidates={self.candidates}"
         if self.candidates == 1:
-            raise ValueError("candidates=1: there is nothing to choose from; valid are 0 and 2 or more")
+            raise ValueError(f"{given}: there is nothing to choose from; valid are 0, and 2 or more")
         if self.candidates and self.best != "none":
-            raise ValueError(f"candidates={self.candidates}: best={self.best} takes what a study found; take one of them")
+            raise ValueError(f"{given}: best={self.best} takes what another study found; take one of them")
         if self.candidates and not any(getattr(self, name) for name in (*RANGES, "inits")):
-            raise ValueError(f"candidates={self.candidates}: no range is searched; give one of {', '.join(RANGES)}, inits")
+            raise ValueError(f"{given}: nothing is searched; give one of {', '.join(RANGES)}, inits")
         return self
 
 

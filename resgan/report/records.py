@@ -11,7 +11,6 @@ import yaml
 
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.train import TrainOptions
-from resgan.options.tuning import searched_options
 from resgan.options.validation import names
 from resgan.runs.configuration import is_bookkeeping
 from resgan.runs.directory import Run, RunError
@@ -90,8 +89,8 @@ class Record:
         return [(m["images_seen"], m["scores"]) for m in Run(self.path).measurements() if m["kind"] == "scores"]
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
-        """The options that make the run what it is, but for seed, replicate, arm, what a search chose, and `without`."""
-        left_out = {"seed", "replicate", *SWITCHES, *searched_options(self.config), *without}
+        """The options that make the run what it is, but for its replicate, seed, arm and `without`."""
+        left_out = {"replicate", "seed", *SWITCHES, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
 
