@@ -96,6 +96,8 @@ def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root:
             for number in numbers
         ]
         results = results_of(runs, root, job)
+        for _, run in runs:
+            remove_checkpoints(run)
         return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
 
     write_search(root, options, candidates, [])  # from now on the directory beside it is known as a search
@@ -112,6 +114,12 @@ def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root:
             )
         say(f"  accepted: {'; '.join(doubts)}")
     return winner
+
+
+def remove_checkpoints(run: Run) -> None:
+    """Drop what only continuing needs: the searches of a study would fill a disk with it."""
+    for checkpoint in run.checkpoints.glob("*.ckpt"):
+        checkpoint.unlink()
 
 
 def candidate_options(options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int) -> TrainOptions:

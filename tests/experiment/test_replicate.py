@@ -210,12 +210,12 @@ def test_what_the_search_decides_may_not_be_typed_beside_it(trained, tmp_path):
 def test_a_candidate_that_is_not_valid_in_an_arm_is_refused_before_anything_is_made(trained, tmp_path):
     published = check(TrainOptions, options_of("generator=sngan", "disc=sngan", "metrics=exact", *SEARCHED))
     wrong = published.with_values({"tuning.inits": ["he", "dirac"], "run_dir": str(tmp_path / "x")})
-    with pytest.raises(OptionsError, match="generator.init=dirac: valid are"):
+    with pytest.raises(OptionsError, match=r"generator.init=dirac: valid are"):
         train_replicate(wrong, trained.job)
     assert trained == []
     assert list(tmp_path.iterdir()) == []
     runs = [(["replicate=0"], wrong.with_values({"replicate": 0}))]
-    with pytest.raises(OptionsError, match="generator.init=dirac: valid are"):
+    with pytest.raises(OptionsError, match=r"generator.init=dirac: valid are"):
         check_searches(Study("mine", tmp_path, runs, at_once=1))
 
 
@@ -286,7 +286,7 @@ def test_a_study_is_refused_before_it_begins_for_what_a_search_decides(tmp_path)
     study = study_of(tmp_path)
     check_searches(study)
     swept = Study("mine", tmp_path, [([*job, "disc.lr=0.001"], one) for job, one in study.runs], at_once=1)
-    with pytest.raises(OptionsError, match="disc.lr=0.001: the search"):
+    with pytest.raises(OptionsError, match=r"disc.lr=0.001: the search"):
         check_searches(swept)
 
 
@@ -309,6 +309,7 @@ def test_killed_in_the_middle_of_a_rung_it_ends_as_one_that_was_not(tmp_path):
     assert process.returncode == 0, process.stderr
     assert "replicate 1: the best of 4 is candidate" in process.stderr
     assert len(scores_in(whole / "x")) == 4 + 2 + 1
+    assert {path.parts[-3] for path in whole.rglob("*.ckpt")} == {"1"}  # the fresh seed's alone
     process = start("train", *REAL, cwd=killed)
     process.wait_for(lambda: (killed / "x/search/rung-0/candidate-01/checkpoints/last.ckpt").exists())
     process.send(signal.SIGKILL).wait()
