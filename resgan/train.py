@@ -7,7 +7,12 @@ from resgan.options.train import TrainOptions
 
 
 def train(options: TrainOptions, job: Job) -> float:
-    from resgan.experiment.session import train  # once the options are checked: it imports torch
+    # Once the options are checked: they import torch.
+    if options.replicate is not None:
+        from resgan.experiment.replicate import train_replicate
+
+        return train_replicate(options, job)
+    from resgan.experiment.session import train
 
     return train(options, job)
 

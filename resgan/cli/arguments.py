@@ -54,8 +54,9 @@ def refuse_bases(arguments: list[str]) -> None:
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
-    """The arguments for Hydra: with `seeds`, a study that sweeps over the seed has one job in their place."""
+    """The arguments for Hydra: with `seeds` or `replicate`, a study that sweeps over the seed has one job for all."""
     sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))
-    if sweeps and last_value("seeds", arguments) and last_value("seed", arguments) is None:
+    given = any(last_value(option, arguments) for option in ("seeds", "replicate"))
+    if sweeps and given and last_value("seed", arguments) is None:
         return [*arguments, "seed=0"]
     return arguments

@@ -76,16 +76,21 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
         except OptionsError as error:
             stop(one_line(error))
     runs = [(job, run) for job, options in found for run in options.each_seed()]
-    return Study(name, place, runs, jobs_at_once(settings), stack_size=len(runs) // len(found))
+    stacked = any(options.seeds is not None for _, options in found)
+    return Study(name, place, runs, jobs_at_once(settings), stack_size=len(runs) // len(found) if stacked else 1)
 
 
 def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:
-    """The options of a job. Seeds share one composition, which takes a tenth of a second."""
-    seeds = [override.removeprefix("seed=") for override in job if override.startswith("seed=")]
-    if not (seeds and seeds[-1].isdecimal()):
+    """The options of a job. Seeds and replicates share one composition, which takes a tenth of a second."""
+    first, numbers = list(job), {}
+    for k, override in enumerate(job):
+        name, _, value = override.partition("=")
+        if name in ("seed", "replicate"):
+            numbers[name] = value
+            first[k] = f"{name}=0"
+    if not all(value.isdecimal() for value in numbers.values()):
         return compose_options(*job)
-    others = compose_options(*(override for override in job if not override.startswith("seed=")))
-    return others.model_copy(update={"seed": int(seeds[-1])})
+    return compose_options(*first).with_values({name: int(value) for name, value in numbers.items()})
 
 
 def jobs_at_once(settings: Any) -> int:

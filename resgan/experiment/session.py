@@ -82,6 +82,20 @@ def train(options: TrainOptions, job: Job) -> float:
     return statistics.fmean(primary_endpoint(result) for result in results.values())
 
 
+def train_together(
+    runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job, *, most: int | None = None
+) -> list[Result]:
+    """Train runs to their end one after another, or find them finished. Returns their results, in order."""
+    results = []
+    for options, run in runs:
+        run.check(options.model_dump())
+        if (result := run.read_result()) is None:
+            components = build_components(options, side_by_side=job.side_by_side)
+            [result] = train_claimed([(options, run)], [components], root, job).values()
+        results.append(result)
+    return results
+
+
 def train_claimed(
     todo: Sequence[tuple[TrainOptions, Run]], components: Sequence[RunComponents], root: Path, job: Job
 ) -> dict[int, Result]:

@@ -16,6 +16,11 @@ class Job:
     side_by_side: bool = False  # do several jobs share this machine's cores?
 
 
+def run_place(arm: Path, options: TrainOptions) -> Path:
+    """The directory of a run in a sweep, below that of its arm: <seed>, or <replicate>/<seed>."""
+    return arm / ("" if options.replicate is None else str(options.replicate)) / str(options.seed)
+
+
 @dataclass(frozen=True)
 class Study:
     """Every run of a study, before the first begins."""

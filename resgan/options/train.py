@@ -14,6 +14,7 @@ from resgan.options.data import AnyData
 from resgan.options.metrics import MetricsOptions
 from resgan.options.networks import AnyDisc, AnyGenerator
 from resgan.options.seeds import parse_seeds
+from resgan.options.tuning import TuningOptions, searched_options
 from resgan.options.validation import FileOf, NotNegative, Options, Positive, check, option
 
 
@@ -69,19 +70,6 @@ class WandbOptions(Options):
     tags: list[str] = option("words to find it by")
 
 
-class TuningOptions(Options):
-    best: Literal["none", "shared", "own"] = option(
-        "rates and penalties of a tuning study: best of all arms, or of each"
-    )
-    runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
-
-    @model_validator(mode="after")
-    def _runs_are_named(self) -> "TuningOptions":
-        if (self.best == "none") != (self.runs is None):
-            raise ValueError(f"best={self.best} with runs={format_value(self.runs)}: give both or none")
-        return self
-
-
 class TrainOptions(Options):
     """All options of `python -m resgan.train`."""
 
@@ -89,6 +77,9 @@ class TrainOptions(Options):
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
     seeds: Annotated[str, Field(min_length=1)] | None = option(
         "several, as in 0-15, trained as one in this process, a run each; null: seed"
+    )
+    replicate: Annotated[int, Field(ge=0, le=9_999)] | None = option(
+        "the unit of inference: a search of its own (tuning.candidates), and tuning.fresh_seeds; null: seed says all"
     )
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one with date and time under runs/"
@@ -127,6 +118,7 @@ class TrainOptions(Options):
         self._augments_pictures()
         self._finals_have_time()
         self._can_be_stacked()
+        self._can_be_searched()
         self._can_be_compiled()
         return self
 
@@ -177,6 +169,26 @@ class TrainOptions(Options):
                     f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
                 )
 
+    def _can_be_searched(self) -> None:
+        if self.replicate is not None and self.seeds is not None:
+            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has seeds of its own; leave one out")
+        if not self.tuning.candidates:
+            return
+        if self.replicate is None:
+            raise ValueError(
+                f"tuning.candidates={self.tuning.candidates}: a search belongs to a replicate; "
+                "give replicate=0, or replicate=range(8) in a study"
+            )
+        config = flat(self.model_dump())
+        searched = searched_options(config)
+        if self.tuning.penalty and not any(config[name] for name in searched if name.startswith("loss.")):
+            raise ValueError(
+                f"tuning.penalty={format_value(self.tuning.penalty)}: this loss has no penalty to search; valid is null"
+            )
+        for name in searched:
+            if (final := config.get(f"{name}_final")) is not None:
+                raise ValueError(f"{name}_final={format_value(final)}: the search decides {name} alone; valid is null")
+
     def _can_be_compiled(self) -> None:
         if self.trainer.compile and (self.generator.spectral or self.disc.spectral):
             raise ValueError(
@@ -193,6 +205,12 @@ class TrainOptions(Options):
         return check(TrainOptions, nested)
 
     def each_seed(self) -> list["TrainOptions"]:
-        """The options of every run, each as if it were alone."""
+        """The options of every run that a result is drawn from, each as if it were alone.
+
+        Seeds of replicate r with k of them: rk to rk + k - 1, so that no two replicates share one.
+        """
         seeds = [self.seed] if self.seeds is None else parse_seeds(self.seeds)
+        if self.replicate is not None:
+            count = self.tuning.fresh_seeds
+            seeds = list(range(self.replicate * count, (self.replicate + 1) * count))
         return [self.model_copy(update={"seed": seed, "seeds": None}) for seed in seeds]

@@ -7,6 +7,7 @@ BOOKKEEPING = (
     "study",
     "seeds",
     "tuning.runs",
+    "tuning.accept_edge",
     "data.cache",
     "wandb",
     "trainer.threads",
