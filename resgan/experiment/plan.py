@@ -167,8 +167,8 @@ def seconds_of_run(options: TrainOptions, *, side_by_side: bool, stack_size: int
     # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(components, count) * options.metrics.samples / count
-    scorings = 1 + (math.ceil(options.total_kimg / options.score_kimg) if options.score_kimg else 1)  # the first at step 0
-    return (begun - start) + steps * step + scorings * scoring
+    after_start = math.ceil(options.total_kimg / options.score_kimg) if options.score_kimg else 1
+    return (begun - start) + steps * step + (1 + after_start) * scoring
 
 
 def seconds_of_step(options: TrainOptions, components: RunComponents, *, stack_size: int) -> float:
