@@ -17,7 +17,7 @@ from resgan.builders.data import build_dataset, is_conditional
 from resgan.builders.gan import build_gan, build_stack
 from resgan.builders.networks import spec_of
 from resgan.cli.arguments import one_job_for_all_seeds
-from resgan.experiment.session import SeedRun, at_same_progress
+from resgan.experiment.session import Member, at_same_progress
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.runs.configuration import differences
@@ -93,7 +93,7 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
     """Weights, averages, running statistics, the state of Adam, p, losses: after six steps."""
     options, gans, datasets = make(ARMS[name])
     _, shown, _ = make(ARMS[name])
-    stack = build_stack(options, shown)
+    stack = build_stack([options] * len(shown), shown)
     before = [gan.training_state()["generator"] for gan in shown]
     for step in range(6):
         each = batches(options, datasets, step)
@@ -116,7 +116,7 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
 
 def test_each_is_measured_by_its_own_held_out_pictures():
     options, gans, _ = make([*PICTURES, "augment=adaptive", "generator.conditional=norm", "disc.conditional=concat"])
-    pictures, labels = build_stack(options, gans).held_out(5)
+    pictures, labels = build_stack([options] * len(gans), gans).held_out(5)
     for place, gan in enumerate(gans):
         alone, told = gan.held_out(5)
         assert torch.equal(pictures[place], alone)
@@ -134,7 +134,7 @@ def test_the_state_of_a_stack_is_that_of_its_gans():
     for place, state in enumerate(states):
         close(unstack_state(stack_states(states), place), state, rtol=0, atol=0)
     _, others, _ = make(ARMS["points"])
-    unstack_into(build_stack(options, gans), dict(enumerate(others)))
+    unstack_into(build_stack([options] * len(gans), gans), dict(enumerate(others)))
     for state, other in zip(states, others, strict=True):
         close(other.training_state(), state, rtol=0, atol=0)
 
@@ -210,9 +210,9 @@ def test_a_study_has_one_job_in_place_of_its_seeds():
 def test_those_that_were_killed_at_different_places_go_on_in_groups():
     options = check(TrainOptions, options_of("data=gaussians", "seeds=0-4")).each_seed()
 
-    def member(seed: int, place: int, **values: object) -> SeedRun:
+    def member(seed: int, place: int, **values: object) -> Member:
         given = options[seed].with_values(values)
-        return SeedRun(given, None, SimpleNamespace(gan=SimpleNamespace(images_seen=place)), state={})  # type: ignore[arg-type]
+        return Member(given, None, None, SimpleNamespace(gan=SimpleNamespace(images_seen=place)), state={})  # type: ignore[arg-type]
 
     members = [member(seed, place) for seed, place in enumerate((100, 200, 100))]
     assert at_same_progress(members) == [[members[0], members[2]], [members[1]]]
@@ -259,7 +259,7 @@ def test_one_that_diverges_is_done_with_and_the_others_go_on():
 
 def test_one_that_diverged_stays_where_that_was_seen():
     options, gans, datasets = make(ARMS["points"])
-    stack, (three, stop, _) = build_stack(options, gans), recorders(3)
+    stack, (three, stop, _) = build_stack([options] * len(gans), gans), recorders(3)
     for recorder, gan in zip(three, gans, strict=True):
         recorder.gan = gan
     three[1].diverged = True
