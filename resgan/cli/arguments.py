@@ -53,6 +53,15 @@ def refuse_bases(arguments: list[str]) -> None:
                 raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
 
 
+def refuse_stacks_side_by_side(arguments: list[str]) -> None:
+    """Refuse trainer.stack beside a launcher that spreads jobs over processes. Raises OptionsError."""
+    stack, launcher = last_value("trainer.stack", arguments), last_value("hydra/launcher", arguments)
+    if is_sweep(arguments) and stack not in (None, "1") and launcher not in (None, "basic"):
+        raise OptionsError(
+            f"trainer.stack={stack}: a stack is one process; valid beside hydra/launcher={launcher} is 1"
+        )
+
+
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
     """The arguments for Hydra: with `seeds`, a study that sweeps over the seed has one job in their place."""
     sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))

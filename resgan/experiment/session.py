@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,9 @@ class Member:
 
 @dataclass(frozen=True)
 class JobRuns:
-    """The runs that a job asks for, by seed, and the results that there are."""
+    """The runs that a job asks for, one for each seed, and the results that there are."""
 
+    options: TrainOptions
     job: Job
     root: Path | None  # None: a new directory, not made yet
     each: list[TrainOptions]
@@ -82,12 +83,7 @@ def train(options: TrainOptions, job: Job) -> float:
     asked = runs_of_job(options, job)
     components = build_all(asked.todo, job)  # before a directory is made: here is refused what can be
     root = asked.root or new_directory(Path("runs"))
-    runs = runs_in(root, options, job)
-    todo = [OpenRun(one, runs[one.seed], job) for one in asked.todo]
-    trained = train_claimed(todo, components, root)
-    results = [result or trained[runs[one.seed].path] for one, result in zip(asked.each, asked.results, strict=True)]
-    if todo or job.sweep_dir is None or options.seeds is not None:  # a finished run of a sweep has said so
-        print(closing_table(root, list(zip(runs.values(), results, strict=True)), job))
+    results = conclude_job(asked, root, train_claimed(open_runs(asked, root), components, root))
     if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return statistics.fmean(map(primary_endpoint, results))
@@ -153,7 +149,12 @@ def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
     if root is not None:
         runs = runs_in(root, options, job)
         each, results = find_begun([(one, runs[one.seed]) for one in each], job)
-    return JobRuns(job, root, with_precision(each), results)
+    return JobRuns(options, job, root, with_precision(each), results)
+
+
+def open_runs(asked: JobRuns, root: Path) -> list[OpenRun]:
+    runs = runs_in(root, asked.options, asked.job)
+    return [OpenRun(one, runs[one.seed], asked.job) for one in asked.todo]
 
 
 def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
@@ -344,6 +345,16 @@ def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | Non
 
 
 # Results.
+
+
+def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> list[Result]:
+    """Print how the runs of a job ended, and return their results."""
+    runs = list(runs_in(root, asked.options, asked.job).values())
+    results = [result or trained[run.path] for run, result in zip(runs, asked.results, strict=True)]
+    # A finished run of a sweep has said so.
+    if asked.todo or asked.job.sweep_dir is None or asked.options.seeds is not None:
+        print(closing_table(root, list(zip(runs, results, strict=True)), asked.job))
+    return results
 
 
 def conclude(member: Member, recorder: Recorder) -> Result:

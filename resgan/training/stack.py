@@ -97,6 +97,8 @@ def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
 def load_stacked(stack: GAN, gans: Sequence[GAN]) -> None:
     """Put the stack where its GANs stand, all at the same place."""
     stack.load_training_state(stack_states([gan.training_state() for gan in gans]))
+    known = set.intersection(*(set(gan.losses) for gan in gans))  # of lazy penalties, those of the step that had them
+    stack.losses = {name: torch.stack([gan.losses[name] for gan in gans]) for name in gans[0].losses if name in known}
 
 
 def unstack_losses(stack: GAN, gans: Mapping[int, GAN]) -> None:
