@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 
@@ -13,7 +13,9 @@ from resgan.base.console import say
 from resgan.base.device import synchronise
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import mixed_batch
-from resgan.builders.gan import build_stack
+from resgan.builders.gan import build_gan, build_stack
+from resgan.builders.networks import spec_of
+from resgan.builders.stacking import stacks_of
 from resgan.experiment.search import search_length
 from resgan.experiment.searches import check_searches, edges_found, open_searches, plan_of_searches
 from resgan.experiment.study import Study, run_place
@@ -46,7 +48,8 @@ def announce(study: Study) -> None:
         diverged = f" ({ended.count('diverged')} of them diverged)" if "diverged" in ended else ""
         say(f"  {done} have ended already{diverged}")
     if todo:
-        how = f", {study.stack_size} seeds as one" if study.stack_size > 1 else ""
+        how = f", {study.seeds_of_job} seeds as one" if study.seeds_of_job > 1 else ""
+        how = f", up to {study.stack_size} runs as one" if study.stack_size > 1 else how
         how += f", {jobs_side_by_side(study)} side by side" if jobs_side_by_side(study) > 1 else ""
         estimate = duration(seconds_of_runs(study, todo, open_searches(study)))
         say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
@@ -137,15 +140,25 @@ def duration(seconds: float) -> str:
 
 def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[TrainOptions] = ()) -> float:
     """About how long all runs take, and all searches; runs of one cost are timed once."""
-    examples = {cost_key(options): options for options in [*todo, *searches]}
+    size, replicates = study.stack_size, any(options.replicate is not None for options in todo)
+    if size > 1 and not replicates:
+        timed = [(stack, len(stack)) for stack in stacks_of(todo, lambda options: options, most=size)]
+    else:  # each job makes stacks of its own
+        own = study.seeds_of_job
+        timed = [([one] * min(size, one.tuning.fresh_seeds) if replicates else [one] * own, 1) for one in todo]
+    timed += [([one] * min(size, one.tuning.candidates), search_length(one.tuning)) for one in searches]
+    examples = {stack_key(stack): stack for stack, _ in timed}
 
     @functools.cache
-    def seconds(key: str) -> float:
-        return seconds_of_run(examples[key], side_by_side=study.at_once != 1, stack_size=study.stack_size)
+    def seconds(key: Hashable) -> float:
+        return seconds_of_run(examples[key], side_by_side=study.at_once != 1)
 
-    runs = sum(seconds(cost_key(options)) for options in todo)
-    searched = sum(search_length(options.tuning) * seconds(cost_key(options)) for options in searches)
-    return (runs + searched) / jobs_side_by_side(study)
+    return sum(count * seconds(stack_key(stack)) for stack, count in timed) / jobs_side_by_side(study)
+
+
+def stack_key(stack: Sequence[TrainOptions]) -> Hashable:
+    """Key of a stack's cost: how many runs of which cost it holds."""
+    return len(stack), frozenset(cost_key(options) for options in stack)
 
 
 def cost_key(options: TrainOptions) -> str:
@@ -157,13 +170,14 @@ def cost_key(options: TrainOptions) -> str:
     return repr(values | {"seed": 0, "replicate": None})
 
 
-def seconds_of_run(options: TrainOptions, *, side_by_side: bool, stack_size: int = 1) -> float:
+def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> float:
     """About how long one of a stack's runs takes: some steps and a small scoring are timed, alone on the machine."""
+    options = stack[0]
     start = time.perf_counter()
     components = build_components(without_bars(options), side_by_side=side_by_side)
     begun = time.perf_counter()
     steps = components.gan.total_images / options.batch_size
-    step = seconds_of_step(options, components, stack_size=stack_size) / stack_size
+    step = seconds_of_step(stack, components) / len(stack)
     # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(components, count) * options.metrics.samples / count
@@ -171,12 +185,18 @@ def seconds_of_run(options: TrainOptions, *, side_by_side: bool, stack_size: int
     return (begun - start) + steps * step + (1 + after_start) * scoring
 
 
-def seconds_of_step(options: TrainOptions, components: RunComponents, *, stack_size: int) -> float:
-    gan = components.gan if stack_size == 1 else build_stack(options, [components.gan] * stack_size)
+def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) -> float:
+    """Of all its runs together; `components` are those of the first."""
+    dataset, gans = components.dataset, {settings_key(stack[0]): components.gan}
+    for options in stack:
+        if (key := settings_key(options)) not in gans:
+            gans[key] = build_gan(options, spec_of(options, dataset), dataset)
+    members = [gans[settings_key(options)] for options in stack]
+    gan = members[0] if len(members) == 1 else build_stack(stack, members)
     gan.to(device := components.accelerator)
     labelled = bool(components.spec["classes"])
     batch = [tensor.to(device) for tensor in mixed_batch(components.dataset, gan.batch_size, labelled=labelled)]
-    batch = batch if stack_size == 1 else [torch.stack([tensor] * stack_size) for tensor in batch]
+    batch = batch if len(stack) == 1 else [torch.stack([tensor] * len(stack)) for tensor in batch]
     given = as_batch(batch)
 
     def seconds_of_steps() -> float:

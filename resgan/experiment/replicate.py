@@ -77,7 +77,8 @@ def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -
         run.check(options.model_dump())
     found = {run.path: run.read_result() for _, run in runs}
     todo = [(options, run) for options, run in runs if found[run.path] is None]
-    trained = {run.path: result for (_, run), result in zip(todo, train_together(todo, root, job), strict=True)}
+    results = train_together(todo, root, job, most=runs[0][0].trainer.stack)
+    trained = {run.path: result for (_, run), result in zip(todo, results, strict=True)}
     return [found[run.path] or trained[run.path] for _, run in runs]
 
 

@@ -29,4 +29,5 @@ class Study:
     place: Path
     runs: list[tuple[list[str], TrainOptions]]  # (overrides, options) of each
     at_once: int  # jobs that run side by side; -1: one for each core
-    stack_size: int = 1  # runs that a job trains as one
+    seeds_of_job: int = 1  # which it trains as one
+    stack_size: int = 1  # runs of all jobs that are trained as one, at most; 1: job by job

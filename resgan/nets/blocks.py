@@ -48,6 +48,15 @@ def join(
     return (x + y) * math.sqrt(0.5) if join == "scaled" else x + y
 
 
+def join_weights(*, residual: bool, join: Join = "sum", depth: int = 1) -> tuple[float, float]:
+    """(a, b) such that `join` is a x + b y, with y scaled by its gate."""
+    if not residual:
+        return 0.0, 1.0
+    if join == "scaled":
+        return math.sqrt(0.5), math.sqrt(0.5)
+    return 1.0, 1 / math.sqrt(depth) if join == "stable" else 1.0
+
+
 class Block(nn.Module):
     """A trunk and a branch at constant width. `residual` decides one thing, and it is decided in `join`.
 
@@ -56,6 +65,7 @@ class Block(nn.Module):
     """
 
     branch_layers: ClassVar[tuple[str, ...]] = ("layer1", "layer2")  # the layers of F, in their order
+    mixed: Tensor | None  # (2,), weights in place of the options: of one member of a stack that are joined differently
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class Block(nn.Module):
             raise TypeError(f"options come whole or as keywords, not both: {', '.join(fields)}")
         self.options = options or BlockOptions(**fields)
         self.residual = self.options.residual
+        self.register_buffer("mixed", None, persistent=False)
         # Both arms own the gate, so that both own the same parameters.
         self.gate: nn.Parameter | float | None = None
         if self.options.branch_scale != 1:
@@ -100,8 +111,18 @@ class Block(nn.Module):
 
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
         """The block's output, from the trunk and the branch."""
-        how = {"join": self.options.join, "gate": self.gate_for(y), "depth": self.options.depth}
-        return self.after(join(x, y, residual=self.residual, carry=self.carry, **how))
+        gate = self.gate_for(y)
+        if self.mixed is not None:
+            a, b = self.mixed
+            x = x if self.carry is None else self.carry(x)
+            return self.after(a * x + b * (y if gate is None else gate * y))
+        how = {"join": self.options.join, "gate": gate, "depth": self.options.depth, "carry": self.carry}
+        return self.after(join(x, y, residual=self.residual, **how))
+
+    @property
+    def join_weights(self) -> tuple[float, float]:
+        """Of trunk and branch at the join."""
+        return join_weights(residual=self.residual, join=self.options.join, depth=self.options.depth)
 
     # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
 

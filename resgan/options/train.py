@@ -58,6 +58,7 @@ class TrainerOptions(Options):
     fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
     compile: bool = option("torch.compile of both networks, but for steps with penalties; pays on an accelerator")
     data_on_device: bool = option("hold the data on the accelerator")
+    stack: Positive = option("runs of a sweep or replicate that are trained as one, where they can be; 1: one by one")
     deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
     progress: bool = option("show a progress bar")
 
@@ -158,15 +159,17 @@ class TrainOptions(Options):
             raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
 
     def _can_be_stacked(self) -> None:
-        if self.seeds is None:
-            return
-        seeds = parse_seeds(self.seeds)
+        seeds = parse_seeds(self.seeds) if self.seeds is not None else []
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds={self.seeds}: names a seed twice")
         for name in ("generator", "disc"):
-            if getattr(self, name).spectral:
+            if getattr(self, name).spectral and self.seeds is not None:
                 raise ValueError(
                     f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
+                )
+            if getattr(self, name).spectral and self.trainer.stack > 1:
+                raise ValueError(
+                    f"trainer.stack={self.trainer.stack}: {name}.spectral=true cannot be trained so; valid is 1"
                 )
 
     def _can_be_searched(self) -> None:

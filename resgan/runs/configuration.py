@@ -12,6 +12,7 @@ BOOKKEEPING = (
     "wandb",
     "trainer.threads",
     "trainer.progress",
+    "trainer.stack",
     "hydra",
 )  # never part of what a run *is*
 PERMISSIONS = ("loss.gp_with_spectral",)  # neither, but part of the names of arms

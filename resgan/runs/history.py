@@ -76,6 +76,7 @@ ADDED = (
     Added("seeds", None),
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
+    Added("trainer.stack", 1),
     # Starts and norms that hide nothing
     *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
     *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),

@@ -17,6 +17,7 @@ from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
 from resgan.training.randomness import StackedRandomness, StepRandomness
 from resgan.training.schedules import Adam, Augmentation, Penalty, ramp
+from resgan.training.settings import Setting, beside
 
 
 class GAN(pl.LightningModule):
@@ -119,13 +120,13 @@ class GAN(pl.LightningModule):
         """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
-        penalised = bool(r1 or r2 or gp)
+        penalised = any(map(is_applied, (r1, r2, gp)))
         optimiser, (generator, disc) = self._optimiser(1), self._once
         disc = self.disc if penalised else disc
 
         with torch.no_grad():
             fake = generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
-        real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
+        real, fake = real.detach().requires_grad_(is_applied(r1)), fake.requires_grad_(is_applied(r2))
 
         # Second derivatives are taken in full precision: the pass forward, and the pass back through it.
         with full_precision(self.device.type) if penalised else nullcontext():
@@ -133,18 +134,18 @@ class GAN(pl.LightningModule):
             with stopped(self._stopping[1]):
                 real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
             loss = total = self.disc_loss(real_logits, fake_logits)
-            if self._stopping[1] and (r1 or r2):
+            if self._stopping[1] and (is_applied(r1) or is_applied(r2)):
                 real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
-            if r1:
+            if is_applied(r1):
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
-                total = total + r1 / 2 * penalty
-            if r2:
+                total = total + beside(r1 / 2, penalty) * penalty
+            if is_applied(r2):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
-                total = total + r2 / 2 * penalty
-            if gp:
+                total = total + beside(r2 / 2, penalty) * penalty
+            if is_applied(gp):
                 labelled_disc, mix = partial(disc, labels=labels), self.mix(self.batch_size)
                 self.losses["gp"] = (penalty := gradient_penalty(labelled_disc, shown_real, shown_fake, mix)).detach()
-                total = total + gp * penalty
+                total = total + beside(gp, penalty) * penalty
 
             # By the same D: a step shifts all of its logits.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
@@ -273,6 +274,11 @@ class GAN(pl.LightningModule):
         self._adams[0].load_state_dict(state["generator_adam"])
         self._adams[1].load_state_dict(state["disc_adam"])
         self.augment_p = state.get("augment_p", self.augment_p).to(self.device)  # earlier checkpoints have none
+
+
+def is_applied(weight: Setting) -> bool:
+    """Is a penalty of this weight part of the loss? In a stack, for all members or for none."""
+    return isinstance(weight, Tensor) or weight > 0
 
 
 def in_float32(logits: Tensor) -> Tensor:

@@ -212,13 +212,13 @@ def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
         counts.append(count)
         return count / 10_000
 
-    monkeypatch.setattr(plan, "seconds_of_step", lambda options, components, *, stack_size: 0.002)
+    monkeypatch.setattr(plan, "seconds_of_step", lambda stack, components: 0.002)
     monkeypatch.setattr(plan, "seconds_of_scoring", seconds_of_scoring)
     clock = iter([10.0, 13.0])  # data and networks: 3 s
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
     run = ["data=gaussians", "data.size=200", "metrics=exact", "total_kimg=100", "score_kimg=50", "batch_size=100"]
     options = check(TrainOptions, options_of(*run, f"metrics.scores=[{scores}]"))
-    assert plan.seconds_of_run(options, side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 4 * 1.0)
+    assert plan.seconds_of_run([options], side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 4 * 1.0)
     assert counts == [timed]
 
 
