@@ -48,6 +48,15 @@ def test_a_gap_widens_its_column_and_hardly_the_others():
     assert error[2] == pytest.approx(stats.sem(x[4:, 2]))
 
 
+def test_a_column_of_half_the_replicates_is_no_copy_of_the_whole():
+    """Equal where both have values, and yet two means: more than one column costs, less than two independent ones."""
+    x = np.random.default_rng(4).normal(size=(12, 1)) * [1.0, 1.0]
+    x[:6, 1] = np.nan
+    share = 2 * stats.t.sf(b.critical_values(x, two_sided=True), [11, 5])
+    assert share[0] == pytest.approx(share[1])
+    assert 1 - 0.95**0.5 < share[0] < 0.04
+
+
 def test_columns_without_spread_or_without_replicates():
     x = np.column_stack([np.full(6, 0.1), np.random.default_rng(2).normal(size=6), [1.0, *[np.nan] * 5]])
     mean, low, high = b.bands(x)

@@ -69,7 +69,7 @@ def test_depth_as_a_number():
 
 
 def test_three_curves_from_runs(tmp_path):
-    found = curves_of(*depths(tmp_path, (1, 1), (2, 2), (4, 4), (1, 2), (4, 2), (2, 1), (2, 4), seeds=2))
+    found = curves_of(*depths(tmp_path, (1, 1), (2, 2), (4, 4), (1, 2), (4, 2), (2, 1), (2, 4), seeds=1))
     assert [(curve.title, curve.varied) for curve in found] == [
         ("depth of both", "both"), ("depth of G, D at 2", "G"), ("depth of D, G at 2", "D"),
     ]  # fmt: skip
@@ -146,13 +146,13 @@ def test_a_run_that_has_not_ended_leaves_out_its_seed(tmp_path):
 
 def test_floor_and_ceiling_leave_the_curve_and_are_named(tmp_path):
     validity = {(1, 1): 0.29, (2, 2): 0.3, (4, 4): 0.96, (8, 8): 0.97}
-    [curve] = curves_of(*depths(tmp_path, *validity, validity=validity, seeds=8, g=1.0))
+    [curve] = curves_of(*depths(tmp_path, *validity, validity=validity, seeds=2, g=1.0))
     assert [curve.depth_of(panel) for panel in curve.kept] == ["2", "4"]
     assert curve.left_out == {
         "1": "at the floor: the best arm's validity is 0.29, under 0.3",
         "8": "at the ceiling: an arm's validity is 0.970, 0.97 or more",
     }
-    assert answer_of(curve).startswith("At depth 4, from init=he, residual blocks in the generator help;")
+    assert answer_of(curve).startswith("At depth 4, from init=he,")
     assert "Depth 1 is not on the curve: at the floor" in " ".join(curve_notes(curve))
     rows = simple_effects_table(curve)
     assert [row[0] for row in rows] == ["depth", "1 (not on the curve)", "2", "4", "8 (not on the curve)"]
@@ -164,15 +164,17 @@ def test_floor_and_ceiling_leave_the_curve_and_are_named(tmp_path):
 
 def test_depths_that_cannot_tell_are_no_answer(tmp_path):
     """Two studies at the floor; beside one that can tell."""
-    floor = depths(tmp_path / "a", (1, 1), validity={(1, 1): 0.1}, seeds=8)
+    floor = depths(tmp_path / "a", (1, 1), validity={(1, 1): 0.1}, seeds=1)
     apart = [make_study(tmp_path / "b", seeds=8, overrides=("total_kimg=5",), g=2.0)]
-    assert headline(curves_of(*floor)).startswith("No depth of this study can tell: depth 1: at the floor")
-    silent = [make_study(tmp_path / "c", seeds=8, overrides=("total_kimg=6",), more={"validity": 0.1})]
+    assert headline(curves_of(*floor)).startswith(
+        "A description: no depth of this study can tell: depth 1: at the floor"
+    )
+    silent = [make_study(tmp_path / "c", seeds=1, overrides=("total_kimg=6",), more={"validity": 0.1})]
     found = curves_of(*floor, *silent)
-    assert headline(found).startswith("No depth of these studies can tell")
+    assert headline(found).startswith("A description: no depth of these studies can tell")
     assert headline(curves_of(*floor, *apart)) == (
-        "In the generator residual blocks help; in the discriminator residual blocks make a difference within the "
-        "margin; 1 of 2 curves cannot tell"
+        "A description: in the generator residual blocks help; in the discriminator residual blocks make a difference "
+        "within the margin; 1 of 2 curves cannot tell"
     )
 
 
@@ -264,9 +266,9 @@ def test_training_time_is_read_from_the_plain_arm(tmp_path):
 
 
 def test_which_arms_may_be_the_best(tmp_path):
-    [curve] = curves_of(make_study(tmp_path / "a", seeds=8, g=1.0))
+    [curve] = curves_of(make_study(tmp_path / "a", seeds=4, g=1.0))
     assert against_best_in_words(curve) == (
         "Both, G, D or neither, at depth 4: G alone and both cannot be told from the best."
     )
-    [curve] = curves_of(make_study(tmp_path / "b", seeds=8, g=1.0, d=-1.0))
+    [curve] = curves_of(make_study(tmp_path / "b", seeds=4, g=1.0, d=-1.0))
     assert against_best_in_words(curve) == ("Both, G, D or neither, at depth 4: residual blocks in G alone are best.")

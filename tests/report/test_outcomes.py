@@ -59,9 +59,9 @@ def test_nothing_that_happened_says_nothing():
 
 
 def test_it_keeps_its_level_where_strata_differ():
-    """Rates of 5 % and 60 % in two strata, alike in both arms: exact, so at most 5 % (4 standard errors: .014)."""
+    """Rates of 5 % and 60 % in two strata, alike in both arms: exact, so at most 5 % (4 standard errors: .02)."""
     rng = np.random.default_rng(0)
     found = [
-        stratified_p([stratum(*(rng.random((2, 8)) < rate).astype(int)) for rate in (0.05, 0.6)]) for _ in range(4000)
+        stratified_p([stratum(*(rng.random((2, 8)) < rate).astype(int)) for rate in (0.05, 0.6)]) for _ in range(2000)
     ]
-    assert np.mean(np.array(found) <= 0.05) <= 0.05 + 0.014
+    assert np.mean(np.array(found) <= 0.05) <= 0.05 + 0.02
