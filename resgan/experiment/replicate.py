@@ -19,6 +19,7 @@ from resgan.builders.components import build_components
 from resgan.experiment import search
 from resgan.experiment.precision import with_precision
 from resgan.experiment.search import Candidate, Outcome, Rung
+from resgan.experiment.searches import has_ended
 from resgan.experiment.session import EXIT_DIVERGED, named_directory, primary_endpoint, train_together
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table
@@ -43,15 +44,15 @@ def train_replicate(options: TrainOptions, job: Job) -> float:
     for number, candidate in enumerate(candidates):
         candidate_options(options, candidate, job, rung=0, number=number)  # refused now, not when its turn comes
     root = directory_of(options, job)
+    runs = [Run(root / str(one.seed)) for one in options.each_seed()]
+    has_said_so = job.sweep_dir is not None and all(run.result.exists() for run in runs)
 
     if candidates:
-        options = options.with_values(best_candidate(options, candidates, root, job))
-    fresh = [(one, Run(root / str(one.seed))) for one in options.each_seed()]
-    ended_before = all(run.result.exists() for _, run in fresh)
-    results = results_of(fresh, root, job)
+        options = options.with_values(best_candidate(options, candidates, root, job, quiet=has_said_so))
+    results = results_of(list(zip(options.each_seed(), runs, strict=True)), root, job)
 
-    if not ended_before or job.sweep_dir is None:  # in a sweep it has said so
-        print(closing_table(root, [(run, r) for (_, run), r in zip(fresh, results, strict=True)], job))
+    if not has_said_so:
+        print(closing_table(root, list(zip(runs, results, strict=True)), job))
     if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return statistics.fmean(map(primary_endpoint, results))
@@ -85,7 +86,9 @@ def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -
 # The search.
 
 
-def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root: Path, job: Job) -> Candidate:
+def best_candidate(
+    options: TrainOptions, candidates: Sequence[Candidate], root: Path, job: Job, *, quiet: bool
+) -> Candidate:
     """Play all rungs and write search.json. Raises OptionsError for a doubtful winner that is not accepted."""
 
     def play(rung: int, numbers: Sequence[int]) -> list[Outcome]:
@@ -101,19 +104,22 @@ def best_candidate(options: TrainOptions, candidates: Sequence[Candidate], root:
             remove_checkpoints(run)
         return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
 
-    write_search(root, options, candidates, [])  # from now on the directory beside it is known as a search
+    if not has_ended(root):  # from now on the directory beside it is known as a search
+        write_search(root, options, candidates, [])
     rungs = search.halve(search.rung_sizes(options.tuning), play)
     [number] = rungs[-1].kept
     winner = candidates[number]
     edges = search.edges(winner, candidates, search.ranges_of(options))
     write_search(root, options, candidates, rungs, winner=number, edges=edges)
-    say(f"replicate {options.replicate}: the best of {len(candidates)} is candidate {number}: {as_typed(winner)}")
+    if not quiet:
+        say(f"replicate {options.replicate}: the best of {len(candidates)} is candidate {number}: {as_typed(winner)}")
     if doubts := doubts_about(options, rungs, edges):
         if not options.tuning.accept_edge:
             raise OptionsError(
                 f"{'; '.join(doubts)}; widen the range, give more candidates, or accept it with tuning.accept_edge=true"
             )
-        say(f"  accepted: {'; '.join(doubts)}")
+        if not quiet:
+            say(f"  accepted: {'; '.join(doubts)}")
     return winner
 
 
