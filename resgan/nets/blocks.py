@@ -113,7 +113,7 @@ class Block(nn.Module):
         """The block's output, from the trunk and the branch."""
         gate = self.gate_for(y)
         if self.mixed is not None:
-            a, b = self.mixed
+            a, b = (weight.view(*weight.shape, *(1,) * (x.ndim - weight.ndim)) for weight in self.mixed.unbind(-1))
             x = x if self.carry is None else self.carry(x)
             return self.after(a * x + b * (y if gate is None else gate * y))
         how = {"join": self.options.join, "gate": gate, "depth": self.options.depth, "carry": self.carry}

@@ -50,8 +50,17 @@ def conv1x1(width_in: int, width_out: int) -> nn.Conv2d:
     return nn.Conv2d(width_in, width_out, kernel_size=1)
 
 
-def linear(width_in: int, width_out: int) -> nn.Linear:
-    return nn.Linear(width_in, width_out)
+class Linear(nn.Linear):
+    """A linear map of features (N, F); with weights (S, F', F) and biases (S, F'), S of them, of (S, N, F)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight.ndim == 3:
+            return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+        return super().forward(x)
+
+
+def linear(width_in: int, width_out: int) -> Linear:
+    return Linear(width_in, width_out)
 
 
 def unbiased(width_in: int, width_out: int) -> nn.Linear:

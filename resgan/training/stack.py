@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from resgan.nets import layers
 from resgan.nets.blocks import Block
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator, Trunk
 from resgan.training.checkpoints import State
 from resgan.training.gan import GAN
 from resgan.training.settings import common, of_member
@@ -37,8 +39,11 @@ class Stack(nn.Module):
             owner, _, last = name.rpartition(".")
             setattr(self.net.get_submodule(owner), last, torch.stack([net.get_buffer(name) for net in nets]))
         mix_joins(self.net, nets)
+        self.broadcasts = broadcasts(self.net)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.broadcasts and labels is None:
+            return self.net(x)
         tensors = {**dict(self.net.named_parameters()), **dict(self.net.named_buffers())}
         given = (x,) if labels is None else (x, labels)
         return vmap(lambda own, *given: functional_call(self.net, own, given))(tensors, *given)
@@ -48,6 +53,18 @@ class Stack(nn.Module):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         return self.net.load_state_dict(state_dict, *args, **options)
+
+
+def broadcasts(stacked: nn.Module) -> bool:
+    """Can the network take (S, N, ...) as it is? The same function, with less overhead than vmap.
+
+    So are perceptrons of linear maps, joins and activations alone: any norm, and any tensor elsewhere, is for vmap.
+    """
+    parts = (MlpGenerator, MlpDiscriminator, Trunk, Block, nn.ModuleList, nn.Identity, layers.Linear)
+    tensors = [name for name, _ in (*stacked.named_parameters(), *stacked.named_buffers())]
+    owners = {name: stacked.get_submodule(name.rpartition(".")[0]) for name in tensors}
+    of_maps = all(isinstance(owner, layers.Linear) or name.endswith(".mixed") for name, owner in owners.items())
+    return of_maps and all(isinstance(part, parts) for part in stacked.modules())
 
 
 def mix_joins(stacked: nn.Module, nets: Sequence[nn.Module]) -> None:

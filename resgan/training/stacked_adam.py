@@ -1,31 +1,33 @@
 """Adam for a stack whose members differ in its settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from resgan.training.settings import Setting, beside
+from resgan.training.settings import Setting, beside, of_member
 
 
 class StackedAdam(torch.optim.Adam):
-    """Adam of parameters (S, ...), each setting one number or (S,). Its state of a member is that of torch's Adam."""
+    """torch's fused Adam of parameters (S, ...), all of the same members; each setting is one number or (S,).
+
+    The state of a member is that of torch's Adam.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: Setting, betas: tuple[Setting, Setting]) -> None:
-        super().__init__(parameters, fused=True)  # as a member's says of itself; torch's checks would refuse (S,)
+        super().__init__(parameters, fused=True)  # whose checks would refuse (S,)
         for group in self.param_groups:
             group.update(lr=lr, betas=betas)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            lr, beta1, beta2 = (torch.as_tensor(s, dtype=torch.float64) for s in (group["lr"], *group["betas"]))
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    state = self._state_of(parameter)
-                    state["step"] += 1
-                    move(parameter, **state, lr=lr, beta1=beta1, beta2=beta2, eps=group["eps"])
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            states = [self._state_of(parameter) for parameter in moved]
+            torch._foreach_add_([state["step"] for state in states], 1)
+            for parameter, update in zip(moved, updates(moved, states, group), strict=True):
+                parameter.addcmul_(update, torch.as_tensor(beside(group["lr"], update)))
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Any]:
         if not (state := self.state[parameter]):
@@ -34,23 +36,26 @@ class StackedAdam(torch.optim.Adam):
         return state
 
 
-def move(
-    parameter: nn.Parameter,  # (S, ...), with its gradient
-    *,
-    step: Tensor,  # how often it has moved, with this time
-    exp_avg: Tensor,  # the averages of the gradient and of its square: moved in place too
-    exp_avg_sq: Tensor,
-    lr: Tensor,  # (S,) or one number, float64 on the CPU, as the next two
-    beta1: Tensor,
-    beta2: Tensor,
-    eps: float,
-) -> None:
-    """Move a parameter in place (Kingma & Ba 2015, algorithm 1)."""
-    grad = parameter.grad
-    assert grad is not None
-    # 1 - beta^t as -(e^(t log beta) - 1): accurate in float32 too, and nothing waits for the device.
-    correction1, correction2 = (-torch.expm1(beside(beta.log(), grad) * step) for beta in (beta1, beta2))
-    exp_avg.lerp_(grad, beside(1 - beta1, grad))
-    exp_avg_sq.mul_(beside(beta2, grad)).addcmul_(grad, beside(1 - beta2, grad) * grad)
-    root = (exp_avg_sq.sqrt() / correction2.sqrt()).add_(eps)
-    parameter.addcdiv_(exp_avg * (beside(-lr, grad) / correction1), root)
+def updates(moved: Sequence[nn.Parameter], states: Sequence[dict[str, Tensor]], group: dict[str, Any]) -> list[Tensor]:
+    """What each parameter is moved by at a rate of 1, -m / (sqrt v + eps); the averages are moved in place.
+
+    That is what fused Adam makes of zeros. Where betas differ, it is called for the members of each pair.
+    """
+    found = [torch.zeros_like(parameter) for parameter in moved]
+    of_all = (found, [p.grad for p in moved], [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states])
+    pairs = members_by_betas(group["betas"], count=len(moved[0]) if moved else 0)
+    for (beta1, beta2), places in pairs.items():
+        given, steps = of_all, [state["step"] for state in states]
+        if len(pairs) > 1:
+            given = tuple([tensor[k] for tensor in tensors for k in places] for tensors in of_all)
+            steps = [step for step in steps for _ in places]
+        torch._fused_adam_(*given, [], steps, lr=1.0, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"],
+                           amsgrad=False, maximize=False)  # fmt: skip
+    return found
+
+
+def members_by_betas(betas: tuple[Setting, Setting], *, count: int) -> dict[tuple[float, float], list[int]]:
+    found: dict[tuple[float, float], list[int]] = {}
+    for place in range(count):
+        found.setdefault((of_member(betas[0], place), of_member(betas[1], place)), []).append(place)
+    return found
