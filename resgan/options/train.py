@@ -80,7 +80,7 @@ class TrainOptions(Options):
         "several, as in 0-15, trained as one in this process, a run each; null: seed"
     )
     replicate: Annotated[int, Field(ge=0, le=9_999)] | None = option(
-        "the unit of inference: a search of its own (tuning.candidates), and tuning.fresh_seeds; null: seed says all"
+        "a search of its own (tuning.candidates) and fresh seeds of its own; null: seed says all"
     )
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one with date and time under runs/"

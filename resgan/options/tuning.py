@@ -34,7 +34,7 @@ class TuningOptions(Options):
     generator_lr: Range | None = option("search generator.lr from so many times to so many times itself; null: not")
     disc_lr: Range | None = option("the same for disc.lr")
     penalty: Range | None = option("the same for loss.r1, loss.r2 and loss.gp, all by one factor")
-    inits: list[Init] = option("starts to choose from for each network; []: none is searched")
+    inits: list[Init] = option("starts to search")  # of either network; short, for its values follow
     accept_edge: bool = option("go on where the best candidate is the outermost one of a range, or tied")
 
     @model_validator(mode="after")
