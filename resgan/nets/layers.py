@@ -53,10 +53,10 @@ def conv1x1(width_in: int, width_out: int) -> nn.Conv2d:
 class Linear(nn.Linear):
     """A linear map of features (N, F); with weights (S, F', F) and biases (S, F'), S of them, of (S, N, F)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if self.weight.ndim == 3:
-            return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
-        return super().forward(x)
+            return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.transpose(1, 2))
+        return super().forward(input)
 
 
 def linear(width_in: int, width_out: int) -> Linear:

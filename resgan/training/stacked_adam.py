@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from resgan.training.settings import Setting, beside, of_member
 
@@ -25,9 +26,9 @@ class StackedAdam(torch.optim.Adam):
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             states = [self._state_of(parameter) for parameter in moved]
-            torch._foreach_add_([state["step"] for state in states], 1)
+            lr = group["lr"].to(moved[0]) if moved and isinstance(group["lr"], Tensor) else group["lr"]  # moved once
             for parameter, update in zip(moved, updates(moved, states, group), strict=True):
-                parameter.addcmul_(update, torch.as_tensor(beside(group["lr"], update)))
+                parameter.add_(update.mul_(beside(lr, update)))
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Any]:
         if not (state := self.state[parameter]):
@@ -37,20 +38,23 @@ class StackedAdam(torch.optim.Adam):
 
 
 def updates(moved: Sequence[nn.Parameter], states: Sequence[dict[str, Tensor]], group: dict[str, Any]) -> list[Tensor]:
-    """What each parameter is moved by at a rate of 1, -m / (sqrt v + eps); the averages are moved in place.
+    """What each parameter is moved by at a rate of 1, -m / (sqrt v + eps); the states are moved in place.
 
-    That is what fused Adam makes of zeros. Where betas differ, it is called for the members of each pair.
+    That is what Adam makes of zeros. Where betas differ, it is called for the members of each pair.
     """
     found = [torch.zeros_like(parameter) for parameter in moved]
-    of_all = (found, [p.grad for p in moved], [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states])
+    grads = [parameter.grad for parameter in moved if parameter.grad is not None]
+    tensors = [found, grads, [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]]
     pairs = members_by_betas(group["betas"], count=len(moved[0]) if moved else 0)
     for (beta1, beta2), places in pairs.items():
-        given, steps = of_all, [state["step"] for state in states]
+        given = tensors
         if len(pairs) > 1:
-            given = tuple([tensor[k] for tensor in tensors for k in places] for tensors in of_all)
-            steps = [step for step in steps for _ in places]
-        torch._fused_adam_(*given, [], steps, lr=1.0, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"],
-                           amsgrad=False, maximize=False)  # fmt: skip
+            given = [[tensor[place] for tensor in each for place in places] for each in tensors]
+        steps = [state["step"].clone() for state in states for _ in range(len(given[0]) // len(moved))]
+        adam(given[0], given[1], given[2], given[3], [], steps, fused=True, amsgrad=False, maximize=False,
+             beta1=beta1, beta2=beta2, lr=1.0, weight_decay=0.0, eps=group["eps"])  # fmt: skip
+    for state in states:
+        state["step"] += 1  # adam has counted in copies
     return found
 
 
