@@ -370,7 +370,8 @@ def test_the_state_of_a_stack_is_that_of_its_gans():
 
 
 QUICK = {"metrics.samples": 50, "data.size": 60, "total_kimg": 0.12, "score_kimg": 0, "save_kimg": 0.06,
-         "sample_kimg": 0, "wandb.mode": "disabled", "trainer.progress": False, "trainer.precision": "32-true"}  # fmt: skip
+         "sample_kimg": 0, "wandb.mode": "disabled", "trainer.progress": False,
+         "trainer.precision": "32-true"}  # fmt: skip
 
 
 def runs_of(folder: Path, *own: str) -> list[tuple[TrainOptions, Run]]:
