@@ -18,8 +18,8 @@ from resgan.options.validation import check
 from resgan.runs.configuration import differences
 from resgan.runs.directory import Run
 
-SWEEP = ["-m", *TINY, "generator.residual=true,false", "disc.lr=1e-3,3e-3", "seed=4", "trainer.progress=false",
-         "trainer.precision=32-true", "wandb=disabled"]  # fmt: skip
+SWEEP = ["-m", *TINY, "generator.residual=true,false", "disc.lr=1e-3,3e-3", "seed=4", "total_kimg=1",
+         "trainer.progress=false", "trainer.precision=32-true", "wandb=disabled"]  # fmt: skip
 
 
 def results(folder: Path) -> dict[str, dict]:
@@ -63,7 +63,7 @@ def test_what_is_finished_is_not_made_again_and_what_fails_is_named(swept, tmp_p
     gone, foreign = sorted((tmp_path / "s").rglob("result.json"))[1:3]
     shutil.rmtree(gone.parent)
     config = foreign.parent / "config.yaml"
-    config.write_text(config.read_text().replace("total_kimg: 3", "total_kimg: 5"))
+    config.write_text(config.read_text().replace("total_kimg: 1", "total_kimg: 5"))
     again = run("train", *SWEEP, "trainer.stack=3", "run_dir=s", cwd=tmp_path)
     assert again.returncode == 1
     assert again.stderr.count("finished already") == 2
