@@ -26,7 +26,9 @@ def structure(options: TrainOptions) -> Hashable:
     shared |= {name: bool(values[name]) for name in FREE_WEIGHTS}
     for network in ("generator", "disc"):
         if values[f"{network}.name"] in FREE_JOINS:
-            shared |= {f"{network}.join": values[f"{network}.join"] == "gated", f"{network}.residual": "any"}
+            shared[f"{network}.join"] = values[f"{network}.join"] == "gated"
+            if values[f"{network}.skip_scale"] is None:  # else a factor that learns in one arm only
+                shared[f"{network}.residual"] = "any"
     return repr(shared)
 
 

@@ -80,6 +80,13 @@ DIFFERENT = {
         [*DEEPER, "generator.layer_scale=0.3", "disc.branch_scale=0.1"],
         "generator.residual=false | disc.residual=false | disc.join=sum",
     ),
+    "arms with controls of the skip": (
+        [*DEEPER, "generator.skip=orthogonal", "generator.skip_final=0", "burn_in_kimg=0.03", "disc.skip=forward"],
+        "generator.residual=false | disc.residual=false | generator.join=sum",
+    ),
+    "arms with a learned factor on the skip": (
+        [*DEEPER, "disc.skip_scale=0.5"], "generator.residual=false | disc.join=sum | generator.join=scaled",
+    ),
     "starts": (DEEPER, "generator.init=zero_last | disc.init=dirac disc.residual=false | disc.init=orthogonal"),
     "rates": (DEEPER, "generator.lr=1e-4 | disc.lr=3e-2 | generator.betas=[0.5,0.9] disc.betas=[0.1,0.999]"),
     "rates that fall": ([*DEEPER, "generator.decay=cosine"], "generator.lr=1e-4 | generator.lr=1e-2 | disc.lr=1e-4"),
@@ -282,6 +289,8 @@ def test_blocks_that_are_joined_alike_keep_the_way_they_had():
     ("", "study=x run_dir=y wandb.name=z trainer.threads=2", True),
     ("generator.join=sum", "generator.join=stable generator.residual=false", True),
     ("generator.join=gated", "generator.join=sum", False),  # a gate is a parameter
+    ("disc.skip_scale=0", "disc.skip_scale=0 disc.residual=false", False),  # a factor that learns in one arm only
+    ("disc.skip_scale=0", "disc.skip_scale=0 generator.residual=false", True),
     ("generator.blocks=2", "generator.blocks=3", False),
     ("loss.r1=0", "loss.r1=1", False),
     ("loss.r1=1", "loss.r1=2", True),
