@@ -122,7 +122,8 @@ class Block(nn.Module):
     @property
     def join_weights(self) -> tuple[float, float]:
         """Of trunk and branch at the join."""
-        return join_weights(residual=self.residual, join=self.options.join, depth=self.options.depth)
+        options = self.options
+        return join_weights(residual=options.residual, join=options.join, depth=options.depth)
 
     # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
 

@@ -81,13 +81,13 @@ class WithBlocks(Options):
     norm_place: NormPlace = option("where a norm stands: before the block, join(n(x), F(n(x))), or inside F")
     spectral: bool = option("spectral normalisation of every layer")
     join: Join = option("x+F/sqrt L of L blocks, x+F, (x+F)/sqrt 2, or x+gF, g learned")
-    init: Init = option("initialisation of the weights")
+    init: Init = option("initial weights")
     branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
     layer_scale: Annotated[float, Field(gt=0)] | None = option(
         "where a learned factor on each channel of a branch begins; null: there is none"
     )
     inner: Positive = option("the width inside a branch, as a multiple of the block's")
-    skip: Skip = option("what the skip carries: x, Qx with Q fixed, x without its gradient, its gradient without x")
+    skip: Skip = option("what it carries: x, Q x, x or its gradient alone")
     skip_scale: float | None = option("where a learned factor on the skip begins; null: there is none")
     skip_final: NotNegative | None = option("a factor on the skip after burn_in_kimg, from 1; null: there is none")
 
