@@ -15,7 +15,7 @@ if [ "$jobs" -gt 1 ]; then launcher=(hydra/launcher=joblib "hydra.launcher.n_job
 study() {
   python -m resgan.train study=depth data=gaussians experiment=depth/both_1,depth/both_4,depth/both_16 "replicate=range(4)" \
     generator.width=32 disc.width=32 batch_size=64 total_kimg=384 tuning.accept_edge=true \
-    trainer.threads=1 trainer.progress=false ${launcher[@]+"${launcher[@]}"} "$@" >>"$runs/rehearse_depth.log"
+    trainer.stack=16 trainer.threads=1 trainer.progress=false ${launcher[@]+"${launcher[@]}"} "$@" >>"$runs/rehearse_depth.log"
 }
 
 mkdir -p "$runs"
