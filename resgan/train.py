@@ -1,5 +1,7 @@
 """Train a GAN: `python -m resgan.train generator.residual=true disc.residual=false`."""
 
+from collections.abc import Callable, Sequence
+
 from resgan.cli.command import Command
 from resgan.cli.run import run_command
 from resgan.experiment.study import Job, Study
@@ -7,7 +9,12 @@ from resgan.options.train import TrainOptions
 
 
 def train(options: TrainOptions, job: Job) -> float:
-    from resgan.experiment.session import train  # once the options are checked: it imports torch
+    # Once the options are checked: they import torch.
+    if options.replicate is not None:
+        from resgan.experiment.replicate import train_replicate
+
+        return train_replicate(options, job)
+    from resgan.experiment.session import train
 
     return train(options, job)
 
@@ -24,6 +31,12 @@ def report_end(study: Study) -> None:
     report_end(study)
 
 
+def train_sweep(jobs: Sequence[tuple[TrainOptions, Job]], failed: Callable[[Job, Exception], None]) -> None:
+    from resgan.experiment.stacked_sweep import train_sweep
+
+    train_sweep(jobs, failed)
+
+
 COMMAND = Command(
     name="train",
     options=TrainOptions,
@@ -35,9 +48,11 @@ The bare command trains the arm generator.residual=true disc.residual=true on da
   python -m resgan.train -m generator.residual=true,false disc.residual=true,false seed=0,1,2
   python -m resgan.train generator.width=[64,32,16] generator.blocks=4 generator.join=sum generator.norm=group
   python -m resgan.train study=factorial seed=0,1,2,3,4 hydra/launcher=joblib
+  python -m resgan.train study=factorial data=gaussians trainer.stack=32
   python -m resgan.train run_dir=runs/mine      the same command again continues the run""",
     before_study=announce,
     after_study=report_end,
+    run_stacked=train_sweep,
 )
 
 

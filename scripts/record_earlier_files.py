@@ -2,7 +2,8 @@
 
     python scripts/record_earlier_files.py
 
-They go to tests/data/earlier/<commit>/ with a recorded.json that says what is in them, for tests/test_earlier_files.py.
+They go to tests/data/earlier/<commit>/ with a recorded.json that says what is in them, for tests/test_earlier_files.py,
+and a defaults.json with the values that short command lines composed to, for tests/runs/test_history.py.
 Run it at a clean commit whose files are to be kept; commit 770148d made those there are.
 It uses nothing of resgan but its commands and `resgan.load_gan`, so that it runs at later commits too.
 
@@ -27,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from torch import Tensor
 
 import resgan
@@ -89,6 +92,12 @@ KILLED = [
     "metrics.samples=50", "batch_size=4", "total_kimg=0.4", "score_kimg=0", "sample_kimg=0", "save_kimg=0.18",
 ]  # fmt: skip
 STACK = [*RUN, "total_kimg=2", "seeds=0-1"]
+
+COMPOSED = [
+    "", "data=gaussians", "data=cifar10", "data=folder data.path=pictures data.size=32", "generator=mlp disc=mlp",
+    "generator=lab_plain disc=lab_skip", "metrics=full", "loss=wasserstein", "augment=adaptive", "study=factorial",
+    "study=depth", "study=data_size", "study=gaussians", "study=gaussians_tuning", "study=tuning", "study=smoke",
+]  # fmt: skip
 
 EVALUATED = {"lab": ["real=shapes", "metrics=quick"]}
 EVALUATION = ["metrics.samples=50", "progress=false", "device=cpu"]
@@ -265,6 +274,21 @@ def record_stack(out: Path) -> dict[str, Any]:
     }
 
 
+def composed(arguments: list[str]) -> dict[str, Any]:
+    """All options that a command line composes to, by their dotted names."""
+    conf = Path(resgan.__file__).resolve().parent.parent / "conf"
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return dict(flat(OmegaConf.to_container(compose("train", arguments), resolve=True)))
+
+
+def flat(nested: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(nested, dict):
+        yield name, nested
+        return
+    for key, value in nested.items():
+        yield from flat(value, f"{name}.{key}".removeprefix("."))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -284,6 +308,8 @@ def main() -> None:
         recorded = {"git": session["git"], "machine": machine()}
         recorded |= {"checkpoints": checkpoints, "runs": runs, "stack": stack}
         (out / "recorded.json").write_text(json.dumps(recorded, indent=1) + "\n")
+        defaults = {line: composed(line.split()) for line in COMPOSED}
+        (out / "defaults.json").write_text(json.dumps(defaults) + "\n")
         target = DATA / (session["git"] or {"commit": "unknown"})["commit"][:7]
         shutil.copytree(out, target, dirs_exist_ok=True)
     print(f"written to {target}")

@@ -11,7 +11,7 @@ jobs=${2:-1}
 launcher=()
 if [ "$jobs" -gt 1 ]; then launcher=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs"); fi
 
-study() { python -m resgan.train "$@" data.modes=25 generator.norm_place=branch disc.norm_place=branch ${launcher[@]+"${launcher[@]}"} trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
+study() { python -m resgan.train "$@" experiment=headline/sum,headline/scaled data.modes=25 generator.norm_place=branch disc.norm_place=branch ${launcher[@]+"${launcher[@]}"} trainer.threads=1 trainer.progress=false >>"$runs/result_gaussians.log"; }
 
 mkdir -p "$runs"
 study study=gaussians_tuning run_dir="$runs/gaussians_tuning"

@@ -1,14 +1,16 @@
-"""Print the tables of docs/wirings.md on the start: scale by depth, and what norms let through in either arm.
+"""Print the tables of docs/wirings.md on the start: scale by depth, starts, and what norms let through in either arm.
 
-    python scripts/start_table.py
+    python scripts/start_table.py                      # or some of them: scale, starts, responses
 
 Untrained lab networks on 16 x 16 pictures, width 32. Scale: medians over 16 seeds of the rms of the output, and of the
-gradient at the first block as a multiple of that at the last. Responses: seed 0, two blocks a stage; the plain arm's as
-a share of the residual arm's, the least over the joins.
+gradient at the first block as a multiple of that at the last. Starts: medians over 8 seeds of the rms of the output,
+also of perceptrons of width 64 for points. Responses: seed 0, two blocks a stage; the plain arm's as a share of the
+residual arm's, the least over the joins.
 """
 
 import itertools
 import statistics
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
@@ -21,15 +23,19 @@ from resgan.nets.blocks import BLOCKS
 from resgan.nets.discriminator import LabDiscriminator
 from resgan.nets.generator import LabGenerator
 from resgan.nets.layers import NORMS
+from resgan.nets.matched import match_variances
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator
 from resgan.options.block import BlockOptions
-from resgan.options.choices import FanIn, Join
+from resgan.options.choices import FanIn, Init, Join
 from resgan.probes.response import halved, relative_response, shift
 from resgan.probes.scale import scales
 
 SHAPE, LATENT = (3, 16, 16), 16
 SEEDS, DEPTHS = 16, (1, 2, 4, 8, 16)
+START_SEEDS = 8
 HIDDEN = 1e-3  # a response below is one of rounding
 LATENTS, IMAGES = (torch.randn(16, *size, generator=make_generator(0, "start")) for size in ((LATENT,), SHAPE))
+POINTS = torch.randn(256, 2, generator=make_generator(0, "start"))
 
 
 def network(kind: str, *, block: BlockOptions, blocks: int, seed: int, fan_in: FanIn = "effective") -> nn.Module:
@@ -58,6 +64,39 @@ def scale_table() -> Iterator[str]:
     for words, block, fan_in in arms:
         found = [[cell for kind in "GD" for cell in cells_of_scale(kind, block, blocks, fan_in)] for blocks in DEPTHS]
         yield f"| {words} | {' | '.join(', '.join(each) for each in zip(*found, strict=True))} |"
+
+
+# The networks, their inputs and options.
+STARTS = {
+    "lab G": (LabGenerator, LATENTS, {"shape": SHAPE, "latent_dim": LATENT, "width": 32, "fan_in": "effective"}),
+    "lab D": (LabDiscriminator, IMAGES, {"shape": SHAPE, "width": 32, "fan_in": "effective"}),
+    "mlp G": (MlpGenerator, POINTS, {"shape": (2,), "latent_dim": 2, "width": 64}),
+    "mlp D": (MlpDiscriminator, POINTS, {"shape": (2,), "width": 64}),
+}
+
+
+def cell_of_start(name: str, *, init: Init, residual: bool, blocks: int) -> str:
+    """The median over seeds of the rms of the output."""
+    network, x, options = STARTS[name]
+    found = []
+    for seed in range(START_SEEDS):
+        net = network(block=BlockOptions(residual=residual), blocks=blocks, init=init, seed=seed, **options)
+        if init == "matched":
+            match_variances(net, x)
+        with torch.no_grad():
+            found.append(net(x).square().mean().sqrt().item())
+    return f"{statistics.median(found):.2g}"
+
+
+def start_table() -> Iterator[str]:
+    yield f"| blocks: {', '.join(map(str, DEPTHS))} | {' | '.join(f'{name}: rms' for name in STARTS)} |"
+    yield "|---|---|---|---|---|"
+    for init, residual in itertools.product(get_args(Init), (False, True)):
+        cells = [
+            ", ".join(cell_of_start(name, init=init, residual=residual, blocks=blocks) for blocks in DEPTHS)
+            for name in STARTS
+        ]
+        yield f"| {init}, {'stable' if residual else 'plain'} | {' | '.join(cells)} |"
 
 
 def least_share(kind: str, change: str, block: BlockOptions) -> str:
@@ -92,7 +131,8 @@ def response_table() -> Iterator[str]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for table in (scale_table(), response_table()):
-        for line in table:
+    tables = {"scale": scale_table, "starts": start_table, "responses": response_table}
+    for name in sys.argv[1:] or tables:
+        for line in tables[name]():
             print(line, flush=True)
         print()

@@ -62,7 +62,10 @@ def cells(given: TrainOptions, size: int) -> Iterator[str]:
     for network, residual in itertools.product(NETWORKS, (True, False)):
         found = arm(given, network, (3, size, size), residual)
         blocks = [] if isinstance(found, str) else [scale for scale in found.scales if "blocks" in scale.name]
-        yield from (f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}") if blocks else ("-", "-")
+        if blocks and not blocks[0].rms:
+            yield from ("dead", "dead")  # plain, of branches that begin as zero
+        else:
+            yield from (f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}") if blocks else ("-", "-")
 
 
 def costs(given: TrainOptions, size: int) -> Iterator[str]:

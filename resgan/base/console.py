@@ -1,5 +1,6 @@
 """Messages on the screen, and the end of a command."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -12,6 +13,12 @@ def stop(line: str, status: int = 2) -> NoReturn:
     """Say why, and end the process."""
     say(line)
     raise SystemExit(status)
+
+
+def end_unread() -> NoReturn:
+    """End the process where the reader of its output, such as head, has closed the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes there as it ends
+    raise SystemExit(1)
 
 
 def one_line(error: BaseException) -> str:

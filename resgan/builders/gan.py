@@ -6,58 +6,81 @@ import torch
 from torch import nn
 
 from resgan.base.errors import OptionsError
+from resgan.base.rng import make_generator
+from resgan.builders.data import mixed_batch
 from resgan.builders.networks import Spec, build_networks
 from resgan.data.dataset import Dataset
 from resgan.nets import layers
+from resgan.nets.matched import match_variances
 from resgan.options.networks import AdamOptions
 from resgan.options.train import TrainOptions
 from resgan.training.gan import GAN
 from resgan.training.randomness import StackedRandomness
 from resgan.training.schedules import Adam, Augmentation, Penalty
+from resgan.training.settings import common
 from resgan.training.stack import Stack, load_stacked
+
+MATCHED_ON = 256  # samples
 
 
 def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
     """Raises OptionsError."""
     augmentation = build_augmentation(options, dataset)
     networks = build_networks(spec)
+    match_networks(networks, spec, dataset)
     for net in networks:
         layers.fuse(net, options.trainer.fused)
         if options.trainer.channels_last and len(spec["shape"]) == 3:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator, disc = networks
-    return make_gan(options, generator, disc, augmentation=augmentation)
+    return make_gan([options], generator, disc, augmentation=augmentation)
 
 
-def build_stack(options: TrainOptions, gans: Sequence[GAN]) -> GAN:
-    """GANs that differ in their seeds only as one, from where they stand."""
+def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: Dataset) -> None:
+    """Finish init=matched, where there are data: G on latents drawn from the seed, D on samples to train on.
+
+    Not a part of `build_networks`: a checkpoint's network has weights already.
+    """
+    if "matched" not in (spec["generator"]["init"], spec["disc"]["init"]):
+        return
+    samples, *labels = mixed_batch(dataset, MATCHED_ON, labelled=bool(spec["classes"]))
+    latents = torch.randn(
+        MATCHED_ON, spec["generator"]["latent_dim"], generator=make_generator(spec["seed"], "matched")
+    )
+    for name, net, given in zip(("generator", "disc"), networks, (latents, samples), strict=True):
+        if spec[name]["init"] == "matched":
+            match_variances(net, given.to(torch.get_default_dtype()), *labels)
+
+
+def build_stack(each: Sequence[TrainOptions], gans: Sequence[GAN]) -> GAN:
+    """GANs as one, from where they stand; their options differ in what may differ in a stack (builders/stacking.py)."""
     generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
     randomness = StackedRandomness([gan.randomness for gan in gans])
-    stack = make_gan(options, generator, disc, augmentation=gans[0].augmentation, randomness=randomness)
+    stack = make_gan(each, generator, disc, augmentation=gans[0].augmentation, randomness=randomness)
     load_stacked(stack, gans)
     return stack
 
 
 def make_gan(
-    options: TrainOptions,
+    each: Sequence[TrainOptions],  # of one GAN, or of all members of a stack
     generator: nn.Module,
     disc: nn.Module,
     *,
     augmentation: Augmentation | None,
     randomness: StackedRandomness | None = None,
 ) -> GAN:
-    loss = options.loss
-    generator_adam, disc_adam = build_adam(options.generator), build_adam(options.disc)
+    options, loss = each[0], each[0].loss
+    r1, r2, gp = (common([getattr(one.loss, name) for one in each]) for name in ("r1", "r2", "gp"))
     gan = GAN(
         generator=generator,
         disc=disc,
         latent_dim=options.generator.latent_dim,
         loss=loss.name,
-        r1=Penalty(weight=loss.r1, final=loss.r1_final, interval=loss.r1_interval),
-        r2=Penalty(weight=loss.r2, final=loss.r2_final, interval=loss.r2_interval),
-        gp=Penalty(weight=loss.gp, interval=loss.gp_interval),
-        generator_adam=generator_adam,
-        disc_adam=disc_adam,
+        r1=Penalty(weight=r1, final=loss.r1_final, interval=loss.r1_interval),
+        r2=Penalty(weight=r2, final=loss.r2_final, interval=loss.r2_interval),
+        gp=Penalty(weight=gp, interval=loss.gp_interval),
+        generator_adam=build_adam([one.generator for one in each]),
+        disc_adam=build_adam([one.disc for one in each]),
         disc_steps=options.disc.steps,
         ema_kimg=options.generator.ema_kimg,
         ema_kimg_final=options.generator.ema_kimg_final,
@@ -75,12 +98,14 @@ def make_gan(
     return gan
 
 
-def build_adam(options: AdamOptions) -> Adam:
-    first, second = options.betas
+def build_adam(each: Sequence[AdamOptions]) -> Adam:
+    """Adam for one network, or for all members of a stack."""
+    options = each[0]
+    first, second = (common([float(one.betas[k]) for one in each]) for k in (0, 1))
     return Adam(
-        lr=options.lr,
+        lr=common([one.lr for one in each]),
         lr_final=options.lr_final,
-        betas=(float(first), float(second)),
+        betas=(first, second),
         beta2_final=options.beta2_final,
         decay=options.decay,
     )

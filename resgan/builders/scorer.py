@@ -96,7 +96,7 @@ EXACT_MEANINGS = {
     "validity_0.5tau": "the same by half the tolerance",
     "validity_1.5tau": "the same by one and a half times the tolerance",
     **{f"valid_{form}": f"share of samples that are valid and {form}" for form in shapes.FORMS},
-    "distance": "median distance to the nearest picture of any class; falls first",
+    "distance": "median distance to the nearest class, of points in SD of a mode; falls first",
     "classes": "how many of the classes hold a tenth of their due",
     "copying": "how often nearer to a training picture than new ones; 0.5: none",
     "recombination": "rate of combinations that were never shown over those shown",
@@ -122,7 +122,7 @@ def gaussian_measure(data: Gaussians, dataset: Dataset, card: PlainData) -> Meas
     truth = {"centres": gaussians.centres(data.modes), "sd": gaussians.SD}
     trained = mode_counts(dataset.train, **truth)
     return Measure(
-        names=("tv", "validity", "modes", "kl", "tv_data"),
+        names=("tv", "validity", "modes", "kl", "tv_data", "distance"),
         compute=partial(gaussian_scores, **truth, trained=trained),
         card=card | {"valid": "within 3 SD of a mode"},
         ideal_scores=partial(perfect_gaussians, data.modes, samples=card["n_fake"], trained=trained),

@@ -53,9 +53,24 @@ def refuse_bases(arguments: list[str]) -> None:
                 raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
 
 
+def refuse_stacks_side_by_side(arguments: list[str]) -> None:
+    """Refuse a stack of jobs beside a launcher that spreads them over processes. Raises OptionsError.
+
+    A study is composed before it begins, and checked then; a replicate makes stacks of its own.
+    """
+    if any(last_value(name, arguments) is not None for name in ("study", "replicate")):
+        return
+    stack, launcher = last_value("trainer.stack", arguments), last_value("hydra/launcher", arguments)
+    if is_sweep(arguments) and stack not in (None, "1") and launcher not in (None, "basic"):
+        raise OptionsError(
+            f"trainer.stack={stack}: a stack is one process; valid beside hydra/launcher={launcher} is 1"
+        )
+
+
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
-    """The arguments for Hydra: with `seeds`, a study that sweeps over the seed has one job in their place."""
+    """The arguments for Hydra: with `seeds` or `replicate`, a study that sweeps over the seed has one job for all."""
     sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))
-    if sweeps and last_value("seeds", arguments) and last_value("seed", arguments) is None:
+    given = any(last_value(option, arguments) for option in ("seeds", "replicate"))
+    if sweeps and given and last_value("seed", arguments) is None:
         return [*arguments, "seed=0"]
     return arguments

@@ -1,9 +1,10 @@
 """A command: its options, its help, and what it says before and after a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from resgan.experiment.study import Study
+from resgan.experiment.study import Job, Study
 from resgan.options.validation import Options
 
 
@@ -16,6 +17,7 @@ class Command:
     config: str = ""  # the command whose file in conf/ it shares; empty: it has its own
     before_study: Callable[[Study], None] | None = None
     after_study: Callable[[Study], None] | None = None
+    run_stacked: Callable[[Sequence[tuple[Any, Job]], Callable[[Job, Exception], None]], None] | None = None
 
     @property
     def primary(self) -> str:

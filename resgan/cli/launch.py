@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,13 +18,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from resgan.base.console import one_line, say, stop
+from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
 from resgan.base.signals import stop_signals
-from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, sweep_place
+from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, refuse_stacks_side_by_side, sweep_place
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
-from resgan.cli.study import announced, jobs_at_once, options_from
+from resgan.cli.study import announced, jobs_at_once, options_from, refuse_stacks, stack_size
 from resgan.experiment.study import Job
 from resgan.options.conf import CONF
 
@@ -34,15 +35,19 @@ class JobFailed(Exception):
 
 def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[str]) -> None:
     """Run all jobs of the command line `arguments`; invalid input ends the process with status 2."""
-    task = make_task(command, run, arguments)
+    waiting: list[tuple[Any, Job]] = []
+    task = make_task(command, run, arguments, waiting)
     place = sweep_place(arguments)
     given = one_job_for_all_seeds(arguments, command)
     sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
     try:
         refuse_bases(arguments)
+        refuse_stacks_side_by_side(arguments)
         with ending_on_signals(), tidied(place), announced(command, given, place):
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)()
+            jobs = hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)
+            if not all([ran_well(jobs), ran_well(partial(run_waiting, command, waiting))]):
+                raise JobFailed
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
         stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
@@ -57,9 +62,12 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
 
 
 def make_task(
-    command: Command, run: Callable[[Any, Job], object], arguments: list[str]
+    command: Command, run: Callable[[Any, Job], object], arguments: list[str], waiting: list[tuple[Any, Job]]
 ) -> Callable[[DictConfig], object]:
-    """The function that Hydra calls for each job, perhaps in another process."""
+    """The function that Hydra calls for each job, perhaps in another process.
+
+    A job that is to be one stack with others is not run, but put on the list of those `waiting` for all to be composed.
+    """
 
     def task(config: DictConfig) -> object:
         settings = HydraConfig.get()
@@ -68,21 +76,57 @@ def make_task(
         sweep_dir = Path(settings.sweep.dir) if sweep else None
         job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
         try:
-            return run(options_from(config, command), job)
+            options = options_from(config, command)
+            if sweep and command.run_stacked is not None and stack_size(options) > 1:
+                refuse_stacks(settings, options)
+                waiting.append((options, job))
+                return None
+            return run(options, job)
+        except BrokenPipeError:
+            end_unread()  # here and not further up, because Hydra would print a line of its own
         except Exception as error:
-            expected = isinstance(error, UserError | OmegaConfBaseException)
-            line = explain(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
             if sweep:
-                say(f"job failed: {' '.join(overrides) or '(defaults)'}: {line}")
-            if not expected:
-                if not sweep:
-                    raise
-                traceback.print_exc()
-            if not sweep:
-                stop(line)  # here and not further up, because Hydra would print a line of its own
-            raise JobFailed from None
+                say_failed(command, job, error)
+                raise JobFailed from None
+            if not isinstance(error, UserError | OmegaConfBaseException):
+                raise
+            stop(line_of(error, command))  # here for the same reason
 
     return task
+
+
+def line_of(error: Exception, command: Command) -> str:
+    return explain(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
+
+
+def say_failed(command: Command, job: Job, error: Exception) -> None:
+    """Say which job of a sweep failed, and why; where it is no user's mistake, with the traceback."""
+    say(f"job failed: {' '.join(job.overrides) or '(defaults)'}: {line_of(error, command)}")
+    if not isinstance(error, UserError | OmegaConfBaseException):
+        traceback.print_exception(error)
+
+
+def ran_well(jobs: Callable[[], object]) -> bool:
+    """Run jobs; False where one failed, which does not keep what comes after from running."""
+    try:
+        jobs()
+    except JobFailed:
+        return False
+    return True
+
+
+def run_waiting(command: Command, waiting: list[tuple[Any, Job]]) -> None:
+    """Run the jobs that are stacked, now that all are known."""
+    failed: list[Job] = []
+
+    def tell(job: Job, error: Exception) -> None:
+        say_failed(command, job, error)
+        failed.append(job)
+
+    if waiting and command.run_stacked is not None:
+        command.run_stacked(waiting, tell)
+    if failed:
+        raise JobFailed
 
 
 @contextlib.contextmanager

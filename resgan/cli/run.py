@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from resgan.base.console import end_unread
 from resgan.cli.command import Command
 from resgan.cli.help import help_text
 from resgan.experiment.study import Job
@@ -12,9 +13,13 @@ from resgan.experiment.study import Job
 def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
     """Compose, check and run; the process ends with 2 for invalid input, without a traceback."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        print(help_text(command))
-        return
-    from resgan.cli.launch import launch  # after the help: importing Hydra takes a third of a second
+    try:
+        if {"--help", "-h"} & set(arguments):
+            print(help_text(command))
+        else:
+            from resgan.cli.launch import launch  # after the help: importing Hydra takes a third of a second
 
-    launch(command, run, arguments)
+            launch(command, run, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        end_unread()

@@ -60,7 +60,7 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
     with initialize_config_dir(str(CONF), version_base="1.3"):
         single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
         settings = compose(command.primary, [*single, *presets], return_hydra_config=True).hydra
-        if not settings.sweeper._target_.endswith("BasicSweeper"):
+        if not has_fixed_jobs(settings):
             return None
         swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
         [jobs] = BasicSweeper.split_arguments(parse([*swept, *typed]), None)
@@ -73,19 +73,45 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
 
         try:
             found = [(job, with_seed(job, compose_options)) for job in jobs]
+            refuse_stacks(settings, found[0][1])
         except OptionsError as error:
             stop(one_line(error))
     runs = [(job, run) for job, options in found for run in options.each_seed()]
-    return Study(name, place, runs, jobs_at_once(settings), stack_size=len(runs) // len(found))
+    seeds = len(runs) // len(found) if any(options.seeds is not None for _, options in found) else 1
+    stack = found[0][1].trainer.stack
+    return Study(name, place, runs, jobs_at_once(settings), seeds_of_job=seeds, stack_size=stack)
 
 
 def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:
-    """The options of a job. Seeds share one composition, which takes a tenth of a second."""
-    seeds = [override.removeprefix("seed=") for override in job if override.startswith("seed=")]
-    if not (seeds and seeds[-1].isdecimal()):
+    """The options of a job. Seeds and replicates share one composition, which takes a tenth of a second."""
+    first, numbers = list(job), {}
+    for k, override in enumerate(job):
+        name, _, value = override.partition("=")
+        if name in ("seed", "replicate"):
+            numbers[name] = value
+            first[k] = f"{name}=0"
+    if not all(value.isdecimal() for value in numbers.values()):
         return compose_options(*job)
-    others = compose_options(*(override for override in job if not override.startswith("seed=")))
-    return others.model_copy(update={"seed": int(seeds[-1])})
+    return compose_options(*first).with_values({name: int(value) for name, value in numbers.items()})
+
+
+def stack_size(options: Options) -> int:
+    """How many jobs may share a stack; 1 for commands that train none, and for replicates, which make their own."""
+    return options.trainer.stack if isinstance(options, TrainOptions) and options.replicate is None else 1
+
+
+def refuse_stacks(settings: Any, options: Options) -> None:
+    """Refuse them beside a launcher of many processes, or a sweeper that waits for results. Raises OptionsError."""
+    size = stack_size(options)
+    if size > 1 and jobs_at_once(settings) != 1:
+        raise OptionsError(f"trainer.stack={size}: a stack is one process; valid with jobs side by side is 1")
+    if size > 1 and not has_fixed_jobs(settings):
+        raise OptionsError(f"trainer.stack={size}: this hydra/sweeper waits for each result; valid beside it is 1")
+
+
+def has_fixed_jobs(settings: Any) -> bool:
+    """Does Hydra's sweeper know all jobs beforehand, or find them as it goes?"""
+    return settings.sweeper._target_.endswith("BasicSweeper")
 
 
 def jobs_at_once(settings: Any) -> int:

@@ -128,7 +128,7 @@ def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Calla
     spec = spec_of_networks(given, shape, classes=classes)
     gan = build_gan(given, spec, data)
     if variant.stack_size > 1:
-        gan = build_stack(given, [gan] * variant.stack_size)
+        gan = build_stack([given] * variant.stack_size, [gan] * variant.stack_size)
     gan.total_images = sys.maxsize  # rates do not fall
     gan.to(accelerator)
     if samples.ndim == 4:

@@ -10,6 +10,7 @@ from resgan.base.rng import make_generator
 from resgan.builders.data import expected_class_shares, expected_shape
 from resgan.builders.networks import build_networks, flops, parameters, spec_of_networks
 from resgan.experiment.study import Job
+from resgan.nets.matched import match_variances
 from resgan.options.train import TrainOptions
 from resgan.probes.response import halved, relative_response, shift
 from resgan.probes.scale import Scale, scales
@@ -42,6 +43,8 @@ def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -
     for words, found in made.items():
         counts = found.counts
         lines.append(f"  {words}: {counts['parameters']:,} parameters, {counts['flops'] / 1e6:.4g} MFLOP a sample")
+    if getattr(options, network).init == "matched":
+        lines.append("  matched on normal numbers, as no data are read here; a run matches D on its data")
     lines += response_lines(made)
     lines.append("  " + " " * 40 + "".join(f"{words:>20}" for words in made))
     lines.append(f"  {'output of':<28}{'shape':<12}" + f"{'rms':>10}{'gradient':>10}" * len(made))
@@ -74,6 +77,8 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
     net, width = (generator, (given.generator.latent_dim,)) if network == "generator" else (disc, shape)
     inputs = [torch.randn(BATCH, *width, generator=make_generator(given.seed, "describe"))]
     inputs += [torch.arange(BATCH) % len(classes)] if classes else []
+    if getattr(given, network).init == "matched":
+        match_variances(net, *inputs)
     counts = {"parameters": parameters(net), "flops": flops(net, *(tensor[:1] for tensor in inputs))}
     return Arm(counts=counts, scales=scales(net, *inputs), responses=responses(net, *inputs))
 

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections import Counter
+from collections.abc import Hashable, Sequence
 
 import torch
 
@@ -12,8 +13,12 @@ from resgan.base.console import say
 from resgan.base.device import synchronise
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import mixed_batch
-from resgan.builders.gan import build_stack
-from resgan.experiment.study import Study
+from resgan.builders.gan import build_gan, build_stack
+from resgan.builders.networks import spec_of
+from resgan.builders.stacking import stacks_of
+from resgan.experiment.search import search_length
+from resgan.experiment.searches import check_searches, edges_found, open_searches, plan_of_searches
+from resgan.experiment.study import Study, run_place
 from resgan.nets import sampling
 from resgan.options.train import TrainOptions
 from resgan.report.curves import lines_of, number_of
@@ -30,23 +35,39 @@ SAMPLES = 500  # scored, for an estimate of what 10,000 take
 
 def announce(study: Study) -> None:
     """Print the plan. Raises OptionsError, DataError where the study could not begin."""
+    check_searches(study)
     ended = [status_of(study, job, options) for job, options in study.runs]
     todo = [options for (_, options), status in zip(study.runs, ended, strict=True) if status == "open"]
-    seeds = max(Counter(settings_key(options) for _, options in study.runs).values())
+    units, counted = units_of(study)
     done = len(ended) - len(todo)
     settings = len({settings_key(options) for _, options in study.runs})
-    say(f"study {study.name}: {len(ended)} runs ({settings} settings x {seeds} seeds) in {study.place}")
+    say(f"study {study.name}: {len(ended)} runs ({settings} settings x {counted}) in {study.place}")
+    for line in plan_of_searches(study):
+        say(f"  {line}")
     if done:
         diverged = f" ({ended.count('diverged')} of them diverged)" if "diverged" in ended else ""
         say(f"  {done} have ended already{diverged}")
     if todo:
-        how = f", {study.stack_size} seeds as one" if study.stack_size > 1 else ""
+        how = f", {study.seeds_of_job} seeds as one" if study.seeds_of_job > 1 else ""
+        how = f", up to {study.stack_size} runs as one" if study.stack_size > 1 else how
         how += f", {jobs_side_by_side(study)} side by side" if jobs_side_by_side(study) > 1 else ""
-        estimate = duration(seconds_of_runs(study, todo))
+        estimate = duration(seconds_of_runs(study, todo, open_searches(study)))
         say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
     tuning = ["settings are compared; no result is drawn"]
-    for line in tuning if is_tuning(study.name) else what_replicates_can_show(seeds, depths_of(study)):
+    for line in tuning if is_tuning(study.name) else what_replicates_can_show(units, depths_of(study)):
         say(f"  {line}")
+
+
+def units_of(study: Study) -> tuple[int, str]:
+    """How many replicates the largest setting has, or seeds where there are none, and both in words."""
+    by_setting: dict[str, list[int | None]] = {}
+    for _, options in study.runs:
+        by_setting.setdefault(settings_key(options), []).append(options.replicate)
+    replicates = max(by_setting.values(), key=len)
+    if None in replicates:
+        return len(replicates), f"{len(replicates)} seeds"
+    count = len(set(replicates))
+    return count, f"{count} replicates x {len(replicates) // count} seeds"
 
 
 def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list[str]:
@@ -82,27 +103,29 @@ def report_end(study: Study) -> None:
     """Say, however a study ended, what is there, and the command that reads it."""
     ended = Counter(status_of(study, job, options) for job, options in study.runs)
     counts = ", ".join(f"{ended[status]} {status}" for status in ("finished", "diverged", "open") if ended[status])
+    for line in edges_found(study):
+        say(line)
     say(f"study {study.name}: {counts}; python -m resgan.report {study.place}")
 
 
 def status_of(study: Study, job: list[str], options: TrainOptions) -> str:
     """finished, diverged, or open: not there yet."""
     try:
-        result = Run(study.place / arm_name(job) / str(options.seed)).read_result()
+        result = Run(run_place(study.place / arm_name(job), options)).read_result()
     except RunError:
         return "open"
     return "open" if result is None else result["status"]
 
 
 def settings_key(options: TrainOptions) -> str:
-    """Key of a run's settings: all but its seed."""
-    return options.model_copy(update={"seed": 0}).model_dump_json()
+    """Key of a run's settings: all but its seed and replicate."""
+    return options.model_copy(update={"seed": 0, "replicate": None}).model_dump_json()
 
 
 def jobs_side_by_side(study: Study) -> int:
     """Jobs that really run side by side: no more than there are."""
     wanted = (os.cpu_count() or 1) if study.at_once < 0 else study.at_once
-    return max(1, min(wanted, len(study.runs) // study.stack_size))
+    return max(1, min(wanted, len({tuple(job) for job, _ in study.runs})))
 
 
 def duration(seconds: float) -> str:
@@ -115,15 +138,27 @@ def duration(seconds: float) -> str:
 # What runs cost.
 
 
-def seconds_of_runs(study: Study, todo: list[TrainOptions]) -> float:
-    """About how long all runs take; runs of one cost are timed once."""
-    examples = {cost_key(options): options for options in todo}
+def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[TrainOptions] = ()) -> float:
+    """About how long all runs take, and all searches; runs of one cost are timed once."""
+    size, replicates = study.stack_size, any(options.replicate is not None for options in todo)
+    if size > 1 and not replicates:
+        timed = [(stack, len(stack)) for stack in stacks_of(todo, lambda options: options, most=size)]
+    else:  # each job makes stacks of its own
+        own = study.seeds_of_job
+        timed = [([one] * min(size, one.tuning.fresh_seeds) if replicates else [one] * own, 1) for one in todo]
+    timed += [([one] * min(size, one.tuning.candidates), search_length(one.tuning)) for one in searches]
+    examples = {stack_key(stack): stack for stack, _ in timed}
 
     @functools.cache
-    def seconds(key: str) -> float:
-        return seconds_of_run(examples[key], side_by_side=study.at_once != 1, stack_size=study.stack_size)
+    def seconds(key: Hashable) -> float:
+        return seconds_of_run(examples[key], side_by_side=study.at_once != 1)
 
-    return sum(seconds(cost_key(options)) for options in todo) / jobs_side_by_side(study)
+    return sum(count * seconds(stack_key(stack)) for stack, count in timed) / jobs_side_by_side(study)
+
+
+def stack_key(stack: Sequence[TrainOptions]) -> Hashable:
+    """Key of a stack's cost: how many runs of which cost it holds."""
+    return len(stack), frozenset(cost_key(options) for options in stack)
 
 
 def cost_key(options: TrainOptions) -> str:
@@ -132,29 +167,36 @@ def cost_key(options: TrainOptions) -> str:
     for name in TUNABLE:
         group, key = name.split(".")
         values[group][key] = bool(values[group][key])
-    return repr(values | {"seed": 0})
+    return repr(values | {"seed": 0, "replicate": None})
 
 
-def seconds_of_run(options: TrainOptions, *, side_by_side: bool, stack_size: int = 1) -> float:
+def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> float:
     """About how long one of a stack's runs takes: some steps and a small scoring are timed, alone on the machine."""
+    options = stack[0]
     start = time.perf_counter()
     components = build_components(without_bars(options), side_by_side=side_by_side)
     begun = time.perf_counter()
     steps = components.gan.total_images / options.batch_size
-    step = seconds_of_step(options, components, stack_size=stack_size) / stack_size
+    step = seconds_of_step(stack, components) / len(stack)
     # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(components, count) * options.metrics.samples / count
-    scorings = 2 + (math.floor(options.total_kimg / options.score_kimg) if options.score_kimg else 0)
-    return (begun - start) + steps * step + scorings * scoring
+    after_start = math.ceil(options.total_kimg / options.score_kimg) if options.score_kimg else 1
+    return (begun - start) + steps * step + (1 + after_start) * scoring
 
 
-def seconds_of_step(options: TrainOptions, components: RunComponents, *, stack_size: int) -> float:
-    gan = components.gan if stack_size == 1 else build_stack(options, [components.gan] * stack_size)
+def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) -> float:
+    """Of all its runs together; `components` are those of the first."""
+    dataset, gans = components.dataset, {settings_key(stack[0]): components.gan}
+    for options in stack:
+        if (key := settings_key(options)) not in gans:
+            gans[key] = build_gan(options, spec_of(options, dataset), dataset)
+    members = [gans[settings_key(options)] for options in stack]
+    gan = members[0] if len(members) == 1 else build_stack(stack, members)
     gan.to(device := components.accelerator)
     labelled = bool(components.spec["classes"])
     batch = [tensor.to(device) for tensor in mixed_batch(components.dataset, gan.batch_size, labelled=labelled)]
-    batch = batch if stack_size == 1 else [torch.stack([tensor] * stack_size) for tensor in batch]
+    batch = batch if len(stack) == 1 else [torch.stack([tensor] * len(stack)) for tensor in batch]
     given = as_batch(batch)
 
     def seconds_of_steps() -> float:

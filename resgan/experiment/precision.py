@@ -24,10 +24,10 @@ def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
 def find_precision(options: TrainOptions) -> Precision:
     """Choose the precision of a run that begins on this machine. Raises OptionsError.
 
-    Runs that are compared (in a study, or with rates of one) are 32-true, whichever machine each is made on; so are
-    those on points, whose networks are too small to gain.
+    Runs that are compared (in a study or a search, or with rates of one) are 32-true, whichever machine each is made
+    on; so are those on points, whose networks are too small to gain.
     """
-    compared = options.study is not None or options.tuning.runs is not None
+    compared = options.study is not None or options.tuning.runs is not None or options.tuning.candidates > 0
     if compared or options.data.sample_shape == (2,):
         return "32-true"
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)

@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
+from resgan.builders.stacking import stacks_of
 from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
@@ -40,13 +41,38 @@ GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
 @dataclass(frozen=True)
-class SeedRun:
-    """A run that is about to be trained, alone or in a stack with other seeds of its arm."""
+class OpenRun:
+    """A run that has not ended, and the job that asks for it."""
 
     options: TrainOptions
     run: Run
+    job: Job
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run that is about to be trained, alone or in a stack."""
+
+    options: TrainOptions
+    run: Run
+    job: Job
     components: RunComponents
     state: State  # of the checkpoint it continues from; empty: it begins
+
+
+@dataclass(frozen=True)
+class JobRuns:
+    """The runs that a job asks for, one for each seed, and the results that there are."""
+
+    options: TrainOptions
+    job: Job
+    root: Path | None  # None: a new directory, not made yet
+    each: list[TrainOptions]
+    results: list[Result | None]  # of each; None: it has not ended
+
+    @property
+    def todo(self) -> list[TrainOptions]:
+        return [one for one, result in zip(self.each, self.results, strict=True) if result is None]
 
 
 def train(options: TrainOptions, job: Job) -> float:
@@ -54,49 +80,81 @@ def train(options: TrainOptions, job: Job) -> float:
 
     Returns the mean of their primary endpoints: lower is better.
     """
-    options = tuned(options, job)
-    refuse_seed_beside_seeds(options, job)
-    root = named_directory(options, job)
-    each, results = options.each_seed(), {}
-    if root is not None:
-        runs = runs_in(root, options, job)
-        each, results = find_begun(each, runs, job)
-    each = with_precision(each)
+    asked = runs_of_job(options, job)
+    components = build_all(asked.todo, job)  # before a directory is made: here is refused what can be
+    root = asked.root or new_directory(Path("runs"))
+    results = conclude_job(asked, root, train_claimed(open_runs(asked, root), components, root))
+    if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
+        raise SystemExit(EXIT_DIVERGED)
+    return statistics.fmean(map(primary_endpoint, results))
 
-    # Refuse what can be refused before a directory is made.
-    todo = [one for one in each if one.seed not in results]
+
+def train_together(
+    runs: Sequence[tuple[TrainOptions, Run]],
+    root: Path,  # named in the command that continues them
+    job: Job,
+    *,
+    most: int | None = None,  # runs in a stack; None: any number
+) -> list[Result]:
+    """Train runs of a job to their end, as stacks those that can be, and return their results in order.
+
+    What was begun is continued, what has ended is left as it is, and what diverges has a result while others go on.
+    Raises UserError.
+    """
+    each, results = find_begun(runs, job)
+    todo = [
+        OpenRun(one, run, job)
+        for one, (_, run), result in zip(with_precision(each), runs, results, strict=True)
+        if result is None
+    ]
+    trained = {}
+    for stack in stacks_of(todo, lambda one: one.options, most=most):
+        trained |= train_claimed(stack, build_all([one.options for one in stack], job), root)
+    return [result or trained[run.path] for (_, run), result in zip(runs, results, strict=True)]
+
+
+def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
+    """The components of runs that differ in nothing but what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
-    for one in todo:
+    for one in each:
         reuse = components[0] if components else None
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
-
-    root = root or new_directory(Path("runs"))
-    runs = runs_in(root, options, job)
-    results |= train_claimed([(one, runs[one.seed]) for one in todo], components, root, job)
-
-    ended = [(runs[one.seed], results[one.seed]) for one in each]
-    if todo or job.sweep_dir is None or options.seeds is not None:  # a finished run of a sweep has said so
-        print(closing_table(root, ended, job))
-    if all(result["status"] == "diverged" for result in results.values()) and job.sweep_dir is None:
-        raise SystemExit(EXIT_DIVERGED)
-    return statistics.fmean(primary_endpoint(result) for result in results.values())
+    return components
 
 
-def train_claimed(
-    todo: Sequence[tuple[TrainOptions, Run]], components: Sequence[RunComponents], root: Path, job: Job
-) -> dict[int, Result]:
-    """Claim and lock the directories, and train the runs to their end. Returns their results by seed."""
+def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], root: Path) -> dict[Path, Result]:
+    """Claim and lock the directories, and train the runs to their end. Returns their results by directory."""
     results = {}
     with contextlib.ExitStack() as locks:
         members = []
-        for (one, run), own in zip(todo, components, strict=True):
-            run.claim(one.model_dump())
-            locks.enter_context(run.locked())
-            members.append(SeedRun(one, run, own, state=restore(run, own.gan)))
+        for one, own in zip(todo, components, strict=True):
+            one.run.claim(one.options.model_dump())
+            locks.enter_context(one.run.locked())
+            members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own.gan)))
         for group in at_same_progress(members):
-            for member, result in zip(group, train_group(group, root, job), strict=True):
-                results[member.options.seed] = result
+            for member, result in zip(group, train_group(group, root), strict=True):
+                results[member.run.path] = result
     return results
+
+
+# What a job asks for.
+
+
+def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
+    """Find what there is of the runs of a job. Raises UserError."""
+    options = tuned(options, job)
+    refuse_seed_beside_seeds(options, job)
+    root, each = named_directory(options, job), options.each_seed()
+    results: list[Result | None] = [None] * len(each)
+    if root is not None:
+        runs = runs_in(root, options, job)
+        each, results = find_begun([(one, runs[one.seed]) for one in each], job)
+    return JobRuns(options, job, root, with_precision(each), results)
+
+
+def open_runs(asked: JobRuns, root: Path) -> list[OpenRun]:
+    runs = runs_in(root, asked.options, asked.job)
+    return [OpenRun(one, runs[one.seed], asked.job) for one in asked.todo]
 
 
 def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
@@ -120,26 +178,23 @@ def runs_in(root: Path, options: TrainOptions, job: Job) -> dict[int, Run]:
     return {one.seed: Run(root / str(one.seed) if nested else root) for one in options.each_seed()}
 
 
-def find_begun(
-    each: Sequence[TrainOptions], runs: dict[int, Run], job: Job
-) -> tuple[list[TrainOptions], dict[int, Result]]:
-    """The options that each run goes on with, and the results there are already, by seed.
+def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list[TrainOptions], list[Result | None]]:
+    """The options that each run goes on with, and its result; None where it has not ended.
 
     A run from before an option whose default does something else goes on as it began, unless the option is typed, and
     so does one whose precision was found when it began. Raises RunError where a directory is of other options.
     """
     typed = typed_options(job)
-    continued, results = [], {}
-    for one in each:
-        run = runs[one.seed]
+    continued, results = [], []
+    for one, run in runs:
         kept = (run if run.config.exists() else run_beside(run, job)).kept_options(like=one.model_dump())
         one = one.with_values({name: value for name, value in kept.items() if name not in typed})
         run.check(one.model_dump())
         continued.append(one)
-        if (result := run.read_result()) is not None:
+        results.append(result := run.read_result())
+        if result is not None:
             again = "remove its result.json, or give another run_dir, to run it again"
             say(f"{run.path} is finished already ({result['status']}); {again}")
-            results[one.seed] = result
     return continued, results
 
 
@@ -174,47 +229,47 @@ def restore(run: Run, gan: GAN) -> State:
     return state
 
 
-def at_same_progress(members: Sequence[SeedRun]) -> list[list[SeedRun]]:
-    """Group runs by images seen and settings.
+def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
+    """Group runs by images seen and structure.
 
-    A process killed while saving can leave some seeds behind the others, and one begun earlier may keep other options.
+    A process killed while saving can leave some behind the others, and one begun earlier may keep other options.
     """
-    groups: dict[tuple[int, str], list[SeedRun]] = {}
+    groups: dict[int, list[Member]] = {}
     for member in members:
-        settings = member.options.model_copy(update={"seed": 0}).model_dump_json()
-        groups.setdefault((member.components.gan.images_seen, settings), []).append(member)
-    return list(groups.values())
+        groups.setdefault(member.components.gan.images_seen, []).append(member)
+    return [stack for group in groups.values() for stack in stacks_of(group, lambda one: one.options, most=None)]
 
 
 # Training.
 
 
-def train_group(members: Sequence[SeedRun], root: Path, job: Job) -> list[Result]:
+def train_group(members: Sequence[Member], root: Path) -> list[Result]:
     """Train runs to their end, several as a stack, and record how they ended."""
-    trainer, stop = members[0].options.trainer, StopSignal()
+    trainer, accelerator, stop = members[0].options.trainer, members[0].components.accelerator, StopSignal()
+    session = provenance(accelerator=accelerator, arguments=members[0].job.arguments) | {"together": len(members)}
     assert trainer.precision != "auto"
     recorders: list[Recorder] = []
     exit_code = 1
     try:
         for member in members:
             member.components.scorer.prepare()  # with a bar of its own; from disk where it was made before
-            recorders.append(build_recorder(member, job, stop, stack_size=len(members)))
+            recorders.append(build_recorder(member, stop, session))
         with stop.listening():
             fit(
                 stacked(members),
                 build_batches(members),
                 callbacks=[RecorderCallback(recorders, stop=stop), ProgressBar(show=trainer.progress)],
-                accelerator=members[0].components.accelerator,
+                accelerator=accelerator,
                 precision=trainer.precision,
                 deterministic=trainer.deterministic,
             )
-        results = [conclude(member, recorder, job) for member, recorder in zip(members, recorders, strict=True)]
+        results = [conclude(member, recorder) for member, recorder in zip(members, recorders, strict=True)]
         exit_code = 0
     except Stopped as stopped:
         exit_code = 128 + stopped.args[0]
         name = signal.Signals(stopped.args[0]).name
         say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
-        say(f"  {continue_command(root, job)}")
+        say(f"  {continue_command(root, members[0].job)}")
         raise SystemExit(exit_code) from None
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else 1
@@ -225,13 +280,13 @@ def train_group(members: Sequence[SeedRun], root: Path, job: Job) -> list[Result
     return results
 
 
-def stacked(members: Sequence[SeedRun]) -> GAN:
+def stacked(members: Sequence[Member]) -> GAN:
     """The GAN of the only run, or the stack of all."""
     gans = [member.components.gan for member in members]
-    return gans[0] if len(gans) == 1 else build_stack(members[0].options, gans)
+    return gans[0] if len(gans) == 1 else build_stack([member.options for member in members], gans)
 
 
-def build_batches(members: Sequence[SeedRun]) -> DataModule:
+def build_batches(members: Sequence[Member]) -> DataModule:
     options, gan = members[0].options, members[0].components.gan
     return DataModule(
         *(member.components.dataset for member in members),
@@ -245,11 +300,10 @@ def build_batches(members: Sequence[SeedRun]) -> DataModule:
     )
 
 
-def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: int) -> Recorder:
+def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Recorder:
     """The recorder of a run, with its W&B run; this session is noted in provenance.json."""
     options, run, components, state = member.options, member.run, member.components, member.state
-    session = provenance(accelerator=components.accelerator, arguments=job.arguments)
-    run.record_session(session | {"together": stack_size})
+    run.record_session(session)
     dataset = components.dataset
     return Recorder(
         run=run,
@@ -261,7 +315,7 @@ def build_recorder(member: SeedRun, job: Job, stop: StopSignal, *, stack_size: i
             save=round(1000 * options.save_kimg),
             total=components.gan.total_images,
         ),
-        tracker=open_tracker(options, job, run, run_id=state.get("wandb_id"), counts=components.counts),
+        tracker=open_tracker(options, member.job, run, run_id=state.get("wandb_id"), counts=components.counts),
         spec=components.spec,
         reference=mixed_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
@@ -293,12 +347,22 @@ def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | Non
 # Results.
 
 
-def conclude(member: SeedRun, recorder: Recorder, job: Job) -> Result:
+def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> list[Result]:
+    """Print how the runs of a job ended, and return their results."""
+    runs = list(runs_in(root, asked.options, asked.job).values())
+    results = [result or trained[run.path] for run, result in zip(runs, asked.results, strict=True)]
+    # A finished run of a sweep has said so.
+    if asked.todo or asked.job.sweep_dir is None or asked.options.seeds is not None:
+        print(closing_table(root, list(zip(runs, results, strict=True)), asked.job))
+    return results
+
+
+def conclude(member: Member, recorder: Recorder) -> Result:
     """Record how a run ended."""
     if recorder.diverged:
         seen = recorder.gan.images_seen
         say(f"diverged at {seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such ({member.run.path})")
-    result = make_result(member.options, job, recorder, member.components.counts)
+    result = make_result(member.options, member.job, recorder, member.components.counts)
     recorder.tracker.summarise({"status": result["status"], **result["scores"]})
     member.run.write_result(result)
     return result

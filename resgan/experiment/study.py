@@ -16,6 +16,11 @@ class Job:
     side_by_side: bool = False  # do several jobs share this machine's cores?
 
 
+def run_place(arm: Path, options: TrainOptions) -> Path:
+    """The directory of a run in a sweep, below that of its arm: <seed>, or <replicate>/<seed>."""
+    return arm / ("" if options.replicate is None else str(options.replicate)) / str(options.seed)
+
+
 @dataclass(frozen=True)
 class Study:
     """Every run of a study, before the first begins."""
@@ -24,4 +29,5 @@ class Study:
     place: Path
     runs: list[tuple[list[str], TrainOptions]]  # (overrides, options) of each
     at_once: int  # jobs that run side by side; -1: one for each core
-    stack_size: int = 1  # runs that a job trains as one
+    seeds_of_job: int = 1  # which it trains as one
+    stack_size: int = 1  # runs of all jobs that are trained as one, at most; 1: job by job

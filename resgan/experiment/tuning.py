@@ -1,5 +1,6 @@
-"""Options with the values that a tuning study found best."""
+"""Options with the values that a tuning study found best, and what may not be typed beside a search."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from resgan.base.errors import OptionsError
@@ -7,6 +8,7 @@ from resgan.base.plain_data import flat
 from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
+from resgan.options.tuning import searched_options
 from resgan.report.records import TUNABLE, read_runs
 from resgan.report.tuning import tuning_for
 from resgan.runs.directory import RunError
@@ -28,3 +30,11 @@ def tuned(options: TrainOptions, job: Job) -> TrainOptions:
         raise RunError(f"tuning.runs={runs}: {error}") from error
     arm = (options.generator.residual, options.disc.residual)
     return options.with_values(dict(tunings[0].best(arm if options.tuning.best == "own" else None)))
+
+
+def refuse_searched(options: TrainOptions, overrides: Sequence[str]) -> None:
+    """Refuse overrides of what the search of a replicate decides. Raises OptionsError."""
+    searched = searched_options(flat(options.model_dump()))
+    for override in overrides:
+        if (name := override.lstrip("+").partition("=")[0]) in searched:
+            raise OptionsError(f"{override}: the search (tuning.candidates) decides {name}; leave it out")

@@ -61,7 +61,7 @@ def gaussian_scores(
 
     A perfect sampler has validity 1 - e^-4.5 = 0.989, and so a total variation of 0.011 to uniform (tv). It is also
     measured to the training points (tv_data): few points are far from uniform themselves, and what replays them is not
-    to blame.
+    to blame. The median distance to the nearest mode, in standard deviations, falls before any point is valid.
     """
     counts = mode_counts(points, centres=centres, sd=sd)
     return {
@@ -70,6 +70,7 @@ def gaussian_scores(
         "modes": int((counts[:-1] > 0).sum()),
         "kl": kl_to_uniform(counts[:-1]),
         "tv_data": total_variation_between(counts, trained),
+        "distance": float(torch.cdist(points.double(), centres.double()).amin(1).median()) / sd,
     }
 
 
@@ -133,6 +134,7 @@ def perfect_gaussians(modes: int, *, samples: int, trained: Tensor) -> dict[str,
         "modes": perfect_modes(modes, round(samples * (1 - outside))),
         "kl": 0.0,
         "tv_data": expected_resampling_variation(trained, samples=samples),
+        "distance": math.sqrt(2 * math.log(2)),  # the median of Rayleigh's distribution; other modes are far away
     }
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from resgan.nets import layers
 from resgan.nets.layers import BatchNorm, activation, make_norm, normalise
+from resgan.nets.skips import make_skip
 from resgan.options.block import BlockOptions
 from resgan.options.choices import Join
 
@@ -27,6 +28,7 @@ def join(
     join: Join = "sum",
     gate: Tensor | float | None = None,
     depth: int = 1,  # L, the blocks of the network
+    carry: Layer | None = None,  # what a control of the skip makes of x; None: x
 ) -> Tensor:
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
@@ -40,9 +42,19 @@ def join(
     y = y if gate is None else gate * y
     if not residual:
         return y
+    x = x if carry is None else carry(x)
     if join == "stable":
         y = y / math.sqrt(depth)
     return (x + y) * math.sqrt(0.5) if join == "scaled" else x + y
+
+
+def join_weights(*, residual: bool, join: Join = "sum", depth: int = 1) -> tuple[float, float]:
+    """(a, b) such that `join` is a x + b y, with y scaled by its gate."""
+    if not residual:
+        return 0.0, 1.0
+    if join == "scaled":
+        return math.sqrt(0.5), math.sqrt(0.5)
+    return 1.0, 1 / math.sqrt(depth) if join == "stable" else 1.0
 
 
 class Block(nn.Module):
@@ -53,6 +65,7 @@ class Block(nn.Module):
     """
 
     branch_layers: ClassVar[tuple[str, ...]] = ("layer1", "layer2")  # the layers of F, in their order
+    mixed: Tensor | None  # (2,), weights in place of the options: of one member of a stack that are joined differently
 
     def __init__(
         self,
@@ -65,6 +78,7 @@ class Block(nn.Module):
             raise TypeError(f"options come whole or as keywords, not both: {', '.join(fields)}")
         self.options = options or BlockOptions(**fields)
         self.residual = self.options.residual
+        self.register_buffer("mixed", None, persistent=False)
         # Both arms own the gate, so that both own the same parameters.
         self.gate: nn.Parameter | float | None = None
         if self.options.branch_scale != 1:
@@ -73,6 +87,7 @@ class Block(nn.Module):
             self.gate = nn.Parameter(torch.ones(()))
         if self.options.layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), self.options.layer_scale))
+        self.carry = make_skip(width, self.options)
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The block's input as join and branch take it: n(x) where the norm stands on the trunk, else x itself."""
@@ -96,8 +111,19 @@ class Block(nn.Module):
 
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
         """The block's output, from the trunk and the branch."""
-        how = {"join": self.options.join, "gate": self.gate_for(y), "depth": self.options.depth}
+        gate = self.gate_for(y)
+        if self.mixed is not None:
+            a, b = (weight.view(*weight.shape, *(1,) * (x.ndim - weight.ndim)) for weight in self.mixed.unbind(-1))
+            x = x if self.carry is None else self.carry(x)
+            return self.after(a * x + b * (y if gate is None else gate * y))
+        how = {"join": self.options.join, "gate": gate, "depth": self.options.depth, "carry": self.carry}
         return self.after(join(x, y, residual=self.residual, **how))
+
+    @property
+    def join_weights(self) -> tuple[float, float]:
+        """Of trunk and branch at the join."""
+        options = self.options
+        return join_weights(residual=options.residual, join=options.join, depth=options.depth)
 
     # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
 
@@ -121,6 +147,8 @@ class TwoLayers(Block):
 
     A norm stands on the trunk, join(n(x), F(n(x))), and the branch has none. Inside the branch (norm_place=branch) it
     hides the size of x from a plain block and not from a residual one, whose skip goes around it.
+
+    Raises ValueError for norms inside a branch that has another width inside.
     """
 
     def __init__(
@@ -133,11 +161,16 @@ class TwoLayers(Block):
         **fields: Any,
     ) -> None:
         super().__init__(width, options, **fields)
+        inner = self.options.inner * width
+        if inner != width and self.options.norm != "none" and self.options.norm_place == "branch":
+            raise ValueError(
+                f"norm_place=branch: inner={self.options.inner} has no place for norms inside; valid is trunk"
+            )
         here = partial(make_norm, self.options.norm, width, classes=classes)
         on_trunk = self.options.norm_place == "trunk"
         self.norm = here() if on_trunk else nn.Identity()
         self.norm1, self.norm2 = (nn.Identity() if on_trunk else here() for _ in range(2))
-        self.layer1, self.layer2 = layer(width, width), layer(width, width)
+        self.layer1, self.layer2 = layer(width, inner), layer(inner, width)
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return normalise(self.norm, x, labels)

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from resgan.nets import conditioning, layers
+from resgan.nets import conditioning, layers, looks_linear
 from resgan.nets.blocks import branches
 from resgan.nets.stages import Stage, per_stage, sizes, square_side
 from resgan.options.block import BlockOptions
@@ -57,6 +57,11 @@ class LabDiscriminator(nn.Module):
         layers.initialise(self, seed=seed, network="disc", scheme=init, branches=branches(self), fan_in=fan_in)
         if first_bias:
             layers.draw_bias(self.from_image, seed=seed, network="disc")
+        if init == "looks_linear":
+            first = [self.from_image, *cast(Iterable[nn.Conv2d], self.from_images)]
+            between = [layer for stage in self.stages if isinstance(layer := stage.to_width, nn.Conv2d)]
+            last = [self.to_logit, *([self.to_class] if self.to_class else [])]
+            looks_linear.mirror(first=first, between=between, last=last, slope=layers.SLOPE)
         if spectral:
             layers.add_spectral_norm(self)
 

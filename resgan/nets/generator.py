@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from resgan.nets import conditioning, layers
+from resgan.nets import conditioning, layers, looks_linear
 from resgan.nets.blocks import branches
 from resgan.nets.stages import Stage, per_stage, sizes, square_side
 from resgan.options.block import BlockOptions
@@ -61,6 +61,10 @@ class LabGenerator(nn.Module):
         layers.initialise(self, seed=seed, network="generator", scheme=init, branches=branches(self), fan_in=fan_in)
         if first_bias:
             layers.draw_bias(self.base, seed=seed, network="generator")
+        if init == "looks_linear":
+            between = [layer for stage in self.stages if isinstance(layer := stage.to_width, nn.Conv2d)]
+            last = [*(to_image.layer for to_image in cast(Iterable[ToImage], self.to_images)), self.to_image]
+            looks_linear.mirror(first=[self.base], between=between, last=last, slope=layers.SLOPE)
         if spectral:
             layers.add_spectral_norm(self)
 

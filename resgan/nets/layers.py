@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from resgan.base.rng import derive_seed, make_generator
+from resgan.nets import looks_linear
 from resgan.options.choices import FanIn, Init, Norm
 
 SLOPE = 0.2  # of every leaky ReLU
@@ -49,12 +50,34 @@ def conv1x1(width_in: int, width_out: int) -> nn.Conv2d:
     return nn.Conv2d(width_in, width_out, kernel_size=1)
 
 
-def linear(width_in: int, width_out: int) -> nn.Linear:
-    return nn.Linear(width_in, width_out)
+class Linear(nn.Linear):
+    """A linear map of features (N, F); with weights (S, F', F) and biases (S, F'), S of them, of (S, N, F)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.weight.ndim == 3:
+            return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.transpose(1, 2))
+        return super().forward(input)
+
+
+def linear(width_in: int, width_out: int) -> Linear:
+    return Linear(width_in, width_out)
 
 
 def unbiased(width_in: int, width_out: int) -> nn.Linear:
     return nn.Linear(width_in, width_out, bias=False)
+
+
+class FrozenMap(nn.Module):
+    """Q x at each pixel, or of features, with an orthogonal map Q that never learns: in the state, not a parameter."""
+
+    weight: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.eye(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight[:, :, None, None]) if x.ndim == 4 else F.linear(x, self.weight)
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -213,6 +236,8 @@ def initialise(
                         module.weight /= math.sqrt(effective_share(module))
             if isinstance(bias := getattr(module, "bias", None), Tensor):
                 nn.init.zeros_(bias)
+        elif isinstance(module, FrozenMap):
+            nn.init.orthogonal_(module.weight, generator=make_generator(seed, network, f"{name}.weight"))
     if not callable(scheme):
         rescale_branches(net, scheme=scheme, branches=branches)
 
@@ -233,10 +258,15 @@ def rescale_branch_init(weights: Sequence[Tensor], *, scheme: Init, blocks: int)
     dirac      all are the identity, so that a plain block begins as near to it as its activations let it: a(a(x)) for
                preact without norm (Zagoruyko and Komodakis 2017, DiracNets). It tells "begins near the identity" from
                "has a path around"
+    looks_linear  [[V, -V], [-V, V]] / 1.2, V orthogonal: a plain preact block of mirrored input begins as an isometry
+               (Balduzzi et al. 2017); the rest of the network has to be mirrored too, see looks_linear.py
     """
     if scheme == "dirac":
         for weight in weights:
             fill_identity(weight)
+    if scheme == "looks_linear":
+        for weight in weights:
+            looks_linear.fill_isometry(weight, slope=SLOPE)
     if scheme in ("zero_last", "fixup"):
         nn.init.zeros_(weights[-1])
     if scheme == "fixup":
@@ -292,10 +322,11 @@ def draw_weight(weight: Tensor, generator: torch.Generator, *, scheme: Init, fan
     he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the size of a leaky ReLU's signal (He et al. 2015)
     glorot      normal, variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)
     orthogonal  orthogonal rows or columns with the gain of the leaky ReLU (Saxe et al. 2014)
-    zero_last, fixup, dirac   as he; `rescale_branch_init` does the rest
+    zero_last, fixup, dirac, looks_linear   as he; `rescale_branch_init` does the rest
+    matched     as he; `match_variances` in matched.py does the rest, where there are data
     """
     match scheme:
-        case "he" | "zero_last" | "fixup" | "dirac":
+        case "he" | "zero_last" | "fixup" | "dirac" | "looks_linear" | "matched":
             gain = nn.init.calculate_gain("leaky_relu", SLOPE)
             nn.init.normal_(weight, std=gain / math.sqrt(fan_in), generator=generator)
         case "glorot":

@@ -1,11 +1,14 @@
-"""Multilayer perceptrons on the same blocks: the fully connected residual block."""
+"""Multilayer perceptrons on the same blocks: the fully connected residual block.
+
+Dimensions are counted from the last: (N, ...) may have one more in front (training/stack.py).
+"""
 
 import math
 from dataclasses import replace
 
 from torch import Tensor, nn
 
-from resgan.nets import conditioning, layers
+from resgan.nets import conditioning, layers, looks_linear
 from resgan.nets.blocks import branches, make_block
 from resgan.options.block import BlockOptions
 from resgan.options.choices import DiscConditioning, GeneratorConditioning, Init
@@ -25,7 +28,7 @@ class Trunk(nn.Module):
         classes: int = 0,  # more than 0: class-conditional norms in the blocks
     ) -> None:
         super().__init__()
-        self.first = nn.Linear(width_in, width)
+        self.first = layers.linear(width_in, width)
         self.blocks = nn.ModuleList(
             make_block(width, replace(options, depth=blocks), layer=layers.linear, classes=classes)
             for _ in range(blocks)
@@ -77,7 +80,7 @@ class MlpGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         z = self.with_code(z, labels) if self.with_code else z
-        return self.trunk(z, labels).view(-1, *self.shape)
+        return self.trunk(z, labels).unflatten(-1, self.shape)
 
 
 class MlpDiscriminator(nn.Module):
@@ -98,16 +101,17 @@ class MlpDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         conditioning.check_classes(conditional, classes)
+        self.dims = len(shape)
         self.planes = classes if conditional == "concat" else 0
         self.trunk = Trunk(math.prod(shape) + self.planes, 1, block, blocks=blocks, width=width)
         self.to_class = layers.unbiased(width, classes) if conditional == "projection" else None
         init_mlp(self, self.trunk, network="disc", init=init, spectral=spectral, seed=seed)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = samples.flatten(1)
+        x = samples.flatten(-self.dims)
         x = conditioning.append_label_planes(x, labels, classes=self.planes) if self.planes else x
         x = self.trunk.features(x)
-        logits = self.trunk.last(x).squeeze(1)  # (N,)
+        logits = self.trunk.last(x).squeeze(-1)  # (N,)
         return logits + conditioning.projection_logit(self.to_class(x), labels) if self.to_class else logits
 
 
@@ -115,5 +119,9 @@ def init_mlp(net: nn.Module, trunk: Trunk, *, network: str, init: Init, spectral
     """Draw the weights of either network, and the first bias of its trunk."""
     layers.initialise(net, seed=seed, network=network, scheme=init, branches=branches(net))
     layers.draw_bias(trunk.first, seed=seed, network=network)
+    if init == "looks_linear":
+        to_class = getattr(net, "to_class", None)
+        last = [trunk.last, to_class] if to_class else [trunk.last]
+        looks_linear.mirror(first=[trunk.first], between=[], last=last, slope=layers.SLOPE)
     if spectral:
         layers.add_spectral_norm(net)

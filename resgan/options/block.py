@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resgan.options.choices import Join, Kind, Norm, NormPlace
+from resgan.options.choices import Join, Kind, Norm, NormPlace, Skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +18,7 @@ class BlockOptions:
     branch_scale: float = 1.0  # a fixed factor on F: 0.1 in Mescheder et al. 2018, 0.3 in WGAN-GP's 101 layers
     layer_scale: float | None = None  # where a learned factor on each channel of F begins (Touvron et al. 2021)
     group_size: int = 16  # channels of a group in the 3x3 of a bottleneck
+    inner: int = 1  # the width inside a branch of two layers, as a multiple of that of the block
+    skip: Skip = "identity"  # what the skip carries (resgan/nets/skips.py)
+    skip_scale: float | None = None  # where a learned factor on the skip begins
+    skip_final: float | None = None  # where a factor on the skip, from 1, is at the end of the burn-in

@@ -7,7 +7,8 @@ Kind = Literal["preact", "postact", "bottleneck", "stylegan2"]
 Join = Literal["stable", "sum", "scaled", "gated"]
 Norm = Literal["none", "batch", "group", "pixel", "layer"]
 NormPlace = Literal["trunk", "branch"]
-Init = Literal["he", "glorot", "orthogonal", "zero_last", "fixup", "dirac"]
+Init = Literal["he", "glorot", "orthogonal", "matched", "looks_linear", "zero_last", "fixup", "dirac"]
+Skip = Literal["identity", "orthogonal", "forward", "gradient"]
 FanIn = Literal["effective", "nominal"]
 
 # Networks of papers.

@@ -18,6 +18,7 @@ from resgan.options.choices import (
     Pool,
     Projection,
     PublishedInit,
+    Skip,
     Upsample,
 )
 from resgan.options.validation import NotNegative, Options, Positive, option
@@ -80,19 +81,18 @@ class WithBlocks(Options):
     norm_place: NormPlace = option("where a norm stands: before the block, join(n(x), F(n(x))), or inside F")
     spectral: bool = option("spectral normalisation of every layer")
     join: Join = option("x+F/sqrt L of L blocks, x+F, (x+F)/sqrt 2, or x+gF, g learned")
-    init: Init = option("initialisation of the weights")
+    init: Init = option("initial weights")
     branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
     layer_scale: Annotated[float, Field(gt=0)] | None = option(
         "where a learned factor on each channel of a branch begins; null: there is none"
     )
+    inner: Positive = option("the width inside a branch, as a multiple of the block's")
+    skip: Skip = option("what it carries: x, Q x, x or its gradient alone")
+    skip_scale: float | None = option("where a learned factor on the skip begins; null: there is none")
+    skip_final: NotNegative | None = option("a factor on the skip after burn_in_kimg, from 1; null: there is none")
 
     @model_validator(mode="after")
     def _blocks_can_learn(self) -> "WithBlocks":
-        if self.init in ("zero_last", "fixup") and not self.residual:
-            raise ValueError(
-                f"init={self.init}: ends every branch in zero, and a plain network of such branches passes nothing on; "
-                "dirac starts a plain network near the identity"
-            )
         factors = {
             "join=gated": self.join == "gated",
             f"branch_scale={self.branch_scale}": self.branch_scale != 1,
@@ -104,6 +104,17 @@ class WithBlocks(Options):
             )
         if self.block == "bottleneck" and self.norm != "none":
             raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+        if self.inner != 1 and self.block == "bottleneck":
+            raise ValueError(f"inner={self.inner}: block=bottleneck has a width of its own inside; valid is 1")
+        if self.skip_scale is not None and self.skip_final is not None:
+            raise ValueError(
+                f"skip_scale={self.skip_scale:g} with skip_final={self.skip_final:g}: one factor on a skip is enough"
+            )
+        if self.skip == "gradient" and self.skip_scale is not None:
+            raise ValueError(
+                f"skip_scale={self.skip_scale:g}: skip=gradient carries the value 0, from which no factor learns; "
+                "valid is null"
+            )
         if self.spectral and self.init in ("zero_last", "fixup"):
             raise ValueError(
                 f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
@@ -114,6 +125,28 @@ class WithBlocks(Options):
         if none and getattr(self, "conditional", "none") == "norm":
             given = f"blocks={format_value(blocks)}"
             raise ValueError(f"conditional=norm: with {given} no norm is class-conditional; valid are none, concat")
+        return self
+
+    @model_validator(mode="after")
+    def _can_begin_so(self) -> "WithBlocks":
+        """Refuse starts where they are not what their names say."""
+        needs: dict[str, bool] = {}
+        if self.init == "looks_linear":
+            widths = getattr(self, "width", [])
+            needs = {
+                "block=preact": self.block == "preact",
+                "norm=none": self.norm == "none",
+                "spectral=false": not self.spectral,
+                "inner=1": self.inner == 1,
+                "branch_scale=1": self.branch_scale == 1,
+                "layer_scale=null": self.layer_scale is None,
+                "an even width": not any(width % 2 for width in (widths if isinstance(widths, list) else [widths])),
+            }
+        if self.init == "matched":
+            inside = self.norm != "none" and self.norm_place == "branch"
+            needs = {"spectral=false": not self.spectral, "norm_place=trunk": not inside}
+        if missing := ", ".join(need for need, met in needs.items() if not met):
+            raise ValueError(f"init={self.init}: needs {missing}, else it would not be that start")
         return self
 
 

@@ -14,6 +14,7 @@ from resgan.options.data import AnyData
 from resgan.options.metrics import MetricsOptions
 from resgan.options.networks import AnyDisc, AnyGenerator
 from resgan.options.seeds import parse_seeds
+from resgan.options.tuning import TuningOptions, searched_options
 from resgan.options.validation import FileOf, NotNegative, Options, Positive, check, option
 
 
@@ -57,6 +58,7 @@ class TrainerOptions(Options):
     fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
     compile: bool = option("torch.compile of both networks, but for steps with penalties; pays on an accelerator")
     data_on_device: bool = option("hold the data on the accelerator")
+    stack: Positive = option("runs of a sweep or replicate that are trained as one, where they can be; 1: one by one")
     deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
     progress: bool = option("show a progress bar")
 
@@ -69,19 +71,6 @@ class WandbOptions(Options):
     tags: list[str] = option("words to find it by")
 
 
-class TuningOptions(Options):
-    best: Literal["none", "shared", "own"] = option(
-        "rates and penalties of a tuning study: best of all arms, or of each"
-    )
-    runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
-
-    @model_validator(mode="after")
-    def _runs_are_named(self) -> "TuningOptions":
-        if (self.best == "none") != (self.runs is None):
-            raise ValueError(f"best={self.best} with runs={format_value(self.runs)}: give both or none")
-        return self
-
-
 class TrainOptions(Options):
     """All options of `python -m resgan.train`."""
 
@@ -89,6 +78,9 @@ class TrainOptions(Options):
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
     seeds: Annotated[str, Field(min_length=1)] | None = option(
         "several, as in 0-15, trained as one in this process, a run each; null: seed"
+    )
+    replicate: Annotated[int, Field(ge=0, le=9_999)] | None = option(
+        "a search of its own (tuning.candidates) and fresh seeds of its own; null: seed says all"
     )
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one with date and time under runs/"
@@ -127,6 +119,7 @@ class TrainOptions(Options):
         self._augments_pictures()
         self._finals_have_time()
         self._can_be_stacked()
+        self._can_be_searched()
         self._can_be_compiled()
         return self
 
@@ -166,16 +159,38 @@ class TrainOptions(Options):
             raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
 
     def _can_be_stacked(self) -> None:
-        if self.seeds is None:
-            return
-        seeds = parse_seeds(self.seeds)
+        seeds = parse_seeds(self.seeds) if self.seeds is not None else []
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds={self.seeds}: names a seed twice")
         for name in ("generator", "disc"):
-            if getattr(self, name).spectral:
+            if getattr(self, name).spectral and self.seeds is not None:
                 raise ValueError(
                     f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
                 )
+            if getattr(self, name).spectral and self.trainer.stack > 1:
+                raise ValueError(
+                    f"trainer.stack={self.trainer.stack}: {name}.spectral=true cannot be trained so; valid is 1"
+                )
+
+    def _can_be_searched(self) -> None:
+        if self.replicate is not None and self.seeds is not None:
+            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has seeds of its own; leave one out")
+        if not self.tuning.candidates:
+            return
+        if self.replicate is None:
+            raise ValueError(
+                f"tuning.candidates={self.tuning.candidates}: a search belongs to a replicate; "
+                "give replicate=0, or replicate=range(8) in a study"
+            )
+        config = flat(self.model_dump())
+        searched = searched_options(config)
+        if self.tuning.penalty and not any(config[name] for name in searched if name.startswith("loss.")):
+            raise ValueError(
+                f"tuning.penalty={format_value(self.tuning.penalty)}: this loss has no penalty to search; valid is null"
+            )
+        for name in searched:
+            if (final := config.get(f"{name}_final")) is not None:
+                raise ValueError(f"{name}_final={format_value(final)}: the search decides {name} alone; valid is null")
 
     def _can_be_compiled(self) -> None:
         if self.trainer.compile and (self.generator.spectral or self.disc.spectral):
@@ -193,6 +208,12 @@ class TrainOptions(Options):
         return check(TrainOptions, nested)
 
     def each_seed(self) -> list["TrainOptions"]:
-        """The options of every run, each as if it were alone."""
+        """The options of every run that a result is drawn from, each as if it were alone.
+
+        Seeds of replicate r with k of them: rk to rk + k - 1, so that no two replicates share one.
+        """
         seeds = [self.seed] if self.seeds is None else parse_seeds(self.seeds)
+        if self.replicate is not None:
+            count = self.tuning.fresh_seeds
+            seeds = list(range(self.replicate * count, (self.replicate + 1) * count))
         return [self.model_copy(update={"seed": seed, "seeds": None}) for seed in seeds]

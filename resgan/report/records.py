@@ -27,6 +27,7 @@ LAST_LOSSES = 10  # readings that say how D ended
 SWITCHES = ("generator.residual", "disc.residual")
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
 INITS = ("generator.init", "disc.init")
+SEARCH = "search"  # the directory of a search's runs, and the file beside it that says what they gave
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -154,9 +155,12 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
 
 
 def run_directories(path: Path) -> Iterable[Path]:
-    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra."""
+    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra.
+
+    The runs of a search are not among them: no result is drawn from them, and search.json beside says what they gave.
+    """
     for directory, below, files in os.walk(path):
-        below[:] = sorted(set(below) - {"wandb", ".hydra"})
+        below[:] = sorted(set(below) - {"wandb", ".hydra"} - ({SEARCH} if f"{SEARCH}.json" in files else set()))
         if "config.yaml" in files:
             below.clear()
             yield Path(directory)

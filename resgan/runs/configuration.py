@@ -7,10 +7,12 @@ BOOKKEEPING = (
     "study",
     "seeds",
     "tuning.runs",
+    "tuning.accept_edge",
     "data.cache",
     "wandb",
     "trainer.threads",
     "trainer.progress",
+    "trainer.stack",
     "hydra",
 )  # never part of what a run *is*
 PERMISSIONS = ("loss.gp_with_spectral",)  # neither, but part of the names of arms

@@ -76,10 +76,26 @@ ADDED = (
     Added("seeds", None),
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
+    Added("trainer.stack", 1),
     # Starts and norms that hide nothing
     *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
     *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),
     *(Added(f"{network}.first_bias", False, ("lab",), keeps=True) for network in NETWORKS),  # mlp has always drawn it
+    # Controls of the skip, and wider branches
+    *(Added(f"{network}.inner", 1, LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip", "identity", LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip_scale", None, LABS) for network in NETWORKS),
+    *(Added(f"{network}.skip_final", None, LABS) for network in NETWORKS),
+    # A search in every replicate; without candidates the rest does nothing, and is as in conf/train.yaml
+    Added("replicate", None),
+    Added("tuning.candidates", 0),
+    Added("tuning.rungs", [0.25, 0.5, 1.0]),
+    Added("tuning.keep", 3),
+    Added("tuning.fresh_seeds", 3),
+    *(Added(f"tuning.{rate}", [0.2, 5.0]) for rate in ("generator_lr", "disc_lr")),
+    Added("tuning.penalty", [0.1, 10.0]),
+    Added("tuning.inits", []),
+    Added("tuning.accept_edge", False),
 )
 
 # Of these a config from before the defaults below moved has none. (One of networks of papers has none today, either.)

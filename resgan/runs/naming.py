@@ -9,7 +9,7 @@ SPELLING = {"True": "true", "False": "false", "None": "null"}
 
 
 def arm_name(overrides: list[str]) -> str:
-    """Join every override but the seed and bookkeeping, sorted, in letters that every file system takes.
+    """Join every override but seed, replicate and bookkeeping, sorted, in letters that every file system takes.
 
     ["seed=3", "generator.residual=true", "disc.residual=false"] -> "disc.residual-false_generator.residual-true".
     Names that lose something in this, or grow too long, end with a hash of the whole.
@@ -29,4 +29,4 @@ def _as_typed(override: str) -> str:
 
 def _is_bookkeeping_override(override: str) -> bool:
     key = override.lstrip("+~").split("=")[0].replace("/", ".")
-    return key == "seed" or (is_bookkeeping(key) and key not in PERMISSIONS)
+    return key in ("seed", "replicate") or (is_bookkeeping(key) and key not in PERMISSIONS)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from resgan.base.signals import Stopped, StopSignal
 from resgan.training.gan import GAN
 from resgan.training.recorder import LOSS_EVERY, Diverged, Recorder
-from resgan.training.stack import unstack_into
+from resgan.training.stack import unstack_into, unstack_losses
 
 
 class RecorderCallback(pl.Callback):
@@ -32,10 +32,12 @@ class RecorderCallback(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # Runs of one arm are due together.
-        if self.recorders[0].has_something_to_do(_gan(pl_module).images_seen):
+        now, first = _gan(pl_module).images_seen, self.recorders[0]  # runs of a stack are due together
+        if first.needs_weights(now):
             self.sync_from_stack(pl_module)
             self.for_each_active(Recorder.after_step)
+        elif first.is_time_for_losses(now):
+            self.record_losses(pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.begun:  # Lightning starts nothing where no step is left
@@ -46,15 +48,27 @@ class RecorderCallback(pl.Callback):
         self.sync_from_stack(module)
         self.for_each_active(Recorder.begin)
 
-    def sync_from_stack(self, module: pl.LightningModule) -> None:
+    def sync_from_stack(
+        self, module: pl.LightningModule, unstack: Callable[[GAN, dict[int, GAN]], None] = unstack_into
+    ) -> None:
         """Copy the stack's state into each recorder's GAN; diverged runs keep the state in which they diverged."""
         if self.recorders[0].gan is not module:
             going = {place: recorder.gan for place, recorder in enumerate(self.recorders) if not recorder.diverged}
-            unstack_into(_gan(module), going)
+            unstack(_gan(module), going)
+
+    def record_losses(self, module: pl.LightningModule) -> None:
+        """Record losses without copying weights. So nothing may be saved here: a signal waits for the next step."""
+        self.sync_from_stack(module, unstack_losses)
+        for recorder in self.going():
+            try:
+                recorder.record_losses()
+            except Diverged:
+                recorder.diverged = True
+        self.end_if_all_diverged()
 
     def for_each_active(self, do: Callable[[Recorder], None]) -> None:
         """Raises Stopped when all have saved, and Diverged when all have."""
-        going = [recorder for recorder in self.recorders if not recorder.diverged]
+        going = self.going()
         for recorder in going:
             try:
                 do(recorder)
@@ -67,7 +81,13 @@ class RecorderCallback(pl.Callback):
                 with contextlib.suppress(Stopped, Diverged):
                     recorder.stop_if_asked()
             raise Stopped(self.stop.number)
-        if all(recorder.diverged for recorder in self.recorders):
+        self.end_if_all_diverged()
+
+    def going(self) -> list[Recorder]:
+        return [recorder for recorder in self.recorders if not recorder.diverged]
+
+    def end_if_all_diverged(self) -> None:
+        if not self.going():
             raise Diverged(self.recorders[0].gan.images_seen)
 
 

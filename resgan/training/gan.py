@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resgan.base.device import full_precision
+from resgan.nets.skips import skips_that_move, skips_that_stop, stopped
 from resgan.training import ema
 from resgan.training.augment import adapted, r_t, r_v
 from resgan.training.checkpoints import State
@@ -16,6 +17,7 @@ from resgan.training.losses import LOSSES, PAIRED
 from resgan.training.penalties import gradient_penalty, zero_centred
 from resgan.training.randomness import StackedRandomness, StepRandomness
 from resgan.training.schedules import Adam, Augmentation, Penalty, ramp
+from resgan.training.settings import Setting, beside
 
 
 class GAN(pl.LightningModule):
@@ -73,6 +75,9 @@ class GAN(pl.LightningModule):
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
         # What computes both networks where nothing is differentiated twice. In tuples, which hide them from torch.nn.
         self._once = (generator, disc)
+        # Controls of the skip (nets/skips.py); mostly there are none.
+        self._stopping = tuple(skips_that_stop(net) for net in (generator, disc))
+        self._moving = (*skips_that_move(generator), *skips_that_move(disc))
         self._disc_parameters = list(disc.parameters())
         self._adams = (generator_adam.optimiser(generator), disc_adam.optimiser(disc))
 
@@ -99,6 +104,8 @@ class GAN(pl.LightningModule):
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
         """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
         real, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        for skip in self._moving:
+            skip.factor.fill_(ramp(1.0, skip.final, self.burnt_in()))
         self.discriminator_step(real, labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
             self.generator_step(real, labels)
@@ -106,31 +113,39 @@ class GAN(pl.LightningModule):
         self.images_seen += self.batch_size
 
     def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
+        """Descend by grad L(D') + r1/2 grad E |grad D(x)|^2 + ..., with D' = D but for skips that stop a gradient.
+
+        These change the gradient of the loss L of the game in D's weights, and nothing else: D' has the values of D,
+        while the penalties, and what G receives, are of the function D and its gradient.
+        """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
-        penalised = bool(r1 or r2 or gp)
+        penalised = any(map(is_applied, (r1, r2, gp)))
         optimiser, (generator, disc) = self._optimiser(1), self._once
         disc = self.disc if penalised else disc
 
         with torch.no_grad():
             fake = generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
-        real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
+        real, fake = real.detach().requires_grad_(is_applied(r1)), fake.requires_grad_(is_applied(r2))
 
         # Second derivatives are taken in full precision: the pass forward, and the pass back through it.
         with full_precision(self.device.type) if penalised else nullcontext():
             shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
-            real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
+            with stopped(self._stopping[1]):
+                real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
             loss = total = self.disc_loss(real_logits, fake_logits)
-            if r1:
+            if self._stopping[1] and (is_applied(r1) or is_applied(r2)):
+                real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
+            if is_applied(r1):
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
-                total = total + r1 / 2 * penalty
-            if r2:
+                total = total + beside(r1 / 2, penalty) * penalty
+            if is_applied(r2):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
-                total = total + r2 / 2 * penalty
-            if gp:
+                total = total + beside(r2 / 2, penalty) * penalty
+            if is_applied(gp):
                 labelled_disc, mix = partial(disc, labels=labels), self.mix(self.batch_size)
                 self.losses["gp"] = (penalty := gradient_penalty(labelled_disc, shown_real, shown_fake, mix)).detach()
-                total = total + gp * penalty
+                total = total + beside(gp, penalty) * penalty
 
             # By the same D: a step shifts all of its logits.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
@@ -142,7 +157,8 @@ class GAN(pl.LightningModule):
         self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
             fake_labels = repeated(labels, self.generator_batch)
-            fake = generator(self.latents("generator", self.generator_batch), fake_labels)
+            with stopped(self._stopping[0]):
+                fake = generator(self.latents("generator", self.generator_batch), fake_labels)
             fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), fake_labels))
             real_logits = fake_logits  # which the loss does not look at
             if self.paired:
@@ -258,6 +274,11 @@ class GAN(pl.LightningModule):
         self._adams[0].load_state_dict(state["generator_adam"])
         self._adams[1].load_state_dict(state["disc_adam"])
         self.augment_p = state.get("augment_p", self.augment_p).to(self.device)  # earlier checkpoints have none
+
+
+def is_applied(weight: Setting) -> bool:
+    """Is a penalty of this weight part of the loss? In a stack, for all members or for none."""
+    return isinstance(weight, Tensor) or weight > 0
 
 
 def in_float32(logits: Tensor) -> Tensor:

@@ -83,15 +83,11 @@ class Recorder:
         self.record_due()
         self.stop_if_asked()
 
-    def has_something_to_do(self, now: int) -> bool:
-        """After the step that ended at `now` images."""
+    def needs_weights(self, now: int) -> bool:
+        """Is anything but losses due after the step that ended at `now` images?"""
         before, schedule = now - self.gan.batch_size, self.schedule
         events = (schedule.sample, schedule.score, schedule.save)
-        return (
-            self.stop.number is not None
-            or self.is_time_for_losses(now)
-            or any(schedule.due(every, before=before, now=now) for every in events)
-        )
+        return self.stop.number is not None or any(schedule.due(every, before=before, now=now) for every in events)
 
     def is_time_for_losses(self, now: int) -> bool:
         return now // self.gan.batch_size % LOSS_EVERY == 0

@@ -2,16 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from resgan.base.plain_data import PlainData
 from resgan.options.choices import Adaptation, Decay, Operation
+from resgan.training.settings import Setting
+from resgan.training.stacked_adam import StackedAdam
 
 
-def ramp(first: float, last: float | None, burnt_in: float) -> float:
+@overload
+def ramp(first: float, last: float | None, burnt_in: float) -> float: ...
+@overload
+def ramp(first: Setting, last: float | None, burnt_in: float) -> Setting: ...
+def ramp(first: Setting, last: float | None, burnt_in: float) -> Setting:
     """From `first` to `last` along a cosine, when `burnt_in`, from 0 to 1, of the burn-in is done (Huang et al. 2024).
 
     last: None: it does not move.
@@ -23,13 +29,15 @@ def ramp(first: float, last: float | None, burnt_in: float) -> float:
 class Adam:
     """Adam for one network. Its learning rate falls to 0 over the run, or moves over the burn-in."""
 
-    lr: float
-    betas: tuple[float, float]
+    lr: Setting
+    betas: tuple[Setting, Setting]
     decay: Decay
     lr_final: float | None = None  # after the burn-in; None: it does not move
     beta2_final: float | None = None
 
     def optimiser(self, net: nn.Module) -> torch.optim.Adam:
+        if any(isinstance(setting, Tensor) for setting in (self.lr, *self.betas)):
+            return StackedAdam(net.parameters(), lr=self.lr, betas=self.betas)
         return torch.optim.Adam(net.parameters(), lr=self.lr, betas=self.betas, fused=True)
 
     @property
@@ -48,15 +56,20 @@ class Adam:
 
 @dataclass(frozen=True, kw_only=True)
 class Penalty:
-    """A penalty of weight `weight`, applied every `interval` D steps with `interval` times its weight."""
+    """A penalty of weight `weight`, applied every `interval` D steps with `interval` times its weight.
 
-    weight: float
+    In a stack all members apply it or none does.
+    """
+
+    weight: Setting
     interval: int
     final: float | None = None  # the weight after the burn-in; None: it does not move
 
-    def weight_at(self, step: int, *, burnt_in: float = 0.0) -> float:
+    def weight_at(self, step: int, *, burnt_in: float = 0.0) -> Setting:
         """The weight at D step `step`; 0 where it is not applied (Karras et al. 2020, appendix B)."""
-        return ramp(self.weight, self.final, burnt_in) * self.interval if step % self.interval == 0 else 0.0
+        if step % self.interval or (burnt_in == 1 and self.final == 0):
+            return 0.0
+        return ramp(self.weight, self.final, burnt_in) * self.interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

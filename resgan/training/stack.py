@@ -1,7 +1,8 @@
-"""Several seeds of one arm trained as one: the same step with one more dimension, (S, ...), in front.
+"""Several GANs trained as one: the same step with one more dimension, (S, ...), in front.
 
-Small networks are dominated by the overhead of launching operations; a stack pays it once for all seeds.
-The state of each can be taken out at any time, and is that of a run alone, within rounding.
+Small networks are dominated by the overhead of launching operations; a stack pays it once for all its members. They
+may differ in what builders/stacking.py lists. The state of each can be taken out at any time, and is that of a run
+alone, within rounding.
 """
 
 import copy
@@ -12,12 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from resgan.nets import layers
+from resgan.nets.blocks import Block
+from resgan.nets.mlp import MlpDiscriminator, MlpGenerator, Trunk
 from resgan.training.checkpoints import State
 from resgan.training.gan import GAN
+from resgan.training.settings import common, of_member
 
 
 class Stack(nn.Module):
-    """S networks that differ in their weights only: (S, N, ...) to (S, N, ...), each by its own network.
+    """S networks that differ in weights and joins only: (S, N, ...) to (S, N, ...), each by its own network.
 
     Its state is that of one of them, with (S, ...) in front of every tensor.
     """
@@ -33,8 +38,12 @@ class Stack(nn.Module):
         for name, _ in list(self.net.named_buffers()):
             owner, _, last = name.rpartition(".")
             setattr(self.net.get_submodule(owner), last, torch.stack([net.get_buffer(name) for net in nets]))
+        mix_joins(self.net, nets)
+        self.broadcasts = broadcasts(self.net)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.broadcasts and labels is None:
+            return self.net(x)
         tensors = {**dict(self.net.named_parameters()), **dict(self.net.named_buffers())}
         given = (x,) if labels is None else (x, labels)
         return vmap(lambda own, *given: functional_call(self.net, own, given))(tensors, *given)
@@ -46,7 +55,33 @@ class Stack(nn.Module):
         return self.net.load_state_dict(state_dict, *args, **options)
 
 
+def broadcasts(stacked: nn.Module) -> bool:
+    """Can the network take (S, N, ...) as it is? The same function, with less overhead than vmap.
+
+    So are perceptrons of linear maps, joins and activations alone: any norm, and any tensor elsewhere, is for vmap.
+    """
+    parts = (MlpGenerator, MlpDiscriminator, Trunk, Block, nn.ModuleList, nn.Identity, layers.Linear)
+    tensors = [name for name, _ in (*stacked.named_parameters(), *stacked.named_buffers())]
+    owners = {name: stacked.get_submodule(name.rpartition(".")[0]) for name in tensors}
+    of_maps = all(isinstance(owner, layers.Linear) or name.endswith(".mixed") for name, owner in owners.items())
+    return of_maps and all(isinstance(part, parts) for part in stacked.modules())
+
+
+def mix_joins(stacked: nn.Module, nets: Sequence[nn.Module]) -> None:
+    """Where the networks join trunk and branch differently, give the blocks of their stack the weights of each (S, 2).
+
+    Blocks that are joined alike stay as they are: one number costs less than one for each.
+    """
+    for name, block in stacked.named_modules():
+        if isinstance(block, Block):
+            weights = [net.get_submodule(name).join_weights for net in nets]  # type: ignore[union-attr]
+            if len(set(weights)) > 1:
+                block.mixed = torch.tensor(weights, dtype=next(block.parameters()).dtype)
+
+
 # From the states of runs to that of their stack, and back.
+
+SETTINGS = ("lr", "betas")  # of Adam, each a member's own
 
 
 def stack_states(states: Sequence[Any], *, name: str = "") -> Any:
@@ -54,6 +89,10 @@ def stack_states(states: Sequence[Any], *, name: str = "") -> Any:
     first = states[0]
     if isinstance(first, dict):
         return {key: stack_states([state[key] for state in states], name=str(key)) for key in first}
+    if isinstance(first, list | tuple):
+        return type(first)(stack_states(items, name=name) for items in zip(*states, strict=True))
+    if name in SETTINGS:
+        return common(states)
     if isinstance(first, Tensor) and name != "step":  # of Adam: how often it moved
         return torch.stack(list(states))
     return first
@@ -63,6 +102,10 @@ def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
     """The state of one of them."""
     if isinstance(state, dict):
         return {key: unstack_state(value, place, name=str(key)) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(unstack_state(item, place, name=name) for item in state)
+    if name in SETTINGS:
+        return of_member(state, place)
     if isinstance(state, Tensor):
         return (state if name == "step" else state[place]).clone()
     return state
@@ -71,6 +114,15 @@ def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
 def load_stacked(stack: GAN, gans: Sequence[GAN]) -> None:
     """Put the stack where its GANs stand, all at the same place."""
     stack.load_training_state(stack_states([gan.training_state() for gan in gans]))
+    known = set.intersection(*(set(gan.losses) for gan in gans))  # of lazy penalties, those of the step that had them
+    stack.losses = {name: torch.stack([gan.losses[name] for gan in gans]) for name in gans[0].losses if name in known}
+
+
+def unstack_losses(stack: GAN, gans: Mapping[int, GAN]) -> None:
+    """Tell its GANs, by their places, how far the stack is, and its losses: their weights stay as they were."""
+    each = {name: losses.cpu() for name, losses in stack.losses.items()}
+    for place, gan in gans.items():
+        gan.images_seen, gan.losses = stack.images_seen, unstack_state(each, place)
 
 
 def unstack_into(stack: GAN, gans: Mapping[int, GAN]) -> None:

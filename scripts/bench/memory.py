@@ -53,7 +53,7 @@ def play(what: str, overrides: list[str]) -> None:
     real = (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     if what != "train":
         count = int(what.split()[1])
-        gan, real = build_stack(given, [gan] * count), torch.stack([real] * count)
+        gan, real = build_stack([given] * count, [gan] * count), torch.stack([real] * count)
     for step in range(3):
         gan.training_step(real, step)
 

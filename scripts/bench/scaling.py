@@ -45,7 +45,7 @@ def seconds_of_step(*, width: int, blocks: int, size: int, batch: int, seeds: in
     gan = build_gan(given, spec_of(given, data), data)
     real = (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     if seeds > 1:
-        gan, real = build_stack(given, [gan] * seeds), torch.stack([real] * seeds)
+        gan, real = build_stack([given] * seeds, [gan] * seeds), torch.stack([real] * seeds)
     gan.training_step(real, 0)
     times = []
     for step in range(rounds):

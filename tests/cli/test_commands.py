@@ -80,7 +80,9 @@ def trained(tmp_path_factory):
         ("generator=lab,mlp", "generator=lab,mlp"),
         ("generator=null", "Config group override must be"),
         ("residual", "residual"),
-        ("generator.residual=false generator.init=zero_last", "generator.init=zero_last: ends every branch in zero"),
+        ("generator.init=looks_linear generator.norm=pixel", "generator.init=looks_linear: needs norm=none"),
+        ("disc.skip_scale=1 disc.skip_final=0", "disc.skip_scale=1 with skip_final=0: one factor on a skip is enough"),
+        ("generator.skip_final=0", "generator.skip_final: needs burn_in_kimg"),
         ("disc.block=bottleneck disc.norm=pixel", "disc.norm=pixel: block=bottleneck has no place for a norm"),
         ("disc.block=bottleneck disc.norm=none disc.group_size=7", "disc.group_size=7: does not divide 2 x width, 64"),
         ("generator.join=gated generator.branch_scale=0.3", "join=gated with branch_scale=0.3: one factor"),
@@ -413,6 +415,16 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     }
     expected = {key: value for key, value in expected.items() if not key.startswith(variants)}
     assert {key: shown[key] for key in expected if key != "experiment"} == expected
+
+
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["describe"]])
+def test_a_reader_that_wants_no_more_ends_a_command_without_a_traceback(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", f"resgan.{arguments[0]}", *arguments[1:]]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 @pytest.mark.slow

@@ -224,6 +224,16 @@ def test_few_training_points_are_far_from_uniform_and_what_replays_them_is_not_t
     assert scores_of_points(data.train, data.train, modes=25)["tv_data"] == 0
 
 
+def test_the_distance_of_points_is_in_standard_deviations_of_a_mode():
+    """It ranks points none of which is valid, and the worse half does not change it."""
+    centres, trained = torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.tensor([1, 1, 0])
+    points = torch.tensor([[0.0, 4.0], [13.5, 0.0], [4.0, 0.0], [0.0, 99.0], [3.0, 4.0]])
+    for sd in (1.0, 0.5):
+        scores = gaussian_scores(points, centres=centres, sd=sd, trained=trained)
+        assert scores["distance"] == pytest.approx(4 / sd)  # of 3.5, 4, 4, 5 and 99
+    assert scores["validity"] == 0
+
+
 def test_points_outside_of_all_modes_are_counted_last():
     centres = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
     points = torch.tensor([[0.0, 2.9], [10.0, 3.1], [10.0, 0.5], [5.0, 0.0], [9.0, 0.0]])

@@ -80,9 +80,20 @@ def test_both_positions_of_the_switch_side_by_side(monkeypatch, capsys, tmp_path
 
 
 def test_an_arm_that_cannot_be_is_said_in_its_place(monkeypatch, capsys):
-    said = run(monkeypatch, capsys, "data=cifar10", "generator.init=fixup")
-    assert "plain: generator.init=fixup: ends every branch in zero" in said
-    assert "32x32x32" in said
+    said = run(monkeypatch, capsys, "data=cifar10", "generator=r3gan", "generator.width=16")
+    assert "plain: generator.init=published: ends every branch in zero" in said
+    assert "16x32x32" in said
+
+
+def test_a_matched_network_is_described_as_it_begins(monkeypatch, capsys):
+    """On latents as a run's: the blocks of a plain network keep the rms, within the scatter of means that are not 0."""
+    said = run(monkeypatch, capsys, "data=gaussians", "generator.init=matched", "generator.blocks=8")
+    generator, disc = said.split("disc: mlp")
+    assert "matched on normal numbers" in generator
+    assert "matched" not in disc
+    plain = [float(row.split()[4]) for row in generator.splitlines() if "blocks" in row]
+    assert len(plain) == 8
+    assert max(plain) < 1.2 * min(plain)
 
 
 def test_what_norms_hide_is_said(monkeypatch, capsys):

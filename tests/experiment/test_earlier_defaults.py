@@ -33,7 +33,7 @@ def write_earlier_config(folder) -> None:
 def goes_on_with(folder, *overrides: str, sweep: bool) -> TrainOptions:
     one = options(*overrides)
     job = Job(overrides=list(overrides), arguments=[], sweep_dir=folder.parent if sweep else None)
-    [found], _ = find_begun([one], runs_in(folder, one, job), job)
+    [found], _ = find_begun([(one, runs_in(folder, one, job)[one.seed])], job)
     return found
 
 

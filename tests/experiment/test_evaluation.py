@@ -62,7 +62,7 @@ def test_a_checkpoint_against_the_data_of_its_run(study, tmp_path):
     [line] = lines_of(path / "evaluation")
     assert line["kind"] == "evaluation"
     assert line["images_seen"] == 200
-    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "tv_data", "variance_ratio"}
+    assert set(line["scores"]) == {"tv", "validity", "modes", "kl", "tv_data", "distance", "variance_ratio"}
     assert line["cards"]["tv"]["norm_mode"] == "none"
     assert line["cards"]["tv"]["n_fake"] == 500
     assert 0 < line["floors"]["tv"] < 0.1
@@ -110,6 +110,7 @@ def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
         "modes",
         "kl",
         "tv_data",
+        "distance",
         "variance_ratio",
     }
 

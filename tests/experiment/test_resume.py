@@ -26,6 +26,7 @@ IMAGES = [
     "generator.conditional=norm", "disc.conditional=projection", "augment=adaptive", "augment.target=0.05",
     "augment.adapt_kimg=0.5", "loss=hinge", "generator.batch_size=12", "burn_in_kimg=0.3", "loss.r1_final=0.02",
     "disc.decay=none", "disc.lr_final=5e-4", "disc.beta2_final=0.9", "generator.ema_kimg_final=1",
+    "generator.skip=orthogonal", "generator.skip_final=0", "disc.skip=gradient", "generator.inner=2",
 ]  # fmt: skip
 
 

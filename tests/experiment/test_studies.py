@@ -1,5 +1,6 @@
 """Studies: what is planned is what runs, each run once, and what stops a study changes nothing in its answer."""
 
+import functools
 import json
 import re
 import signal
@@ -9,10 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from helpers.options import options_of
 from helpers.processes import run, start
 
 from resgan.base.plain_data import flat
+from resgan.builders.networks import build_networks, spec_of_networks
 from resgan.cli.study import read_study
 from resgan.experiment import plan
 from resgan.experiment.study import Study
@@ -30,13 +33,14 @@ SMALL = [
     "save_kimg=0.5", "generator.latent_dim=4", "trainer.threads=1", "trainer.accelerator=cpu",
 ]  # fmt: skip
 RUNS = {  # of each study
-    "data_size": 48, "depth": 48, "factorial": 32, "gaussians": 160, "gaussians_tuning": 96, "grid3x3": 27,
-    "init_join": 72, "loss": 60, "smoke": 8, "tuning": 48,
+    "controls": 80, "data_size": 48, "depth": 1248, "factorial": 32, "gaussians": 240, "gaussians_tuning": 144,
+    "grid3x3": 27, "init_join": 84, "loss": 60, "smoke": 8, "tuning": 48,
 }  # fmt: skip
 SWITCHES = {"generator.residual", "disc.residual"}
 SKIPS = {"generator.image_skips", "disc.image_skips"}
 
 
+@functools.cache  # a study of many settings takes seconds to compose
 def study(*arguments: str) -> Study:
     found = read_study(COMMAND, [*arguments], Path("runs/x"))
     assert found is not None
@@ -66,8 +70,34 @@ def test_the_jobs_of_a_study(name):
         values = flat(options.model_dump())
         arm = tuple(values.pop(option) for option in sorted(told_apart))
         blocks.setdefault(repr(values), Counter())[arm] += 1
+    assert all(set(arms.values()) == {1} for arms in blocks.values())
+    if name == "controls":  # a list of conditions, of which two differ in their arm alone
+        assert sorted(len(arms) for arms in blocks.values()) == [1] * 8 * 8 + [2] * 8
+        return
     arms_of_each = 9 if name == "grid3x3" else 4  # seed and settings: all arms
-    assert all(len(arms) == arms_of_each and set(arms.values()) == {1} for arms in blocks.values())
+    assert all(len(arms) == arms_of_each for arms in blocks.values())
+
+
+def test_controls_begin_as_their_references():
+    """As the same function, bit for bit, but for those that ask about another map, start or width."""
+    z, points = torch.randn(4, 2), torch.randn(4, 2)
+    outputs, given = {}, {}
+    for job, options in study("study=controls", "seed=0").runs:
+        [name] = [override.rpartition("/")[2] for override in job if override.startswith("experiment=")]
+        given[name] = flat(options.model_dump())
+        generator, disc = build_networks(spec_of_networks(options, (2,), classes={}))
+        outputs[name] = torch.cat([generator(z).flatten(), disc(points)])
+    alike = {
+        "plain": {"plain", "gradient", "beta_from_0"},
+        "identity": {"identity", "forward", "annealed", "beta_from_1"},
+    }
+    for reference, names in alike.items():
+        assert {name for name, output in outputs.items() if torch.equal(output, outputs[reference])} == names
+    for name, reference, option in (
+        ("orthogonal", "identity", "skip"), ("plain_looks_linear", "plain", "init"), ("plain_inner3", "plain", "inner")
+    ):  # fmt: skip
+        differing = {key for key, value in given[name].items() if value != given[reference][key]}
+        assert differing == {f"generator.{option}", f"disc.{option}"}
 
 
 def test_seeds_share_a_composition_and_it_is_the_right_one():
@@ -124,8 +154,8 @@ def test_data_that_cannot_be_read_stops_the_study_before_it_begins(tmp_path):
 def test_only_work_that_differs_is_timed():
     count = {name: len({plan.cost_key(options) for _, options in study(f"study={name}").runs}) for name in RUNS}
     assert count["tuning"] == count["factorial"] == 4
-    assert count["gaussians_tuning"] == 8
-    assert count["depth"] == 16
+    assert count["gaussians_tuning"] == 12
+    assert count["depth"] == 52
     assert count["loss"] == 20
 
 
@@ -175,20 +205,20 @@ def test_an_interaction_has_twice_the_noise_of_a_main_effect():
     [("frechet", 500), ("frechet,kernel", 10_000)],  # what is linear in the number of samples, and what is not
 )
 def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
-    """A step of 2 ms and a scoring of 10,000 samples in 1 s: 78.1 steps a kimg, scored at 0, 50, 100 and at the end."""
+    """A step of 2 ms and a scoring of 10,000 samples in 1 s: 78.1 steps a kimg, scored at 0, 50 and 100, the end."""
     counts = []
 
     def seconds_of_scoring(components, count):
         counts.append(count)
         return count / 10_000
 
-    monkeypatch.setattr(plan, "seconds_of_step", lambda options, components, *, stack_size: 0.002)
+    monkeypatch.setattr(plan, "seconds_of_step", lambda stack, components: 0.002)
     monkeypatch.setattr(plan, "seconds_of_scoring", seconds_of_scoring)
     clock = iter([10.0, 13.0])  # data and networks: 3 s
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
     run = ["data=gaussians", "data.size=200", "metrics=exact", "total_kimg=100", "score_kimg=50", "batch_size=100"]
     options = check(TrainOptions, options_of(*run, f"metrics.scores=[{scores}]"))
-    assert plan.seconds_of_run(options, side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 4 * 1.0)
+    assert plan.seconds_of_run([options], side_by_side=True) == pytest.approx(3 + 1000 * 0.002 + 3 * 1.0)
     assert counts == [timed]
 
 

@@ -290,7 +290,7 @@ def test_perfect_points():
         found.append(gaussian_scores(points, **truth, trained=trained))
     expected = perfect_gaussians(25, samples=samples, trained=trained)
     # A million training points are the distribution itself, to a tenth of the noise of 2,000: tv_data is no exception.
-    for name in ("tv", "validity", "modes", "kl", "tv_data"):
+    for name in ("tv", "validity", "modes", "kl", "tv_data", "distance"):
         values = [scores[name] for scores in found]
         assert np.mean(values) == pytest.approx(expected[name], abs=4 * np.std(values) / math.sqrt(draws) + 1e-12), name
 

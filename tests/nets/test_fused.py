@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from resgan.builders.gan import build_gan
 from resgan.builders.networks import build_networks, flops, spec_of, spec_of_networks
 from resgan.nets import layers
 from resgan.nets.blocks import Block
+from resgan.nets.skips import Skip, skips_that_stop, stopped
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 
@@ -52,12 +54,14 @@ def networks(*overrides: str) -> list[tuple[torch.nn.Module, torch.Tensor]]:
     return [(generator.double(), noise(5, given.generator.latent_dim)), (disc.double(), noise(5, 3, 16, 16))]
 
 
-def assert_the_same_function(net: torch.nn.Module, x: torch.Tensor) -> None:
+def assert_the_same_function(net: torch.nn.Module, x: torch.Tensor, stopping: Sequence[Skip] = ()) -> None:
     """Outputs, gradients, and what running statistics are left with."""
-    other = copy.deepcopy(net)
-    layers.fuse(net, True)
-    layers.fuse(other, False)
-    fused, plain = net(x), other(x)
+    with stopped(stopping):
+        other = copy.deepcopy(net)
+        layers.fuse(net, True)
+        layers.fuse(other, False)
+        net.zero_grad()
+        fused, plain = net(x), other(x)
     torch.testing.assert_close(fused, plain, **CLOSE)
     signs = torch.sign(noise(*fused.shape))
     (fused * signs).sum().backward()
@@ -74,6 +78,18 @@ def test_lab_networks(kind, norm, join, residual):
     values = {"block": kind, "norm": norm, "norm_place": place, "join": join, "residual": str(residual).lower()}
     for net, x in networks(*(f"{n}.{key}={value}" for n in ("generator", "disc") for key, value in values.items())):
         assert_the_same_function(net, x)
+
+
+@pytest.mark.parametrize("option", [
+    "skip=orthogonal", "skip=forward", "skip=gradient", "skip_scale=0.7", "skip_final=0.5", "inner=3"
+])  # fmt: skip
+def test_controls(option):
+    """And while their skips are stopped."""
+    burn_in = ["burn_in_kimg=1"] if "final" in option else []
+    both = [f"{n}.{o}" for n in ("generator", "disc") for o in (option, "blocks=2")]
+    for net, x in networks(*both, *burn_in):
+        for skips in ([], skips_that_stop(net)):
+            assert_the_same_function(net, x, skips)
 
 
 @pytest.mark.parametrize("blocks", [0, 2])

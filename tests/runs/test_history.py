@@ -242,6 +242,17 @@ def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named
 
 # Values and defaults that go by another name, or are others, today.
 
+DEFAULTS = json.loads((EARLIER / "770148d" / "defaults.json").read_text())
+REDESIGNED = {"study=depth"}  # of other runs than it was
+
+
+@pytest.mark.parametrize("line", sorted(DEFAULTS.keys() - REDESIGNED))
+def test_a_run_of_an_earlier_version_goes_on_with_the_same_command(line, tmp_path):
+    """A default that moves without a row in NEW_DEFAULTS orphans the runs from before."""
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(DEFAULTS[line])))
+    run, now = Run(tmp_path), check(TrainOptions, nested(today(*line.split())))
+    run.check(now.with_values(run.kept_options(like=now.model_dump())).model_dump())
+
 
 def test_shapes_of_before_the_smooth_ones_are_the_hard_edged():
     old = {"data.name": "shapes", "data.size": 32, "data.flip": False}

@@ -200,7 +200,7 @@ def test_all_of_adam_is_beside_the_parameters_when_a_run_goes_on(stacked, monkey
         gan.load_training_state(begun.training_state())
         gans.append(gan)
     options = check(TrainOptions, options_of(*POINTS))
-    gan = build_stack(options, gans) if stacked else gans[0]
+    gan = build_stack([options] * len(gans), gans) if stacked else gans[0]
     found = []
 
     def step(batch: Tensor, batch_idx: int) -> None:

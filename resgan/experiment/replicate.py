@@ -1,0 +1,200 @@
+"""One replicate: a search of its own, where one is asked for, then fresh seeds at what it found.
+
+<arm>/<replicate>/search.json                            candidates, rungs, winner, what makes it doubtful
+<arm>/<replicate>/search/rung-0/candidate-03/            ordinary runs, from which no result is drawn
+<arm>/<replicate>/<seed>/                                the runs of the result
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from resgan.base.console import say
+from resgan.base.errors import OptionsError
+from resgan.base.files import write_atomically
+from resgan.base.plain_data import PlainData, format_value, nan_to_none
+from resgan.builders.components import build_components
+from resgan.experiment import search
+from resgan.experiment.precision import with_precision
+from resgan.experiment.search import Candidate, Outcome, Rung
+from resgan.experiment.searches import has_ended
+from resgan.experiment.session import EXIT_DIVERGED, named_directory, primary_endpoint, train_together
+from resgan.experiment.study import Job
+from resgan.experiment.summary import closing_table
+from resgan.experiment.tuning import refuse_searched, tuned
+from resgan.options.train import TrainOptions
+from resgan.options.tuning import RANGES
+from resgan.report.records import COLLAPSED, SEARCH
+from resgan.runs.directory import Result, Run, new_directory
+from resgan.runs.naming import arm_name
+
+
+def train_replicate(options: TrainOptions, job: Job) -> float:
+    """Search, train the fresh seeds or continue them, or find all finished.
+
+    Returns the mean of the fresh seeds' primary endpoints: lower is better. Raises OptionsError for options that are
+    not valid, and where the search ends at an edge or in a tie that is not accepted; then no fresh seed has begun.
+    """
+    [options] = with_precision([tuned(options, job)])
+    refuse_typed_seed(options, job)
+    refuse_searched(options, job.overrides)
+    candidates = search.list_candidates(options) if options.tuning.candidates else []
+    for number, candidate in enumerate(candidates):
+        candidate_options(options, candidate, job, rung=0, number=number)  # refused now, not when its turn comes
+    root = directory_of(options, job)
+    runs = [Run(root / str(one.seed)) for one in options.each_seed()]
+    has_said_so = job.sweep_dir is not None and all(run.result.exists() for run in runs)
+
+    if candidates:
+        options = options.with_values(best_candidate(options, candidates, root, job, quiet=has_said_so))
+    results = results_of(list(zip(options.each_seed(), runs, strict=True)), root, job)
+
+    if not has_said_so:
+        print(closing_table(root, list(zip(runs, results, strict=True)), job))
+    if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
+        raise SystemExit(EXIT_DIVERGED)
+    return statistics.fmean(map(primary_endpoint, results))
+
+
+def refuse_typed_seed(options: TrainOptions, job: Job) -> None:
+    for argument in job.arguments:
+        if argument.lstrip("+").startswith("seed="):
+            raise OptionsError(f"{argument}: replicate={options.replicate} has seeds of its own; leave one of them out")
+
+
+def directory_of(options: TrainOptions, job: Job) -> Path:
+    """The directory of the replicate; a new one is made only for what can be built."""
+    if (named := named_directory(options, job)) is not None:
+        return named / str(options.replicate) if job.sweep_dir is not None else named
+    build_components(options, side_by_side=job.side_by_side)
+    return new_directory(Path("runs"))
+
+
+def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -> list[Result]:
+    """The results of runs in order, trained where there is none yet. Raises RunError for directories of others."""
+    for options, run in runs:
+        run.check(options.model_dump())
+    found = {run.path: run.read_result() for _, run in runs}
+    todo = [(options, run) for options, run in runs if found[run.path] is None]
+    results = train_together(todo, root, job, most=runs[0][0].trainer.stack)
+    trained = {run.path: result for (_, run), result in zip(todo, results, strict=True)}
+    return [found[run.path] or trained[run.path] for _, run in runs]
+
+
+# The search.
+
+
+def best_candidate(
+    options: TrainOptions, candidates: Sequence[Candidate], root: Path, job: Job, *, quiet: bool
+) -> Candidate:
+    """Play all rungs and write search.json. Raises OptionsError for a doubtful winner that is not accepted."""
+
+    def play(rung: int, numbers: Sequence[int]) -> list[Outcome]:
+        runs = [
+            (
+                candidate_options(options, candidates[number], job, rung=rung, number=number),
+                Run(root / SEARCH / f"rung-{rung}" / f"candidate-{number:02d}"),
+            )
+            for number in numbers
+        ]
+        results = results_of(runs, root, job)
+        for _, run in runs:
+            remove_checkpoints(run)
+        return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
+
+    if not has_ended(root):  # from now on the directory beside it is known as a search
+        write_search(root, options, candidates, [])
+    rungs = search.halve(search.rung_sizes(options.tuning), play)
+    [number] = rungs[-1].kept
+    winner = candidates[number]
+    edges = search.edges(winner, candidates, search.ranges_of(options))
+    write_search(root, options, candidates, rungs, winner=number, edges=edges)
+    if not quiet:
+        say(f"replicate {options.replicate}: the best of {len(candidates)} is candidate {number}: {as_typed(winner)}")
+    if doubts := doubts_about(options, rungs, edges):
+        if not options.tuning.accept_edge:
+            raise OptionsError(
+                f"{'; '.join(doubts)}; widen the range, give more candidates, or accept it with tuning.accept_edge=true"
+            )
+        if not quiet:
+            say(f"  accepted: {'; '.join(doubts)}")
+    return winner
+
+
+def remove_checkpoints(run: Run) -> None:
+    """Drop what only continuing needs: the searches of a study would fill a disk with it."""
+    for checkpoint in run.checkpoints.glob("*.ckpt"):
+        checkpoint.unlink()
+
+
+def candidate_options(options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int) -> TrainOptions:
+    """The options of a candidate's run: short, scored at both ends, known as tuning. Raises OptionsError."""
+    name = f"{arm_name(job.overrides)} replicate {options.replicate} rung {rung} candidate {number}"
+    return options.with_values(
+        candidate
+        | {
+            "total_kimg": options.tuning.rungs[rung] * options.total_kimg,
+            "score_kimg": 0,
+            "sample_kimg": 0,
+            "seed": search.SEARCH_SEEDS + (options.replicate or 0),
+            "study": f"{options.study}_tuning" if options.study else "tuning",
+            "wandb.name": options.wandb.name or name,
+        }
+    )
+
+
+def outcome_of(candidate: int, result: Result) -> Outcome:
+    scores, diverged = result["scores"], result["status"] == "diverged"
+    ratio = scores.get("variance_ratio")
+    return Outcome(
+        candidate=candidate,
+        diverged=diverged,
+        collapsed=ratio is not None and ratio < COLLAPSED,
+        primary=primary_endpoint(result),
+        validity=scores.get("validity"),
+        distance=scores.get("distance"),
+    )
+
+
+def write_search(
+    root: Path,
+    options: TrainOptions,
+    candidates: Sequence[Candidate],
+    rungs: Sequence[Rung],
+    *,
+    winner: int | None = None,  # None: it has not ended
+    edges: Sequence[PlainData] = (),
+) -> None:
+    """Write search.json: the list, how each rung ended, and who won."""
+    content = {
+        "replicate": options.replicate,
+        "seed": search.SEARCH_SEEDS + (options.replicate or 0),
+        "candidates": candidates,
+        "rungs": [
+            {"total_kimg": share * options.total_kimg, **asdict(rung)}
+            for share, rung in zip(options.tuning.rungs, rungs, strict=False)
+        ],
+        "winner": winner,
+        "edges": edges,
+    }
+    write_atomically(root / f"{SEARCH}.json", json.dumps(nan_to_none(content), indent=2) + "\n")
+
+
+def doubts_about(options: TrainOptions, rungs: Sequence[Rung], edges: Sequence[PlainData]) -> list[str]:
+    """Why the best may not be the best, one text each."""
+    doubts = []
+    for edge in edges:
+        name = next(name for name, decided in RANGES.items() if edge["option"] in decided)
+        limits = format_value(getattr(options.tuning, name))
+        doubts.append(f"the best candidate has the {edge['side']} {edge['option']} of all, {edge['value']:g} "
+                      f"(tuning.{name}={limits})")  # fmt: skip
+    for number, rung in enumerate(rungs):
+        if rung.tied:
+            doubts.append(f"candidates {', '.join(map(str, rung.tied))} are tied in rung {number}")
+    return doubts
+
+
+def as_typed(candidate: Candidate) -> str:
+    return " ".join(f"{name}={format_value(value)}" for name, value in candidate.items())

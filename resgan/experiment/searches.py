@@ -1,0 +1,79 @@
+"""The searches of a study, one in each replicate of each arm: before it begins, and at its end."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from resgan.base.plain_data import PlainData
+from resgan.experiment.search import list_candidates, rung_sizes, search_length
+from resgan.experiment.study import Study, run_place
+from resgan.experiment.tuning import refuse_searched
+from resgan.options.train import TrainOptions
+from resgan.report.records import SEARCH
+from resgan.runs.naming import arm_name
+
+
+def searches_of(study: Study) -> dict[Path, tuple[list[str], TrainOptions]]:
+    """The job of each search, by the directory that the search is made in."""
+    return {
+        run_place(study.place / arm_name(overrides), options).parent: (overrides, options)
+        for overrides, options in study.runs
+        if options.tuning.candidates
+    }
+
+
+def check_searches(study: Study) -> None:
+    """Raises OptionsError for what a search decides, and for candidates that are no valid options in some arm."""
+    first: dict[str, TrainOptions] = {}
+    for overrides, options in searches_of(study).values():
+        refuse_searched(options, overrides)
+        first.setdefault(arm_name(overrides), options)
+    for options in first.values():
+        for candidate in list_candidates(options):
+            options.with_values(candidate)
+
+
+def has_ended(directory: Path) -> bool:
+    return read_search(directory).get("winner") is not None
+
+
+def read_search(directory: Path) -> PlainData:
+    """The content of search.json; empty where there is none."""
+    file = directory / f"{SEARCH}.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def open_searches(study: Study) -> list[TrainOptions]:
+    """The options of each search that has not ended."""
+    return [options for directory, (_, options) in searches_of(study).items() if not has_ended(directory)]
+
+
+def plan_of_searches(study: Study) -> list[str]:
+    """A line of the plan for each kind of search; none where nothing is searched."""
+    found = searches_of(study)
+    lines = dict.fromkeys(describe_search(options) for _, options in found.values())
+    ended = sum(has_ended(directory) for directory in found)
+    return [*lines, *([f"{ended} of {len(found)} searches have ended already"] if ended else [])]
+
+
+def describe_search(options: TrainOptions) -> str:
+    tuning = options.tuning
+    rungs = zip(rung_sizes(tuning), tuning.rungs, strict=False)
+    parts = ", ".join(f"{size} for {share * options.total_kimg:g} kimg" for size, share in rungs)
+    length = search_length(tuning)
+    return f"each replicate of an arm begins with a search: {parts}, as long as {length:.3g} of its runs"
+
+
+def edges_found(study: Study) -> list[str]:
+    """How often each range ended at an edge, beside how often a search that chooses at random would.
+
+    More than that on one side asks for a wider range there.
+    """
+    found = searches_of(study)
+    ended = {directory: options for directory, (_, options) in found.items() if has_ended(directory)}
+    chance = sum(1 / options.tuning.candidates for options in ended.values())
+    edges = Counter((edge["option"], edge["side"]) for directory in ended for edge in read_search(directory)["edges"])
+    return [
+        f"{option}: the {side} of all candidates was best in {count} of {len(ended)} searches ({chance:.1f} by chance)"
+        for (option, side), count in sorted(edges.items())
+    ]

@@ -1,0 +1,69 @@
+"""The options of equal tuning: by a study of its own, or by a search in every replicate."""
+
+import itertools
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from resgan.base.plain_data import PlainData, format_value
+from resgan.options.choices import Init
+from resgan.options.validation import Options, option
+
+Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+# The options that each range of a search multiplies, and those that it chooses a start for.
+RANGES = {
+    "generator_lr": ("generator.lr",),
+    "disc_lr": ("disc.lr",),
+    "penalty": ("loss.r1", "loss.r2", "loss.gp"),
+}
+STARTS = ("generator.init", "disc.init")
+
+
+class TuningOptions(Options):
+    best: Literal["none", "shared", "own"] = option(
+        "rates and penalties of a tuning study: best of all arms, or of each"
+    )
+    runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
+    candidates: int = option("settings that each replicate searches, the same list in every arm; 0: no search", ge=0)
+    rungs: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = option(
+        "lengths of a candidate's runs in the search, as shares of total_kimg"
+    )
+    keep: int = option("one candidate in so many goes on to the next rung", ge=2)
+    fresh_seeds: int = option("seeds of a replicate, trained at what its search found", ge=1, le=100)
+    generator_lr: Range | None = option("search generator.lr from so many times to so many times itself; null: not")
+    disc_lr: Range | None = option("the same for disc.lr")
+    penalty: Range | None = option("the same for loss.r1, loss.r2 and loss.gp, all by one factor")
+    inits: list[Init] = option("starts to search")  # of either network; short, for its values follow
+    accept_edge: bool = option("go on where the best candidate is the outermost one of a range, or tied")
+
+    @model_validator(mode="after")
+    def _runs_are_named(self) -> "TuningOptions":
+        if (self.best == "none") != (self.runs is None):
+            raise ValueError(f"best={self.best} with runs={format_value(self.runs)}: give both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _search_is_one(self) -> "TuningOptions":
+        for name in RANGES:
+            values = getattr(self, name)
+            if values is not None and not 0 < values[0] < values[1]:
+                raise ValueError(f"{name}={format_value(values)}: expected two factors above 0, the lower one first")
+        if any(after <= before for before, after in itertools.pairwise(self.rungs)):
+            raise ValueError(f"rungs={format_value(self.rungs)}: expected growing lengths")
+        given = f"candidates={self.candidates}"
+        if self.candidates == 1:
+            raise ValueError(f"{given}: there is nothing to choose from; valid are 0, and 2 or more")
+        if self.candidates and self.best != "none":
+            raise ValueError(f"{given}: best={self.best} takes what another study found; take one of them")
+        if self.candidates and not any(getattr(self, name) for name in (*RANGES, "inits")):
+            raise ValueError(f"{given}: nothing is searched; give one of {', '.join(RANGES)}, inits")
+        return self
+
+
+def searched_options(config: PlainData) -> list[str]:
+    """Options that a search decides, from a dotted configuration; none where there is no search."""
+    if not config.get("tuning.candidates"):
+        return []
+    ranges = [option for name, options in RANGES.items() if config.get(f"tuning.{name}") for option in options]
+    return ranges + [*(STARTS if config.get("tuning.inits") else ())]
