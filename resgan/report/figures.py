@@ -129,6 +129,8 @@ def over_depth(curve: Curve, name: str) -> Picture:
                 at = curve.main_effects[contrast].at if curve.main_effects else ()
                 ends = np.array([estimate.interval or (np.nan, np.nan) for estimate in at]).reshape(-1, 2)
                 axes.fill_between(depths[kept], *ends.T, color=colour, alpha=0.15, linewidth=0)
+                if len(ends) == 1:  # a lone depth has no area
+                    axes.vlines(depths[kept] * (1 + 0.02 * k), *ends.T, color=colour, linewidth=1.5)
             axes.axhline(0, color="black", linewidth=1)
             if margin := margin_of(curve):
                 axes.axhspan(-margin, margin, color="#f0f0f0", zorder=0)
