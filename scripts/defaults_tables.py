@@ -58,6 +58,12 @@ def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
             yield f"{switches} generator.lr={lr_g:g} disc.lr={lr_d:g}"
 
 
+def of_all_arms(found: dict[Arm, dict[Rates, list[Record]]]) -> dict[Arm, dict[Rates, list[Record]]]:
+    """The pairs that every arm has: a search that has not ended is read as far as it came."""
+    shared_pairs = set.intersection(*(set(pairs) for pairs in found.values()))
+    return {arm: {pair: pairs[pair] for pair in pairs if pair in shared_pairs} for arm, pairs in found.items()}
+
+
 def short_table(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
     """tv of every pair in every arm, and the mean rank."""
     yield "| lr of G, of D | " + " | ".join(ARM_NAMES.values()) + " | mean rank |"
@@ -119,7 +125,7 @@ def main() -> None:
         print("\n".join(arms_table(records)))
         draw_arms(records)
         return
-    short, long = by_arm(runs / "short"), by_arm(runs / "long")
+    short, long = of_all_arms(by_arm(runs / "short")), by_arm(runs / "long")
     if "--chosen" in sys.argv:
         print("\n".join(chosen(short)))
         return

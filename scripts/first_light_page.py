@@ -29,7 +29,7 @@ NAMES = {
 
 @dataclass
 class Arm:
-    """What a page shows of one run."""
+    """One run as the page shows it."""
 
     name: str
     result: dict[str, Any]
@@ -61,7 +61,7 @@ def read(runs: Path) -> list[Arm]:
 
 
 def newest_grid(folder: Path) -> Path:
-    """Of samples: reals.png lies beside them."""
+    """The newest grid of samples: reals.png lies beside them."""
     path = Run(folder).last_grid()
     return path or sys.exit(f"{folder}: no samples")
 

@@ -127,7 +127,7 @@ def digest(value: Tensor | dict[str, Any]) -> str:
 
 
 def tensors_of(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Those of a state_dict, and those of an optimiser, whose keys are numbers."""
+    """Tensors of a state_dict, and of an optimiser, whose keys are numbers."""
     if isinstance(state, Tensor):
         yield name, state
     elif isinstance(state, dict):
@@ -146,7 +146,7 @@ def places(count: int) -> list[int]:
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, and what its networks make of it."""
+    """The content of a checkpoint, and what its networks make of it."""
     state, gan = torch.load(path, weights_only=True), resgan.load_gan(path)
     samples = gan.sample(SEEDS)
     labels = gan.labels(SEEDS)

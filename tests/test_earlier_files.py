@@ -74,7 +74,7 @@ def as_then(line: dict) -> dict:
 
 
 def values(given: dict | list[float]) -> list[float]:
-    """Those of a tensor that are kept."""
+    """The values of a tensor that are kept."""
     return given["values"] if isinstance(given, dict) else given
 
 
@@ -98,7 +98,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def contents(unpacked):
-    """What `load_gan` makes of a checkpoint."""
+    """A checkpoint as `load_gan` opens it."""
     return cache(lambda commit, name: SCRIPT.contents(unpacked(commit, name)))
 
 

@@ -188,7 +188,7 @@ def overridden(argument: str, by: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def seen(house, used) -> dict:
-    """What stands in the final checkpoints of the runs alone."""
+    """The content of the final checkpoints of the runs alone."""
     process = processes.run("look", *(str(run) for title, (_, run) in used.items() if title != "a study"), cwd=house)
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)

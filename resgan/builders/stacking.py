@@ -20,7 +20,7 @@ FREE_JOINS = ("lab", "mlp")  # networks in which both arms own the same paramete
 
 
 def structure(options: TrainOptions) -> Hashable:
-    """What the members of a stack share: runs can be trained as one where it is equal."""
+    """Key of what the members of a stack share: runs can be trained as one where it is equal."""
     values = flat(options.model_dump())
     shared = {name: value for name, value in values.items() if name not in FREE and not is_bookkeeping(name)}
     shared |= {name: bool(values[name]) for name in FREE_WEIGHTS}

@@ -1,4 +1,4 @@
-"""What every data set is: tensors in memory, and an error a user can act on."""
+"""The form of every data set: tensors in memory, and an error a user can act on."""
 
 from dataclasses import dataclass
 

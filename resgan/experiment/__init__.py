@@ -1,1 +1,1 @@
-"""What the commands do: train runs to their end, plan studies, sample, evaluate, describe, measure."""
+"""The work of the commands: train runs to their end, plan studies, sample, evaluate, describe, measure."""

@@ -186,7 +186,7 @@ def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> floa
 
 
 def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) -> float:
-    """Of all its runs together; `components` are those of the first."""
+    """Seconds of a step of all runs of a stack together; `components` are those of the first."""
     dataset, gans = components.dataset, {settings_key(stack[0]): components.gan}
     for options in stack:
         if (key := settings_key(options)) not in gans:

@@ -1,4 +1,4 @@
-"""What a run is scored by: measures, and the cards that say what their numbers mean."""
+"""The scores of a run: measures, and the cards that say what their numbers mean."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -121,7 +121,7 @@ class Block(nn.Module):
 
     @property
     def join_weights(self) -> tuple[float, float]:
-        """Of trunk and branch at the join."""
+        """The weights of trunk and branch at the join."""
         options = self.options
         return join_weights(residual=options.residual, join=options.join, depth=options.depth)
 

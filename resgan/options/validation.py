@@ -1,4 +1,4 @@
-"""What every option is checked by, and what is said where it is not valid: one line for each."""
+"""Checks of every option, and one line for each that is not valid."""
 
 import difflib
 import types

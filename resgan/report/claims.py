@@ -1,4 +1,4 @@
-"""What is said about residual blocks in GANs, how it is measured, and what a set of runs shows of it.
+"""Claims about residual blocks in GANs, how each is measured, and what a set of runs shows of it.
 
 A finding is what was measured: that residual blocks help, at a depth and from a start. No number of runs shows that
 they are needed.
@@ -105,7 +105,7 @@ CLAIMS = [
 
 @dataclass(frozen=True)
 class Answer:
-    """What the curves show of one claim."""
+    """The finding of the curves on one claim."""
 
     claim: Claim
     finding: str  # a verdict, or: it depends, a description, not measured

@@ -123,7 +123,7 @@ class Curve:
 
     @cached_property
     def main_effects(self) -> dict[str, Effect] | None:
-        """Of the primary endpoint."""
+        """Effects on the primary endpoint."""
         return self.effects(self.primary) if self.primary else None
 
     @cached_property
@@ -136,7 +136,7 @@ class Curve:
 
     @cached_property
     def gain(self) -> float | None:
-        """What the plain arm gains while the images grow e-fold, at the deepest depth; None where it cannot be told."""
+        """Gain of the plain arm while the images grow e-fold, at the deepest depth; None where it cannot be told."""
         return gain(self.deepest.learning_curves((False, False)).values()) if self.deepest else None
 
     @cached_property
@@ -153,7 +153,7 @@ class Curve:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Those that happened at all."""
+        """The outcomes that happened at all."""
         found: list[tuple[str, str, Count, Count, float]] = []
         for name in OUTCOMES:
             for axis, network in enumerate(BESIDE):

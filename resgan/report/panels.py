@@ -142,7 +142,7 @@ class Panel:
         return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in gains)
 
     def gains(self, arm: Arm) -> Array:
-        """What the finished runs gained since step 0, mean over the seeds of a replicate (R,)."""
+        """Gain of the finished runs since step 0, mean over the seeds of a replicate (R,)."""
         found: dict[int, list[float]] = {}
         for record in self.arm(arm):
             ends = (record.untrained(self.primary), record.score(self.primary)) if self.primary else (None, None)

@@ -1,4 +1,4 @@
-"""What a study can find: its primary family, simulated at its replicates and depths."""
+"""Power of a study: its primary family, simulated at its replicates and depths."""
 
 import functools
 import math

@@ -26,7 +26,7 @@ FACTORS = {"share": "odds of {}, times", "distance": "{}, times", "plain": "diff
 
 
 def verdict_tables(curve: Curve) -> list[Table]:
-    """Those that have something to say."""
+    """The tables of a curve that have something to say."""
     made = (family_table, simple_effects_table, against_best_table, outcomes_table, bounds_table, training_time_table)
     return [rows for table in made if (rows := table(curve))]
 
@@ -122,7 +122,7 @@ def bounds_table(curve: Curve) -> Table:
 
 
 def curve_notes(curve: Curve) -> list[str]:
-    """What is not on the curve, what the margin is, and what scores are conditional on."""
+    """Notes on depths that are not on the curve, the margin, and what scores are conditional on."""
     lines = [f"Depth {depth} is not on the curve: {why}." for depth, why in curve.left_out.items()]
     if curve.diverged:
         lines.append(

@@ -28,7 +28,7 @@ def verdict_on(name: str, verdict: Verdict) -> str:
 
 
 def verdict_beside(effects: dict[str, Effect], network: str) -> tuple[Verdict, ...]:
-    """What the switch in a network does at the deepest depth: beside a plain and a residual other network.
+    """Verdicts on the switch in a network at the deepest depth: beside a plain and a residual other network.
 
     One verdict where the interaction lies within the margin: then both are one, and the main effect says it.
     """
@@ -38,7 +38,7 @@ def verdict_beside(effects: dict[str, Effect], network: str) -> tuple[Verdict, .
 
 
 def in_words(verdicts: tuple[Verdict, ...], other: str) -> str:
-    """What residual blocks do, of `verdict_beside`."""
+    """The verdicts of `verdict_beside` as a verb phrase."""
     said = [VERBS[verdict] for verdict in verdicts]
     if len(set(said)) == 1:
         beside = f" beside either {other}" if len(said) > 1 and said[0] != VERBS["not told apart"] else ""

@@ -1,4 +1,4 @@
-"""What made a run: code, versions, machine, command."""
+"""Provenance of a run: code, versions, machine, command."""
 
 import datetime
 import platform

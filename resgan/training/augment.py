@@ -1,4 +1,4 @@
-"""What D is shown in place of the images, real and fake alike, in its own step and in G's; and how often.
+"""Augmentation of what D is shown, real and fake alike, in its own step and in G's; and how often.
 
 The operations and their ranges are those of Zhao et al. 2020, for images in [-1, 1], and the flip. Zhao et al. apply
 them always, p = 1. Karras et al. 2020 apply each with probability p, so that G is not taught the augmented images

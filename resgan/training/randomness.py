@@ -1,4 +1,4 @@
-"""What is random in a step, each draw decided by (seed, its purpose, images seen): a run continues exactly."""
+"""Random draws of a step, each decided by (seed, its purpose, images seen): a run continues exactly."""
 
 from collections.abc import Sequence
 

@@ -68,7 +68,7 @@ def broadcasts(stacked: nn.Module) -> bool:
 
 
 def mix_joins(stacked: nn.Module, nets: Sequence[nn.Module]) -> None:
-    """Where the networks join trunk and branch differently, give the blocks of their stack the weights of each (S, 2).
+    """Give the blocks of a stack the weights of each network (S, 2), where these join trunk and branch differently.
 
     Blocks that are joined alike stay as they are: one number costs less than one for each.
     """

@@ -38,7 +38,7 @@ class StackedAdam(torch.optim.Adam):
 
 
 def updates(moved: Sequence[nn.Parameter], states: Sequence[dict[str, Tensor]], group: dict[str, Any]) -> list[Tensor]:
-    """What each parameter is moved by at a rate of 1, -m / (sqrt v + eps); the states are moved in place.
+    """Compute what moves each parameter at a rate of 1, -m / (sqrt v + eps); the states are moved in place.
 
     That is what Adam makes of zeros. Where betas differ, it is called for the members of each pair.
     """

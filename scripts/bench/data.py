@@ -1,4 +1,4 @@
-"""What data costs: python scripts/bench/data.py --folder PICTURES
+"""Cost of data: python scripts/bench/data.py --folder PICTURES
 
 Milliseconds a batch from memory, on one thread, and where a folder or archive of pictures is named, seconds to load it:
 without a cache, for the first time with one, and again.

@@ -1,4 +1,4 @@
-"""What a score costs: our path to FID against torchmetrics' default one, in turns, on the same pictures and weights.
+"""Cost of a score: our path to FID against torchmetrics' default one, in turns, on the same pictures and weights.
 
     python scripts/bench/evaluate.py [--pictures 32] [--rounds 5] [--threads N]
 

@@ -1,4 +1,4 @@
-"""What bf16-mixed brings on this processor: python scripts/bench/precision.py
+"""Gain of bf16-mixed on this processor: python scripts/bench/precision.py
 
 CPU seconds of the same 32 steps of the lab networks on 16 x 16 pictures in float32 and in bf16-mixed, in turns, on one
 thread; the ratio of each turn, and their median. Steps with penalties, every eighth, are float32 in both.

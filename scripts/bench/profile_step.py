@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: python scripts/bench/profile_step.py
+"""Profile of a training step: python scripts/bench/profile_step.py
 
 By operator, and how many floating point operations a second its convolutions do, beside the most that this machine does
 in one: the peak, over 3x3 convolutions of the network's widths at 8, 16 and 32 pixels, forward alone. Counted is what
@@ -38,7 +38,7 @@ def seconds_by_group(steps: int, play: Any) -> dict[str, float]:
 
 
 def flops_of(play: Any) -> int:
-    """Of a step, forward and backward, as it is computed."""
+    """Operations of a step, forward and backward, as it is computed."""
     with FlopCounterMode(display=False) as counter:
         play()
     return counter.get_total_flops()

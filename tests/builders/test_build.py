@@ -167,7 +167,7 @@ def set_of(labels: list[int]) -> Dataset:
 
 
 def test_the_real_samples_to_look_at_are_of_mixed_classes():
-    """Of 200 that are sorted by class, the first 30 are of one. Of few, all are shown before one comes again."""
+    """The first 30 of 200 that are sorted by class are of one. Of few, all are shown before one comes again."""
     dataset = set_of([0] * 100 + [1] * 100)
     rows = rows_of(reals_to_show(dataset, 30, by_class=False), dataset)
     assert len(set(rows)) == 30

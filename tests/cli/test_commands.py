@@ -365,7 +365,7 @@ def test_a_sweep_with_joblib(tmp_path):
 
 
 def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
-    """What `train` returns is the primary endpoint; for a run that diverged the worst there is."""
+    """`train` returns the primary endpoint; for a run that diverged the worst there is."""
     monkeypatch.chdir(tmp_path)
     for lr, worst in (("1e-3", False), ("1e30", True)):
         options = check(TrainOptions, options_of(*QUICK, f"generator.lr={lr}"))

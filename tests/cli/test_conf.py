@@ -40,7 +40,7 @@ def test_every_file_composes_and_passes(group, name):
 
 
 def with_bases(group: str, name: str) -> dict:
-    """What a file of a group says of it, over the files it is made from."""
+    """Values that a file of a group gives it, over the files it is made from."""
     values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     bases = [entry for entry in values.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
     values = values.get(group, values)

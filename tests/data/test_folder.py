@@ -45,7 +45,7 @@ def levels(images: torch.Tensor) -> list[int]:
 
 
 def pixel(folder: Path, picture: Image.Image, *, channels: int = 3, name: str = "a.png") -> list[int]:
-    """What the top left pixel of a picture becomes."""
+    """The top left pixel of a picture, as it is read."""
     put(folder, {name: picture, "z.png": plain(RED, size=picture.size)})
     return load(folder, channels=channels).train[0, :, 0, 0].tolist()
 

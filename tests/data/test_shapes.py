@@ -39,7 +39,7 @@ HUES |= {(1, 1, 0): "yellow", (1, 0, 1): "magenta", (0, 1, 1): "cyan"}
 
 
 def in_words(picture: torch.Tensor) -> str:
-    """What a shape (3, 16, 16), uint8, shows, as its class would be called."""
+    """Name the class that a shape (3, 16, 16), uint8, shows."""
     ink = (to_float(picture)).abs().amax(0)
     middle = picture[:, ink == ink.max()][:, 0]
     return f"{orientation(ink)}-{HUES[tuple((middle > 128).long().tolist())]}"
@@ -119,7 +119,7 @@ def test_wrong_size(size):
 
 
 def smallest_distance(one: int, other: int) -> float:
-    """Of two forms in one colour, over both centres: on a grid of an eighth of a pixel, then between its places."""
+    """Compare two forms in one colour, over both centres: on a grid of an eighth of a pixel, then between its places."""
     line = torch.linspace(shapes.LOW, shapes.HIGH, 49, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line)
     on_grid = torch.cdist(masks(one, grid).flatten(1), masks(other, grid).flatten(1))

@@ -71,7 +71,7 @@ HUES |= {(1, 1, 0): "yellow", (1, 0, 1): "magenta", (0, 1, 1): "cyan"}
 
 
 def in_words(picture: torch.Tensor) -> str:
-    """What a shape (3, 16, 16) shows, as its class would be called."""
+    """Name the class that a shape (3, 16, 16) shows."""
     ink = picture.amax(0) > 0
     rows, columns = ink.any(1).nonzero().flatten(), ink.any(0).nonzero().flatten()
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -148,7 +148,7 @@ def test_total_variation_by_hand():
 
 
 def test_kl_has_no_bias():
-    """Of a perfect sampler, at two sample sizes: 0 within four standard errors; without the correction it is not."""
+    """A perfect sampler at two sample sizes has 0 within four standard errors; without the correction it is not."""
     generator = torch.Generator().manual_seed(0)
     for n in (600, 6000):
         values = [

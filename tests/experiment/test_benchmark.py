@@ -1,4 +1,4 @@
-"""What the benchmark of a user's machine plays, and what it says of it."""
+"""The benchmark of a user's machine: what it plays, and what it says."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_a_cycle_has_every_kind_of_step(overrides, steps):
 
 
 def test_every_variant_plays_steps(monkeypatch):
-    """Of each the cycle, and nothing of the speed of this machine."""
+    """Each plays its cycle; nothing is said of the speed of this machine."""
     played = []
     step = GAN.training_step
 

@@ -70,7 +70,7 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
 
 
 def open_teller(monkeypatch) -> TrainedGan:
-    """What every checkpoint holds from now on."""
+    """Put in place of every checkpoint from now on."""
     spec = {"generator": {"latent_dim": 3}, "classes": SHARES}
     gan = TrainedGan(Teller().eval(), Teller().eval(), nn.Identity(), spec, images_seen=0)
     for module in (evaluation, samples):

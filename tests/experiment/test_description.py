@@ -97,7 +97,7 @@ def test_a_matched_network_is_described_as_it_begins(monkeypatch, capsys):
 
 
 def test_what_norms_hide_is_said(monkeypatch, capsys):
-    """Of D, with a norm inside the branch and no bias; not of G, whose norms stand on the trunk."""
+    """For D, with a norm inside the branch and no bias; not for G, whose norms stand on the trunk."""
     hiding = ("disc.norm=pixel", "disc.norm_place=branch", "disc.first_bias=false", "disc.width=8")
     generator, disc = run(monkeypatch, capsys, "generator.norm=pixel", "generator.width=8", *hiding).split("disc: lab")
     assert "hidden" not in generator

@@ -1,4 +1,4 @@
-"""What is begun with earlier defaults is finished with them: a run, and a study."""
+"""A run or study that began with earlier defaults is finished with them."""
 
 import pytest
 import yaml

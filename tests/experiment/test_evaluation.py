@@ -97,7 +97,7 @@ def test_raw_weights_are_others(study, tmp_path):
 
 
 def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
-    """What it is compared with may be named: the same scores as the run's own data give."""
+    """Its data may be named: the same scores as the run's own data give."""
     shutil.copy(one_run(study) / "checkpoints" / "final.ckpt", tmp_path / "alone.ckpt")
     process = run("evaluate", "ckpt=alone.ckpt", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 2

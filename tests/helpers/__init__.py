@@ -1,1 +1,1 @@
-"""What many tests share."""
+"""Helpers that many tests share."""

@@ -13,7 +13,7 @@ def disturbed(net: torch.nn.Module) -> torch.nn.Module:
 
 
 def agree(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Of two implementations in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
+    """Compare two results in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
 
     And not because the network is dead or saturated, and gives one number whatever it is given.
     """

@@ -25,7 +25,7 @@ TINY = [
 
 
 def options_of(*overrides: str, config: str = "train") -> dict:
-    """What Hydra composes from conf/ and overrides, as plain data."""
+    """Compose conf/ and overrides by Hydra, as plain data."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 

@@ -726,7 +726,7 @@ def logits_of(w, name, h, labels, conditional):
 
 
 def mlp_features(w, x, labels, *, blocks, norm, **options):
-    """What the last layer of a perceptron is given."""
+    """The input of a perceptron's last layer."""
     x = affine(w, "trunk.first", x)
     for k in range(blocks):
         x = lab_block(w, f"trunk.blocks.{k}", x, labels, norm=norm, depth=blocks, **options)

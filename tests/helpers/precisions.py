@@ -1,4 +1,4 @@
-"""What torch makes of float32 products, and networks that note it."""
+"""The precision of torch's float32 products, and networks that note it."""
 
 import torch
 from torch import Tensor, nn

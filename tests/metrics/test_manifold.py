@@ -222,7 +222,7 @@ def test_neither_blends_nor_unions_of_two_classes_are_valid():
 
 
 def equal_in_every_class(spoiled: Tensor) -> None:
-    """Of 200 centres in all 24 classes, with levels of damage that are common to them."""
+    """Shares of 200 centres in all 24 classes, with levels of damage that are common to them."""
     valid = (MANIFOLD.locate(spoiled).distances < TAU).view(-1, 24).double().mean(0)
     assert 0.3 < valid.mean() < 0.7
     # The damage is the same in all classes, so that no binomial noise of 0.035 is in their differences.

@@ -156,7 +156,7 @@ def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, ex
 
 
 def test_the_worst_score_is_that_of_the_primary_endpoint():
-    """Of a run that diverged: total variation ends at 1, a distance does not end."""
+    """For a run that diverged: total variation ends at 1, a distance does not end."""
     for name, worst in (("tv", 1.0), ("fd_cifarnet_10k_full", math.inf), ("tv_data", math.inf)):
         measures = [Measure(names=(first,), compute=dict, card={}) for first in (name, "tv", "validity")]
         assert Scorer(samples=1, norm_mode="running", measures=measures).worst == worst

@@ -51,7 +51,7 @@ def gan_of(run: str, *, residual: bool, init: str = "matched", seed: int = 0) ->
 
 
 def variances(net: torch.nn.Module, given: tuple) -> list[tuple[float, float, float]]:
-    """Of each block's trunk, its branch, and what a plain block makes of the branch."""
+    """Variances of each block's trunk, its branch, and what a plain block makes of the branch."""
     found = []
 
     def look(block: Block, inputs: tuple, output: torch.Tensor) -> None:

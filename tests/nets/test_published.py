@@ -81,7 +81,7 @@ def test_counts_of_sngan_with_batch_norm_in_place_of_spectral_norm():
 
 
 def test_counts_of_the_101_layers():
-    """Those of the rewrite, which has as many layers as its name says."""
+    """Equal to those of the rewrite, which has as many layers as its name says."""
     assert parameters(generator(DEEP_G, 64)) == parameters(plain.WganGp101Generator()) == 9_189_587
     assert parameters(disc(DEEP_D, 64)) == parameters(plain.WganGp101Discriminator()) == 7_618_801
     for net in (generator(DEEP_G, 64), disc(DEEP_D, 64)):
@@ -175,7 +175,7 @@ def test_the_discriminator_of_sngan_by_a_second_implementation(size, projection,
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("ways", [("norm", "projection"), ("concat", "concat")])
 def test_sngan_is_told_the_class_as_in_a_second_implementation(ways, residual):
-    """Of the networks for 48 pixels, whose stages differ in width."""
+    """The networks for 48 pixels, whose stages differ in width."""
     labels = torch.tensor([0, 2, 1, 1, 0])
     options = {"width": 32, "residual": residual}
     ours = disturbed(generator(RESNET_G | options | {"conditional": ways[0]}, 48, classes=3))

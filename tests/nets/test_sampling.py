@@ -153,7 +153,7 @@ def test_batch_mode_is_training_mode(generator):
 
 
 def test_recomputed_statistics_are_plain_averages_over_all_batches(shifted):
-    """Of what the first batch norm is given, here by a hook; whatever its running statistics counted before."""
+    """Means of what the first batch norm is given, here by a hook; whatever its running statistics counted before."""
     norms = [m for m in shifted.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     norms[0].num_batches_tracked += 1000
     seen = []

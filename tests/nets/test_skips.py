@@ -97,7 +97,7 @@ def test_plain_networks_own_a_control_and_do_not_use_it(name):
 
 
 def test_gradients_by_jacobians():
-    """Of y = x + F: J_F with skip=forward. Of y = F: 1 + J_F with skip=gradient. Where none is stopped: of y itself."""
+    """For y = x + F, J_F with skip=forward; for y = F, 1 + J_F with skip=gradient; that of y where none is stopped."""
     x, one = samples()[0], torch.eye(6)
     j = jacobian(lambda x: make_block(residual=False)(x[None])[0], x)
     for kind, while_stopped, intact in (("forward", j, one + j), ("gradient", one + j, j)):
@@ -158,7 +158,7 @@ def test_the_map_is_orthogonal_and_decided_by_seed_network_and_name():
 
 
 def test_its_product_is_counted_where_it_is_computed():
-    """Of 8 x 8 numbers a block, two operations each; and no parameter."""
+    """Products of 8 x 8 numbers a block, two operations each; and no parameter."""
     both = [f"{net}.{o}" for net in ("generator", "disc") for o in ("blocks=3", "width=8", "skip=orthogonal")]
     given = check(TrainOptions, options_of("data=gaussians", *both))
     found = count(spec_of_networks(given, (2,), classes={}))

@@ -205,7 +205,7 @@ def test_factors_on_the_branch():
 
 
 def test_fixup_is_its_rule():
-    """Of L = 6 blocks of m = 2 layers: the first times 6^(-1/2), the last 0; of m = 3 the first two times 6^(-1/4)."""
+    """For L = 6 blocks of m = 2 layers, the first times 6^(-1/2), the last 0; of m = 3 the first two times 6^(-1/4)."""
     for kind, m, power in (("preact", 2, -1 / 2), ("bottleneck", 3, -1 / 4)):
         options = {"residual": True, "block": kind, "blocks": 2, "norm": "none", "join": "sum", "spectral": False}
         he, fixup = (

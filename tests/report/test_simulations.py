@@ -1,4 +1,4 @@
-"""What the verdicts promise, by simulation: levels without effects, coverage of intervals, also where runs diverge.
+"""Promises of the verdicts, by simulation: levels without effects, coverage of intervals, also where runs diverge.
 
 Tolerances are 4 standard errors of the simulated rate. Those that draw bands are slow: `pytest -m slow`.
 """
@@ -40,7 +40,7 @@ def study(rng, *, replicates: int, noise: str = "normal", diverge: float = 0.0, 
 @pytest.mark.parametrize("studies", [500, pytest.param(4000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("given", [{}, {"noise": "heavy"}, {"diverge": 0.5}], ids=str)
 def test_the_family_keeps_its_level(given, studies):
-    """Of three true hypotheses none is rejected in 95 % of studies: also where a plain D diverges in half its runs."""
+    """None of three true hypotheses is rejected in 95 % of studies: also where a plain D diverges in half its runs."""
     rng = np.random.default_rng(1)
     false = 0
     for _ in range(studies):

@@ -70,7 +70,7 @@ def earlier(config: dict) -> dict:
 
 
 def kept_data(old: dict, *overrides: str) -> dict:
-    """What a run goes on with of its data, where others are asked for."""
+    """The data that a run goes on with, where others are asked for."""
     return {name: value for name, value in kept(old, today(*overrides)).items() if name.startswith("data")}
 
 

@@ -1,4 +1,4 @@
-"""What D is shown, against a second implementation in plain loops and against its own laws; and the adaptive p."""
+"""Augmentation against a second implementation in plain loops and against its own laws; and the adaptive p."""
 
 import math
 
@@ -405,7 +405,7 @@ def test_p_goes_from_0_to_1_in_length_images():
 
 
 def test_r_t_is_for_losses_that_know_where_the_middle_is():
-    """Where real and fake are alike D's best logit is 0, and its sign tells them apart where they are not."""
+    """D's best logit is 0 where real and fake are alike, and its sign tells them apart where they are not."""
     values = options_of("augment=adaptive")
     places = torch.linspace(-3, 3, 61)
     for name, (disc_loss, _) in LOSSES.items():

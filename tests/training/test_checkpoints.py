@@ -63,7 +63,7 @@ class Trap:
 
 
 def wrong_files(folder: Path) -> dict[str, str]:
-    """What is wrong with a file -> what the message must say."""
+    """Faults of a file -> what the message must say."""
     checkpoints.save(folder / "truncated", STATE)
     whole = (folder / "truncated").read_bytes()
     (folder / "truncated").write_bytes(whole[: len(whole) // 2])

@@ -176,7 +176,7 @@ def picture_gan(augmentation: Augmentation | None, **changes) -> GAN:
 
 
 def seen_by(disc: torch.nn.Module) -> list[torch.Tensor]:
-    """What D is given from now on."""
+    """Note what D is given from now on."""
     seen: list[torch.Tensor] = []
     disc.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().clone()))
     return seen

@@ -1,4 +1,4 @@
-"""What a step computes in which precision, and on which device its optimisers are.
+"""Precision of what a step computes, and the device of its optimisers.
 
 No accelerator is needed: autocast to bfloat16 is there on every processor, TF32 is a setting that can be looked at
 where nothing obeys it, and the device "meta", whose tensors have no values, stands for CUDA.

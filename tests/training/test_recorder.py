@@ -1,4 +1,4 @@
-"""What is recorded of a GAN in training, and when."""
+"""Records of a GAN in training, and when they are made."""
 
 from pathlib import Path
 from types import SimpleNamespace

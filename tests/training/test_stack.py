@@ -139,7 +139,7 @@ def read_value(value: str) -> object:
 
 
 def make_each(overrides: list[str], own: str) -> tuple[list[TrainOptions], list[GAN], list]:
-    """Of each seed, with options of its own."""
+    """Options, GAN and data set of each seed, with options of its own."""
     each, gans, datasets = [], [], []
     for seed, given in zip(SEEDS, own.split("|"), strict=True):
         each.append(options := base(*overrides).with_values({**values_of(given), "seed": seed}))
@@ -149,7 +149,7 @@ def make_each(overrides: list[str], own: str) -> tuple[list[TrainOptions], list[
 
 
 def batches(options: TrainOptions, datasets: list, step: int) -> list:
-    """Of each seed, others at every step."""
+    """Batches of each seed, others at every step."""
     index = torch.arange(step * options.batch_size, (step + 1) * options.batch_size)
     real = [as_floats(data.train[index]).to(torch.get_default_dtype()) for data in datasets]
     if not is_conditional(options):
@@ -547,7 +547,7 @@ def test_those_that_were_killed_at_different_places_go_on_in_groups():
 
 
 def recorders(count: int) -> tuple[list[Recorder], StopSignal, list]:
-    """Of which it is written down what was asked of them."""
+    """Recorders that write down what was asked of them."""
     stop, done, made = StopSignal(), [], []
     for k in range(count):
         recorder = Recorder.__new__(Recorder)
