@@ -115,7 +115,7 @@ def ours(gan: GAN, real: Tensor, *, bf16: bool = False) -> dict[str, Tensor]:
 
 
 def largest_difference(overrides: list[str], steps: int) -> float:
-    """Compare the losses of D and G over so many steps, in float32. Adam makes much of rounding: later steps differ more."""
+    """Compare the losses of D and G over so many float32 steps. Adam makes much of rounding: later ones differ more."""
     plain, gan = Plain.of(make(*overrides)), make(*overrides)
     real = real_batch()
     found = 0.0

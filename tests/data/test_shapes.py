@@ -119,7 +119,7 @@ def test_wrong_size(size):
 
 
 def smallest_distance(one: int, other: int) -> float:
-    """Compare two forms in one colour, over both centres: on a grid of an eighth of a pixel, then between its places."""
+    """Compare two forms of one colour over both centres: on a grid of an eighth of a pixel, then between places."""
     line = torch.linspace(shapes.LOW, shapes.HIGH, 49, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line)
     on_grid = torch.cdist(masks(one, grid).flatten(1), masks(other, grid).flatten(1))
