@@ -66,6 +66,7 @@ class Block(nn.Module):
 
     branch_layers: ClassVar[tuple[str, ...]] = ("layer1", "layer2")  # the layers of F, in their order
     mixed: Tensor | None  # (2,), weights in place of the options: of one member of a stack that are joined differently
+    share: Tensor | None  # s of an annealed join, s join(x, F) + (1 - s) F, which ends at `skip_final`
 
     def __init__(
         self,
@@ -88,6 +89,8 @@ class Block(nn.Module):
         if self.options.layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), self.options.layer_scale))
         self.carry = make_skip(width, self.options)
+        # In the state: a checkpoint has that of its moment.
+        self.register_buffer("share", None if self.options.skip_final is None else torch.ones(()))
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The block's input as join and branch take it: n(x) where the norm stands on the trunk, else x itself."""
@@ -114,10 +117,13 @@ class Block(nn.Module):
         gate = self.gate_for(y)
         if self.mixed is not None:
             a, b = (weight.view(*weight.shape, *(1,) * (x.ndim - weight.ndim)) for weight in self.mixed.unbind(-1))
-            x = x if self.carry is None else self.carry(x)
-            return self.after(a * x + b * (y if gate is None else gate * y))
-        how = {"join": self.options.join, "gate": gate, "depth": self.options.depth, "carry": self.carry}
-        return self.after(join(x, y, residual=self.residual, **how))
+            out = a * (x if self.carry is None else self.carry(x)) + b * (y if gate is None else gate * y)
+        else:
+            how = {"join": self.options.join, "gate": gate, "depth": self.options.depth, "carry": self.carry}
+            out = join(x, y, residual=self.residual, **how)
+        if self.share is not None:
+            out = torch.lerp(join(x, y, residual=False, gate=gate), out, self.share)
+        return self.after(out)
 
     @property
     def join_weights(self) -> tuple[float, float]:
@@ -289,3 +295,7 @@ def branches(net: nn.Module) -> list[list[str]]:
         for name, block in net.named_modules()
         if isinstance(block, Block)
     ]
+
+
+def annealed_blocks(net: nn.Module) -> list[Block]:
+    return [block for block in net.modules() if isinstance(block, Block) and block.share is not None]

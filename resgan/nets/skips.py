@@ -17,14 +17,12 @@ class Skip(nn.Module):
     forward     the value of x, and no gradient; while it is not `stopped`, x
     gradient    the gradient of x, and the value 0: x - stop(x); while it is not `stopped`, 0
 
-    And times a learned number beta, which begins at `skip_scale`, or times a number that moves from 1 to `skip_final`.
+    And times a learned number beta, which begins at `skip_scale`.
 
     So a block has one function at any time, and `stopped` chooses between the gradient of this function and another:
     forward, dy = dF for y = x + F; gradient, dy = dx + dF for y = F. Training stops a network for its own step by the
     loss of the game alone. Everyone else sees the function and its gradient.
     """
-
-    factor: Tensor  # of skip_final
 
     def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
@@ -32,9 +30,6 @@ class Skip(nn.Module):
         self.stopped = False
         self.map = FrozenMap(width) if options.skip == "orthogonal" else None
         self.beta = None if options.skip_scale is None else nn.Parameter(torch.tensor(options.skip_scale))
-        self.final = options.skip_final
-        if self.final is not None:
-            self.register_buffer("factor", torch.ones(()))  # in the state: a checkpoint has that of its moment
 
     def forward(self, x: Tensor) -> Tensor:
         match self.kind:
@@ -45,25 +40,17 @@ class Skip(nn.Module):
                 x = x.detach() if self.stopped else x
             case "gradient":
                 x = x - x.detach() if self.stopped else torch.zeros_like(x)
-        if self.beta is not None:
-            x = self.beta * x
-        return x if self.final is None else self.factor * x
+        return x if self.beta is None else self.beta * x
 
 
 def make_skip(width: int, options: BlockOptions) -> Skip | None:
     """None: the skip carries x."""
-    plain_x = options.skip == "identity" and options.skip_scale is None and options.skip_final is None
-    return None if plain_x else Skip(width, options)
+    return None if options.skip == "identity" and options.skip_scale is None else Skip(width, options)
 
 
 def skips_that_stop(net: nn.Module) -> list[Skip]:
     """The skips of a network that pass on one of value and gradient."""
     return [skip for skip in net.modules() if isinstance(skip, Skip) and skip.kind in ("forward", "gradient")]
-
-
-def skips_that_move(net: nn.Module) -> list[Skip]:
-    """The skips of a network whose factor is annealed."""
-    return [skip for skip in net.modules() if isinstance(skip, Skip) and skip.final is not None]
 
 
 @contextmanager

@@ -21,4 +21,4 @@ class BlockOptions:
     inner: int = 1  # the width inside a branch of two layers, as a multiple of that of the block
     skip: Skip = "identity"  # what the skip carries (resgan/nets/skips.py)
     skip_scale: float | None = None  # where a learned factor on the skip begins
-    skip_final: float | None = None  # where a factor on the skip, from 1, is at the end of the burn-in
+    skip_final: float | None = None  # s of s join(x, F) + (1 - s) F at the end of the burn-in, from 1

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from resgan.base.device import full_precision
-from resgan.nets.skips import skips_that_move, skips_that_stop, stopped
+from resgan.nets.blocks import annealed_blocks
+from resgan.nets.skips import skips_that_stop, stopped
 from resgan.training import ema
 from resgan.training.augment import adapted, r_t, r_v
 from resgan.training.checkpoints import State
@@ -75,9 +76,9 @@ class GAN(pl.LightningModule):
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
         # What computes both networks where nothing is differentiated twice. In tuples, which hide them from torch.nn.
         self._once = (generator, disc)
-        # Controls of the skip (nets/skips.py); mostly there are none.
+        # Controls of the skip (nets/skips.py) and annealed joins; mostly there are none.
         self._stopping = tuple(skips_that_stop(net) for net in (generator, disc))
-        self._moving = (*skips_that_move(generator), *skips_that_move(disc))
+        self._annealed = (*annealed_blocks(generator), *annealed_blocks(disc))
         self._disc_parameters = list(disc.parameters())
         self._adams = (generator_adam.optimiser(generator), disc_adam.optimiser(disc))
 
@@ -104,8 +105,8 @@ class GAN(pl.LightningModule):
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
         """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
         real, labels = (batch, None) if isinstance(batch, Tensor) else batch
-        for skip in self._moving:
-            skip.factor.fill_(ramp(1.0, skip.final, self.burnt_in()))
+        for block in self._annealed:
+            block.share.fill_(ramp(1.0, block.options.skip_final, self.burnt_in()))
         self.discriminator_step(real, labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
             self.generator_step(real, labels)

@@ -12,7 +12,7 @@ from resgan.builders.data import build_dataset, mixed_batch
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import build_networks, flops, spec_of, spec_of_networks
 from resgan.nets import layers
-from resgan.nets.blocks import Block
+from resgan.nets.blocks import Block, annealed_blocks
 from resgan.nets.skips import Skip, skips_that_stop, stopped
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
@@ -88,6 +88,8 @@ def test_controls(option):
     burn_in = ["burn_in_kimg=1"] if "final" in option else []
     both = [f"{n}.{o}" for n in ("generator", "disc") for o in (option, "blocks=2")]
     for net, x in networks(*both, *burn_in):
+        for block in annealed_blocks(net):
+            block.share.fill_(0.3)
         for skips in ([], skips_that_stop(net)):
             assert_the_same_function(net, x, skips)
 

@@ -48,25 +48,28 @@ def samples(layer=layers.linear, width=6) -> torch.Tensor:
 @pytest.mark.parametrize("layer", [layers.linear, layers.conv3x3])
 @pytest.mark.parametrize("how", ["sum", "stable", "scaled"])
 def test_values(kind, layer, how):
-    """y = s(x) + F, (s(x) + F) / sqrt 2, s(x) + F / sqrt L: with the s of each control, in plain torch."""
+    """y = s(x) + F, (s(x) + F) / sqrt 2, s(x) + F / sqrt L: with the s of each control, in plain torch; annealed to .9,
+    .9 y + .1 F."""
     x = samples(layer)
     plain = make_block(layer, kind=kind, residual=False)
     f = plain.branch(x)
     for name, options in CONTROLS.items():
         block = make_block(layer, kind=kind, join=how, depth=4, **options)
-        if name.endswith("annealed"):
-            block.carry.factor.fill_(0.9)
+        annealed = name.endswith("annealed")
+        if annealed:
+            block.share.fill_(0.9)
         q = block.carry.map.weight if "orthogonal" in name else None
         s = {
             "orthogonal": lambda x, q=q: torch.einsum("ij,nj...->ni...", q, x),
             "forward": lambda x: x,
             "gradient": lambda x: 0 * x,
             "beta": lambda x: 0.7 * x,
-            "annealed": lambda x: 0.9 * x,
+            "annealed": lambda x: x,
             "orthogonal, beta": lambda x, q=q: 0.7 * torch.einsum("ij,nj...->ni...", q, x),
-            "forward, annealed": lambda x: 0.9 * x,
+            "forward, annealed": lambda x: x,
         }[name](x)
         y = {"sum": s + f, "stable": s + f / 2, "scaled": (s + f) / 2**0.5}[how]
+        y = 0.9 * y + 0.1 * f if annealed else y
         for skips in ([], skips_that_stop(block)):
             with stopped(skips):
                 torch.testing.assert_close(block(x), plain.after(y), msg=name)
@@ -86,11 +89,28 @@ def test_plain_networks_own_a_control_and_do_not_use_it(name):
     assert list(on.state_dict()) == list(off.state_dict())
     assert all(torch.equal(value, off.state_dict()[key]) for key, value in on.state_dict().items())
     own = set(off.state_dict()) - set(without.state_dict())
-    wanted = {"orthogonal": "map.weight", "beta": "beta", "annealed": "factor"}
+    wanted = {"orthogonal": "carry.map.weight", "beta": "carry.beta", "annealed": "share"}
     kinds = [kind for kind in wanted if kind in name]
-    assert own == {f"stages.{s}.blocks.{k}.carry.{wanted[kind]}" for s in range(3) for k in range(2) for kind in kinds}
+    assert own == {f"stages.{s}.blocks.{k}.{wanted[kind]}" for s in range(3) for k in range(2) for kind in kinds}
     learned = {key for key, _ in off.named_parameters()} - {key for key, _ in without.named_parameters()}
-    assert learned == {key for key in own if key.endswith("beta")}  # neither a frozen map nor an annealed factor
+    assert learned == {key for key in own if key.endswith("beta")}  # neither a frozen map nor the share of an annealed join
+
+
+@pytest.mark.parametrize("how", ["sum", "stable", "scaled"])
+def test_an_annealed_join_begins_as_the_residual_block_and_ends_as_the_plain_one(how):
+    """To the last bit; and a plain block stays as it is at any time."""
+    x = samples()
+    block = make_block(join=how, depth=4, skip_final=0.0)
+    plain = make_block(join=how, depth=4, skip_final=0.0, residual=False)
+    at = {}
+    for share in (1.0, 0.3, 0.0):
+        block.share.fill_(share)
+        plain.share.fill_(share)
+        at[share] = block(x)
+        assert torch.equal(plain(x), make_block(join=how, depth=4, residual=False)(x))
+    assert torch.equal(at[1.0], make_block(join=how, depth=4)(x))
+    assert torch.equal(at[0.0], plain(x))
+    assert not torch.allclose(at[0.3], at[0.0])
 
 
 # What passes back.

@@ -156,26 +156,26 @@ def generated(w: dict[str, Tensor], z: Tensor, *, skip) -> Tensor:
     return torch.stack(both, dim=1)
 
 
-# A factor that moves.
+# A join that moves.
 
 
 @pytest.mark.usefixtures("in_float64")
-def test_a_factor_moves_by_a_cosine_and_the_average_has_that_of_its_moment():
+def test_a_join_moves_by_a_cosine_and_the_average_has_that_of_its_moment():
     gan = make_gan(generator={"skip_final": 0.0}, disc={"skip_final": 0.5}, burn_in=100, disc_steps=2)
-    factors = []
+    shares = []
     for step in range(12):
         gan.training_step(REAL, step)
         nets = (gan.generator, gan.disc, gan.generator_ema)
-        factors.append([net.trunk.blocks[1].carry.factor.item() for net in nets])
+        shares.append([net.trunk.blocks[1].share.item() for net in nets])
     # (1 + cos(pi t)) / 2 at t = 0, .1, ..., 1: half of the way at t = .5.
     by_hand = [(1 + torch.tensor(torch.pi * min(k, 10) / 10).cos().item()) / 2 for k in range(12)]
-    assert [g for g, _, _ in factors] == pytest.approx(by_hand)
-    assert [d for _, d, _ in factors] == pytest.approx([0.5 + half / 2 for half in by_hand])
+    assert [g for g, _, _ in shares] == pytest.approx(by_hand)
+    assert [d for _, d, _ in shares] == pytest.approx([0.5 + half / 2 for half in by_hand])
     averaged = [by_hand[k - (k + 1) % 2] if k else 1.0 for k in range(12)]  # G moves in every second step of D
-    assert [a for *_, a in factors] == pytest.approx(averaged)
+    assert [a for *_, a in shares] == pytest.approx(averaged)
     state = gan.training_state()
-    assert state["generator_ema"]["trunk.blocks.0.carry.factor"] == pytest.approx(by_hand[-1])
-    assert not any("factor" in name for name, _ in gan.named_parameters())
+    assert state["generator_ema"]["trunk.blocks.0.share"] == pytest.approx(by_hand[-1])
+    assert not any("share" in name for name, _ in gan.named_parameters())
 
 
 def trained(*overrides: str) -> tuple[GAN, dict]:
@@ -188,7 +188,7 @@ def trained(*overrides: str) -> tuple[GAN, dict]:
     return gan, spec
 
 
-def test_a_checkpoint_has_the_factor_of_its_moment(tmp_path):
+def test_a_checkpoint_has_the_share_of_its_moment(tmp_path):
     """And the map of its seed: nothing but the file is needed."""
     gan, spec = trained(
         "generator.skip_final=0.2", "generator.skip=orthogonal", "burn_in_kimg=0.3", "disc.skip_scale=0"
@@ -199,7 +199,7 @@ def test_a_checkpoint_has_the_factor_of_its_moment(tmp_path):
     for net, found in ((gan.generator, loaded.generator_raw), (gan.generator_ema, loaded.generator)):
         assert torch.equal(net(z), found(z))
         # The fourth step of 50 images is at half of the burn-in of 300.
-        assert found.trunk.blocks[0].carry.factor.item() == pytest.approx(0.6)
+        assert found.trunk.blocks[0].share.item() == pytest.approx(0.6)
 
 
 # Starts that are dead in an arm.
