@@ -125,6 +125,10 @@ class Block(nn.Module):
             out = torch.lerp(join(x, y, residual=False, gate=gate), out, self.share)
         return self.after(out)
 
+    def anneal(self, share: float) -> None:
+        assert self.share is not None
+        self.share.fill_(share)
+
     @property
     def join_weights(self) -> tuple[float, float]:
         """The weights of trunk and branch at the join."""

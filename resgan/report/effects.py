@@ -85,20 +85,27 @@ def t_interval(x: Array, *, level: float = LEVEL) -> tuple[float, float] | None:
 
 
 def sign_flip(x: Array) -> float:
-    """Two-sided p of "the contrasts of a replicate are symmetric about 0", of x (R,), or of several (R, K) jointly.
+    """Two-sided p of "the contrasts of a replicate are symmetric about 0", of x (R,), or of several (R, K) jointly."""
+    return float(max_flip(x.reshape(len(x), -1)).min(initial=1.0))
+
+
+def max_flip(x: Array) -> Array:
+    """Two-sided p (K,) of each of the contrasts x (R, K), corrected for all of them (Westfall & Young 1993, one step).
 
     The statistic is the largest |sum x| / sqrt(sum x^2) of the K contrasts; all contrasts of a replicate flip together.
     No flip changes the divisor, and |t| grows with the ratio: it puts contrasts of unlike noise on one scale. NaN
     counts for nothing. Exact up to 20 replicates; above, of 2^17 flips drawn at random, the observed one among them.
     """
-    x = np.nan_to_num(x.reshape(len(x), -1))
+    x = np.nan_to_num(x)
     length = np.sqrt((x**2).sum(0))
-    x = x[:, length > 0] / length[length > 0]
-    if not x.size:
-        return 1.0
-    seen = np.abs(x.sum(0)).max()
-    flipped = all_flips(x) if len(x) <= EXACT_UP_TO else np.concatenate([[seen], random_flips(x, DRAWN - 1)])
-    return float((flipped >= seen - 1e-9).mean())  # sums of the same numbers in another order are equal
+    x = x / np.where(length > 0, length, 1.0)
+    seen = np.abs(x.sum(0))
+    if not seen.any():
+        return np.ones(len(seen))
+    flipped = all_flips(x) if len(x) <= EXACT_UP_TO else np.append(random_flips(x, DRAWN - 1), seen.max())
+    return np.array(
+        [(flipped >= one - 1e-9).mean() for one in seen]
+    )  # sums of the same numbers in another order are equal
 
 
 def all_flips(x: Array) -> Array:

@@ -17,7 +17,7 @@ from resgan.report.curves import Curve
 from resgan.report.equivalence import MARGINS
 from resgan.report.families import BESIDE
 from resgan.report.panels import Panel, Score
-from resgan.report.records import ARM_NAMES, Arm
+from resgan.report.records import ARM_NAMES, Arm, Record
 from resgan.runs.directory import Run
 
 # Okabe & Ito 2008: told apart by colour-blind readers too.
@@ -174,21 +174,25 @@ def curves(panel: Panel, name: str) -> Picture:
     assert panel.primary
     with drawing(5.6, 3.2) as (canvas, axes):
         for arm in panel.arms:
-            runs = [dict(r.curve(panel.primary)) for r in panel.arm(arm) if r.status == "finished"]
-            shared = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
-            if not shared:
-                continue
-            y = np.array([[run[n] for n in shared] for run in runs])
-            x = np.array(shared) / 1000
-            axes.plot(x, y.mean(0), color=COLOURS[arm], label=ARM_NAMES[arm], linewidth=2)
-            bands = [effects.t_interval(column) for column in y.T]
-            if bands[0] is not None:
-                low, high = np.array([band for band in bands if band]).T
-                axes.fill_between(x, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+            learning_curve(axes, panel.arm(arm), panel.primary, color=COLOURS[arm], label=ARM_NAMES[arm])
         axes.set_xlabel("thousand real images seen")
         scale_axis(axes, panel.primary)
         axes.legend(frameon=False)
         return picture(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
+
+
+def learning_curve(axes: Any, records: list[Record], score: str, *, band: bool = True, **line: Any) -> None:
+    runs = [dict(record.curve(score)) for record in records if record.status == "finished"]
+    shared = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+    if not shared:
+        return
+    y = np.array([[run[n] for n in shared] for run in runs])
+    x = np.array(shared) / 1000
+    axes.plot(x, y.mean(0), linewidth=2, **line)
+    ends = [effects.t_interval(column) for column in y.T] if band else [None]
+    if ends[0] is not None:
+        low, high = np.array([end for end in ends if end]).T
+        axes.fill_between(x, low, high, color=line["color"], alpha=0.15, linewidth=0)
 
 
 def across(panels: list[Panel], option: str, name: str) -> Picture:
@@ -229,18 +233,22 @@ def grids(panel: Panel, name: str) -> Picture | None:
 
     None without pictures.
     """
-    runs = [(arm, run) for arm in panel.arms if (run := first_run(panel, arm))]
-    found = [(ARM_NAMES[arm], path) for arm, run in runs if (path := run.last_grid())]
+    return sample_sheet({ARM_NAMES[arm]: run for arm in panel.arms if (run := first_run(panel, arm))}, name)
+
+
+def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str = "arm") -> Picture | None:
+    """The last samples of runs, and real ones, beside each other; None without pictures."""
+    found = [(title, path) for title, run in runs.items() if (path := run.last_grid())]
     if not found:
         return None
-    found += [("real", run.reals) for _, run in runs if run.reals.exists()][:1]
+    found += [("real", run.reals) for run in runs.values() if run.reals.exists()][:1]
     sheets = [Image.open(path).convert("RGB") for _, path in found]
     height = min(sheet.height for sheet in sheets)
     sheets = [
         sheet.resize((round(sheet.width * height / sheet.height), height), Image.Resampling.NEAREST) for sheet in sheets
     ]
     gap, heading = 12, 18
-    columns = 2 if len(sheets) > 2 else len(sheets)
+    columns = min(columns, len(sheets))
     rows = -(-len(sheets) // columns)
     width = max(sheet.width for sheet in sheets)
     page = Image.new("RGB", (columns * width + (columns - 1) * gap, rows * (height + heading + gap) - gap), "white")
@@ -251,7 +259,7 @@ def grids(panel: Panel, name: str) -> Picture | None:
         page.paste(sheet, (left, top + heading))
     png = io.BytesIO()
     page.save(png, "png", optimize=True)
-    return Picture(name, "Samples of every arm on the same latents", png.getvalue(), None)
+    return Picture(name, f"Samples of every {what} on the same latents", png.getvalue(), None)
 
 
 def first_run(panel: Panel, arm: Arm) -> Run | None:

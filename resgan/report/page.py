@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from resgan.base.plain_data import format_value
-from resgan.report import figures
+from resgan.report import condition_page, figures
 from resgan.report.claims import CLAIMS, Answer, answer
+from resgan.report.conditions import Conditions, conditions
 from resgan.report.curves import Curve, curves, depths_of
 from resgan.report.families import Estimate
 from resgan.report.figures import Picture
@@ -45,15 +46,27 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """One list of conditions on the page."""
+
+    title: str
+    tables: list[Table]
+    notes: list[str]
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
 class Page:
     headline: str
     summary: list[str]
     overview: list[Picture]
     verdicts: list[Verdicts]
+    conditions: list[Listed]
     sections: list[Section]
     grids: list[list[Table]]  # of wirings: scores, contrasts
     tunings: list[tuple[str, Table]]  # (title, ranks)
     answers: list[Answer]
+    reading: list[str]
     made: list[tuple[str, str]]  # (what, which)
 
 
@@ -68,16 +81,21 @@ def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -
     records = [record for panel in panels for record in panel.records]
     wirings = grids(records, mixed_code=mixed_code)
     panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
+    lists = conditions(panels, mixed_code=mixed_code)
+    listed = [panel for one in lists for panel in one.panels]
+    panels = [panel for panel in panels if not any(panel is other for other in listed)]
     found = curves(panels, mixed_code=mixed_code)
     return Page(
-        headline=headline(found) if panels else "Which settings suit which arm",
-        summary=summary(panels, found, records),
-        overview=overview(panels, found),
+        headline=first_line(panels, found, lists),
+        summary=[*(line for one in lists for line in condition_page.summary(one)), *summary(panels, found, records)],
+        overview=[*(condition_page.forest(c, f"list{k + 1}") for k, c in enumerate(lists)), *overview(panels, found)],
         verdicts=[Verdicts(c.title, answer_of(c), verdict_tables(c), curve_notes(c)) for c in found],
+        conditions=[listing(one, f"list{k + 1}") for k, one in enumerate(lists)],
         sections=[section(panel, f"panel{k + 1}") for k, panel in enumerate(panels)],
         grids=[[table for table in (scores_table(grid), contrasts_table(grid)) if table] for grid in wirings],
         tunings=[(tuning.title_among(tunings), tuning_table(tuning)) for tuning in tunings],
         answers=[answer(claim, found) for claim in CLAIMS] if panels else [],
+        reading=READING if panels else [],
         made=how_it_was_made([*records, *(r for t in tunings for r in t.records)], mixed_code=mixed_code),
     )
 
@@ -91,21 +109,29 @@ def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
 # The first screen.
 
 
+def first_line(panels: list[Panel], curves: list[Curve], lists: list[Conditions]) -> str:
+    if panels:
+        return headline(curves)
+    return ". ".join(map(condition_page.headline, lists)) or "Which settings suit which arm"
+
+
 def summary(panels: list[Panel], curves: list[Curve], records: list[Record]) -> list[str]:
-    if not panels:
+    if not records:
         return ["Runs of a tuning study: no result is drawn from them."]
     lines = [*outcomes_in_words(curves), *(f"{said(curve)}{words}" for curve in curves
                                            if (words := against_best_in_words(curve)))]  # fmt: skip
     replicates = sorted({len(curve.replicates) for curve in curves})
     primary = ", ".join(dict.fromkeys(curve.primary for curve in curves if curve.primary))
-    lines.append(
-        f"{count(len(records), 'run')}, {count(len(curves), 'curve')}, {' or '.join(map(str, replicates))} replicates. "
-        f"Primary endpoint: {primary or 'none yet'}, of the averaged generator at the end."
-    )
-    if replicates[-1] == 1:
-        lines.append("One replicate: effects without intervals. A description, no evidence.")
-    elif 0 < replicates[0] < ENOUGH:
-        lines.append(f"Fewer than {ENOUGH} replicates: a description, no evidence.")
+    if curves:
+        number = sum(len(panel.records) for panel in panels)
+        lines.append(
+            f"{count(number, 'run')}, {count(len(curves), 'curve')}, {' or '.join(map(str, replicates))} replicates. "
+            f"Primary endpoint: {primary or 'none yet'}, of the averaged generator at the end."
+        )
+        if replicates[-1] == 1:
+            lines.append("One replicate: effects without intervals. A description, no evidence.")
+        elif 0 < replicates[0] < ENOUGH:
+            lines.append(f"Fewer than {ENOUGH} replicates: a description, no evidence.")
     told = {"diverged": "diverged: an outcome of its own, not in the effects", "unfinished": "not finished: left out"}
     for status, words in told.items():
         if number := sum(record.status == status for record in records):
@@ -148,6 +174,16 @@ def varied_number(panels: list[Panel]) -> str | None:
 
 
 # The rest.
+
+
+def listing(found: Conditions, name: str) -> Listed:
+    tables = [condition_page.comparisons_table(found), condition_page.all_scores_table(found)]
+    return Listed(
+        found.title,
+        [table for table in tables if table],
+        condition_page.notes(found),
+        condition_page.pictures(found, name),
+    )
 
 
 def section(panel: Panel, name: str) -> Section:
@@ -201,6 +237,8 @@ READING = [
 CLASSES = {
     **dict.fromkeys(("helps", "better in G", "more than the sum"), "help"),
     **dict.fromkeys(("hurts", "better in D", "less than the sum"), "hurt"),
+    "better": "help",
+    "worse": "hurt",
     **dict.fromkeys(("not told apart", "by the other network", "it depends"), "open"),
     "within the margin": "within",
 }
@@ -217,10 +255,12 @@ def class_of(cell: str) -> str:
 def render(page: Page) -> dict[str, bytes]:
     env: Any = Environment(loader=PackageLoader("resgan.report"), trim_blocks=True, lstrip_blocks=True)
     env.filters |= {"data_uri": data_uri, "in_a_line": in_a_line, "class_of": class_of}
-    env.globals |= {"reading": READING}
     html = env.overlay(autoescape=True).get_template("report.html.j2").render(page=page)
     found = {"report.html": html.encode(), "report.md": env.get_template("report.md.j2").render(page=page).encode()}
-    for figure in [*page.overview, *(picture for section in page.sections for picture in section.pictures)]:
+    for figure in [
+        *page.overview,
+        *(picture for part in (*page.conditions, *page.sections) for picture in part.pictures),
+    ]:
         found[f"figures/{figure.name}.png"] = figure.png
         if figure.svg:
             found[f"figures/{figure.name}.svg"] = figure.svg

@@ -12,23 +12,28 @@ from resgan.report.tuning import Tuning
 
 Table = list[list[str]]
 
-# The four arms.
+# The four arms, or conditions.
 
 
 def arms_table(panel: Panel) -> Table:
     """Rows are figures, columns are arms; means and standard deviations over seeds."""
-    rows = [["", *(ARM_NAMES[arm] for arm in panel.arms)]]
+    return figures_of({ARM_NAMES[arm]: panel.arm(arm) for arm in panel.arms}, panel.score_names, panel.primary)
+
+
+def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary: str | None) -> Table:
+    """Figures of runs, a column for each group of them."""
+    rows = [["", *columns]]
 
     def row(name: str, cell: Callable[[list[Record]], str]) -> None:
-        rows.append([name, *(cell(panel.arm(arm)) for arm in panel.arms)])
+        rows.append([name, *map(cell, columns.values())])
 
     def mean_of(value: Callable[[Record], float | None], *, digits: int = 3) -> Callable[[list[Record]], str]:
         return lambda records: spread(map(value, records), digits=digits)
 
     row("runs: ended, diverged, collapsed, dead D", counts)
-    for name in panel.score_names:
+    for name in score_names:
         row(f"{name}, final", mean_of(lambda record, name=name: record.score(name)))
-    if primary := panel.primary:
+    if primary:
         row(f"{primary}, best", mean_of(lambda record: record.best(primary)))
         row(f"{primary}, mean of the curve", mean_of(lambda record: curve_mean(record, primary)))
     row("at the start: spread of D's logits", mean_of(lambda record: record.start("logit_spread")))

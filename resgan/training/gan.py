@@ -106,7 +106,7 @@ class GAN(pl.LightningModule):
         """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
         real, labels = (batch, None) if isinstance(batch, Tensor) else batch
         for block in self._annealed:
-            block.share.fill_(ramp(1.0, block.options.skip_final, self.burnt_in()))
+            block.anneal(ramp(1.0, block.options.skip_final, self.burnt_in()))
         self.discriminator_step(real, labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
             self.generator_step(real, labels)

@@ -93,7 +93,9 @@ def test_plain_networks_own_a_control_and_do_not_use_it(name):
     kinds = [kind for kind in wanted if kind in name]
     assert own == {f"stages.{s}.blocks.{k}.{wanted[kind]}" for s in range(3) for k in range(2) for kind in kinds}
     learned = {key for key, _ in off.named_parameters()} - {key for key, _ in without.named_parameters()}
-    assert learned == {key for key in own if key.endswith("beta")}  # neither a frozen map nor the share of an annealed join
+    assert learned == {
+        key for key in own if key.endswith("beta")
+    }  # neither a frozen map nor the share of an annealed join
 
 
 @pytest.mark.parametrize("how", ["sum", "stable", "scaled"])
