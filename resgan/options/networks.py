@@ -89,9 +89,7 @@ class WithBlocks(Options):
     inner: Positive = option("the width inside a branch, as a multiple of the block's")
     skip: Skip = option("what it carries: x, Q x, x or its gradient alone")
     skip_scale: float | None = option("where a learned factor on the skip begins; null: there is none")
-    skip_final: NotNegative | None = option(
-        "how much of the join is left after burn_in_kimg, of 1; the rest is F alone; null: all of it"
-    )
+    skip_final: NotNegative | None = option("s of s join + (1 - s) F after burn_in_kimg, from 1; null: s stays 1")
 
     @model_validator(mode="after")
     def _blocks_can_learn(self) -> "WithBlocks":

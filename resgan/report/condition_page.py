@@ -30,10 +30,9 @@ def headline(found: Conditions) -> str:
         return "No seed has ended in every condition yet"
     plain, residual = found.references
     better = sum(found.against[condition.name][plain.name].verdict == "helps" for condition in found.others)
+    verdict = in_words(found.against[residual.name][plain.name])
     others = f"of {count(len(found.others), 'other condition')}, {better or 'none'} {'is' if better < 2 else 'are'}"
-    said = (
-        f"{residual.name} is {in_words(found.against[residual.name][plain.name])} {plain.name}; {others} better than it"
-    )
+    said = f"{residual.name} is {verdict} {plain.name}; {others} better than it"
     return said[0].upper() + said[1:] if len(found.replicates) >= ENOUGH else f"A description: {said}"
 
 
