@@ -11,6 +11,7 @@ import torch
 
 from resgan.base.console import say
 from resgan.base.device import synchronise
+from resgan.base.plain_data import flat
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import mixed_batch
 from resgan.builders.gan import build_gan, build_stack
@@ -21,10 +22,12 @@ from resgan.experiment.searches import check_searches, edges_found, open_searche
 from resgan.experiment.study import Study, run_place
 from resgan.nets import sampling
 from resgan.options.train import TrainOptions
+from resgan.report.conditions import OPTIONS as CONDITIONS
+from resgan.report.conditions import pairs_of
 from resgan.report.curves import lines_of, number_of
 from resgan.report.effects import smallest_p
-from resgan.report.power import POWER, SHAPES, detectable
-from resgan.report.records import TUNABLE, is_tuning
+from resgan.report.power import POWER, SHAPES, detectable, detectable_in_list
+from resgan.report.records import SWITCHES, TUNABLE, is_tuning
 from resgan.runs.directory import Run, RunError
 from resgan.runs.naming import arm_name
 from resgan.training.batches import as_batch
@@ -54,7 +57,7 @@ def announce(study: Study) -> None:
         estimate = duration(seconds_of_runs(study, todo, open_searches(study)))
         say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
     tuning = ["settings are compared; no result is drawn"]
-    for line in tuning if is_tuning(study.name) else what_replicates_can_show(units, depths_of(study)):
+    for line in tuning if is_tuning(study.name) else what_it_can_show(study, units):
         say(f"  {line}")
 
 
@@ -68,6 +71,38 @@ def units_of(study: Study) -> tuple[int, str]:
         return len(replicates), f"{len(replicates)} seeds"
     count = len(set(replicates))
     return count, f"{count} replicates x {len(replicates) // count} seeds"
+
+
+def what_it_can_show(study: Study, replicates: int) -> list[str]:
+    if conditions := conditions_of(study):
+        return what_a_list_can_show(replicates, conditions)
+    return what_replicates_can_show(replicates, depths_of(study))
+
+
+def conditions_of(study: Study) -> int:
+    """How many conditions a list has, such as that of study=controls; 0 where the study is none."""
+    found = [flat(options.model_dump()) for _, options in study.runs]
+    varied = sorted(key for key in found[0] if any(key not in f or f[key] != found[0][key] for f in found[1:]))
+    varied = [key for key in varied if key not in ("seed", "replicate")]
+    settings = {repr([values.get(key) for key in varied]) for values in found}
+    arms = {tuple(values[switch] for switch in SWITCHES) for values in found}
+    return len(settings) if len(arms) == 2 < len(settings) and {*varied} <= {*CONDITIONS, *SWITCHES} else 0
+
+
+def what_a_list_can_show(replicates: int, conditions: int) -> list[str]:
+    """The smallest difference from plain that the report on a list finds, simulated, and the smallest p."""
+    if replicates < 2:
+        return ["a single replicate: differences without intervals, a description and no evidence"]
+    p, pairs = smallest_p(replicates), len(pairs_of(conditions))
+    lines = [f"smallest attainable p {p:.2g}, corrected over {pairs} differences of {conditions} conditions"]
+    size = detectable_in_list(replicates=replicates, conditions=conditions)
+    if math.isinf(size):
+        return [*lines, "so few replicates find no difference, however large: a descriptive study"]
+    return [
+        *lines,
+        f"{replicates} replicates find, with {POWER:.0%} power, a condition that differs from all others by {size:.2g}",
+        "standard deviations of one replicate's score",
+    ]
 
 
 def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list[str]:

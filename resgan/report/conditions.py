@@ -92,14 +92,23 @@ class Conditions:
         """
         if not self.primary or not self.replicates:
             return {}
-        plain, residual = self.references
-        pairs = [(residual, plain), *((c, reference) for reference in self.references for c in self.others)]
-        x = np.stack([self.scores(c) - self.scores(reference) for c, reference in pairs], axis=1)  # (R, K)
+        x = differences(np.stack([self.scores(condition) for condition in self.all], axis=1))
         margin = MARGINS.get(Score.of(self.primary).scale)
         found: dict[str, dict[str, Estimate]] = {}
-        for (c, reference), one in zip(pairs, estimates(x, margin=margin, found=max_flip(x) <= LEVEL), strict=True):
-            found.setdefault(c.name, {})[reference.name] = one
+        pairs = pairs_of(len(self.all))
+        for (c, of), one in zip(pairs, estimates(x, margin=margin, found=max_flip(x) <= LEVEL), strict=True):
+            found.setdefault(self.all[c].name, {})[self.all[of].name] = one
         return found
+
+
+def pairs_of(conditions: int) -> list[tuple[int, int]]:
+    """What is compared: residual (1) with plain (0), each of the others with plain, and with residual."""
+    return [(1, 0), *((k, reference) for reference in (0, 1) for k in range(2, conditions))]
+
+
+def differences(y: Array) -> Array:
+    """Differences (..., K) of the pairs of conditions, of their scores y (..., C)."""
+    return np.stack([y[..., k] - y[..., reference] for k, reference in pairs_of(y.shape[-1])], axis=-1)
 
 
 def conditions(panels: list[Panel], *, mixed_code: bool) -> list[Conditions]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from resgan.report.conditions import differences
 from resgan.report.effects import LEVEL, Array, smallest_p
 from resgan.report.families import statistics
 
@@ -35,13 +36,18 @@ def power(effect: float, *, replicates: int, depths: tuple[float, ...], shape: s
 
 def detectable(*, replicates: int, depths: tuple[float, ...], shape: str) -> float:
     """The smallest effect that is found with a power of .8, to .01 standard deviations; infinite where none is."""
+    if 3 * smallest_p(replicates) > LEVEL:
+        return math.inf
+    return smallest(lambda effect: power(effect, replicates=replicates, depths=depths, shape=shape))
+
+
+def smallest(power_of: Callable[[float], float]) -> float:
     low, high = 0.0, LARGEST
-    if 3 * smallest_p(replicates) > LEVEL or power(high, replicates=replicates, depths=depths, shape=shape) < POWER:
+    if power_of(high) < POWER:
         return math.inf
     while high - low > 0.01:
         middle = (low + high) / 2
-        enough = power(middle, replicates=replicates, depths=depths, shape=shape) >= POWER
-        low, high = (low, middle) if enough else (middle, high)
+        low, high = (low, middle) if power_of(middle) >= POWER else (middle, high)
     return high
 
 
@@ -52,12 +58,17 @@ def simulated(replicates: int, depths: tuple[float, ...]) -> tuple[Array, Array]
     scale = np.array([1.0, 1.0, 2.0]).reshape(3, 1, 1, 1)  # see effects.contrasts
     noise = scale * rng.normal(size=(3, STUDIES, replicates, len(depths)))
     parts = statistics(noise.reshape(-1, len(depths)), np.array(depths)).reshape(3, STUDIES, replicates, -1)
+    return parts, flips_of(replicates, rng)
+
+
+def flips_of(replicates: int, rng: np.random.Generator) -> Array:
+    """Flips of signs (F, R), the observed one among them."""
     if 2 ** (replicates - 1) <= FLIPS:
         bits = np.arange(2 ** (replicates - 1))[:, None] >> np.arange(replicates)
-        return parts, 1.0 - 2.0 * (bits & 1)  # the other half mirrors them
+        return 1.0 - 2.0 * (bits & 1)  # the other half mirrors them
     flips = rng.choice([-1.0, 1.0], (FLIPS, replicates))
-    flips[0] = 1  # the observed one is among them
-    return parts, flips
+    flips[0] = 1
+    return flips
 
 
 @functools.cache
@@ -82,3 +93,24 @@ def holm_limit(others: Array) -> Array:
     smaller, larger = np.sort(others, axis=0)
     further = np.where(2 * larger <= LEVEL, LEVEL, LEVEL / 2)
     return np.where(3 * smaller <= LEVEL, further, LEVEL / 3)
+
+
+# A list of conditions.
+
+
+def power_of_list(difference: float, *, replicates: int, conditions: int) -> float:
+    """Probability that the test of a list finds a condition that differs from all others, with its sign."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(STUDIES // 4, replicates, conditions))
+    y[..., -1] += difference
+    x = differences(y)
+    x /= np.sqrt((x**2).sum(1, keepdims=True))
+    seen = x.sum(1)[:, conditions - 2]  # the last condition less plain
+    flips = flips_of(replicates, rng)
+    largest = np.max([np.abs(flips @ part.T) for part in np.moveaxis(x, 2, 0)], axis=0)  # (F, S)
+    return float((((largest >= np.abs(seen) - 1e-9).mean(0) <= LEVEL) & (seen > 0)).mean())
+
+
+def detectable_in_list(*, replicates: int, conditions: int) -> float:
+    """The smallest difference between conditions that is found with a power of .8, as in `detectable`."""
+    return smallest(lambda effect: power_of_list(effect, replicates=replicates, conditions=conditions))

@@ -23,7 +23,7 @@ from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.report.effects import contrasts
-from resgan.report.power import SHAPES, detectable
+from resgan.report.power import SHAPES, detectable, detectable_in_list
 from resgan.runs.naming import arm_name
 from resgan.train import COMMAND
 
@@ -166,6 +166,16 @@ def test_what_replicates_can_show():
     assert "descriptive" not in eight
     assert "descriptive" in " ".join(plan.what_replicates_can_show(3, (2.0,)))
     assert "without intervals" in " ".join(plan.what_replicates_can_show(1, (2.0,)))
+
+
+def test_a_list_of_conditions_has_a_plan_of_its_own():
+    counts = {name: plan.conditions_of(study(f"study={name}")) for name in ("controls", "factorial", "init_join")}
+    assert counts == {"controls": 10, "factorial": 0, "init_join": 0}
+    eight = " ".join(plan.what_it_can_show(study("study=controls"), 8))
+    assert "smallest attainable p 0.0078, corrected over 17 differences of 10 conditions" in eight
+    assert f"differs from all others by {detectable_in_list(replicates=8, conditions=10):.2g} standard" in eight
+    assert "descriptive" in " ".join(plan.what_a_list_can_show(5, 10))
+    assert "without intervals" in " ".join(plan.what_a_list_can_show(1, 10))
 
 
 def test_the_plan_promises_what_the_power_says():

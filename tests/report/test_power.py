@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from resgan.report import families as fam
-from resgan.report.effects import LEVEL, contrasts
-from resgan.report.power import SHAPES, detectable, holm_limit, power
+from resgan.report.conditions import differences, pairs_of
+from resgan.report.effects import LEVEL, contrasts, max_flip
+from resgan.report.power import SHAPES, detectable, detectable_in_list, holm_limit, power
 
 FIVE = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -71,3 +72,18 @@ def test_few_replicates_find_nothing_however_large():
 )
 def test_the_limit_that_holm_leaves(others, limit):
     assert holm_limit(np.array(others)[:, None]) == pytest.approx(limit)
+
+
+def test_the_promised_power_of_a_list_is_delivered():
+    """To 4 standard errors of the difference of two simulations of 500 studies."""
+    size, rng = detectable_in_list(replicates=8, conditions=10), np.random.default_rng(7)
+    found = 0
+    for _ in range(500):
+        y = rng.normal(size=(8, 10))
+        y[:, 4] += size
+        x = differences(y)
+        p = max_flip(x)[pairs_of(10).index((4, 0))]
+        found += p <= LEVEL and (y[:, 4] - y[:, 0]).mean() > 0
+    assert found / 500 == pytest.approx(0.8, abs=4 * math.sqrt(2 * 0.16 / 500))
+    assert detectable_in_list(replicates=5, conditions=10) == math.inf  # the smallest p is .0625
+    assert detectable_in_list(replicates=12, conditions=10) < size < detectable_in_list(replicates=8, conditions=20)
