@@ -1,5 +1,6 @@
 """Run directories as a report reads them. Plain files only: no torch, no network, nothing is written."""
 
+import json
 import math
 import os
 from collections.abc import Iterable
@@ -56,6 +57,12 @@ class Record:
         """The unit that is drawn anew: a search with its own fresh seeds; without a search, the seed."""
         replicate = self.config.get("replicate")
         return self.seed if replicate is None else int(replicate)
+
+    @cached_property
+    def search(self) -> PlainData:
+        """The search of its replicate, as search.json has it; empty where there was none."""
+        file = self.path.parent / f"{SEARCH}.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
 
     @property
     def status(self) -> Literal["finished", "diverged", "unfinished"]:

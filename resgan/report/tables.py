@@ -1,10 +1,13 @@
 """The tables of a report, as text: rows of cells, the first row is the heading."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from resgan.base.plain_data import format_value
+from resgan.options.tuning import searched_options
 from resgan.report.effects import area_under, pair_correlation, wilson
 from resgan.report.panels import Panel, is_searched
 from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
@@ -17,7 +20,8 @@ Table = list[list[str]]
 
 def arms_table(panel: Panel) -> Table:
     """Rows are figures, columns are arms; means and standard deviations over seeds."""
-    return figures_of({ARM_NAMES[arm]: panel.arm(arm) for arm in panel.arms}, panel.score_names, panel.primary)
+    columns = {ARM_NAMES[arm]: panel.arm(arm) for arm in panel.arms}
+    return figures_of(columns, panel.score_names, panel.primary) + searches_of(columns)
 
 
 def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary: str | None) -> Table:
@@ -42,6 +46,32 @@ def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary
     row("MFLOP of a sample, G + D", lambda records: cost(records, "flops"))
     row("seconds a run", mean_of(lambda record: (record.result or {}).get("seconds"), digits=2))
     return rows
+
+
+def searches_of(columns: dict[str, list[Record]]) -> Table:
+    """What the searches of each group of runs found, a row for each option; none where nothing was searched."""
+    searches = [list({record.replicate: record for record in records}.values()) for records in columns.values()]
+    config = searches[0][0].config
+    rows = [
+        [f"searched: {option}", *(values_found([record.config[option] for record in found]) for found in searches)]
+        for option in searched_options(config)
+    ]
+    if rows:
+        rows.append(["searched: best at an edge of a range", *map(edges_found, searches)])
+    return rows
+
+
+def values_found(values: list[Any]) -> str:
+    """The median of numbers and their ends; how often each of other values."""
+    if all(isinstance(value, int | float) for value in values):
+        ends = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+        return f"{np.median(values):.3g}{ends}"
+    return ", ".join(f"{value} {times}" for value, times in Counter(values).most_common())
+
+
+def edges_found(records: list[Record]) -> str:
+    at_edges = [record.search["edges"] for record in records if record.search]
+    return f"{sum(map(bool, at_edges))} of {len(at_edges)}" if at_edges else "-"
 
 
 def counts(records: list[Record]) -> str:

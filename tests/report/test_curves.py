@@ -14,7 +14,7 @@ from resgan.report.curves import Curve, curves, lines_of, number_of
 from resgan.report.page import effects_csv
 from resgan.report.panels import panels
 from resgan.report.records import read_run, read_runs
-from resgan.report.tables import notes
+from resgan.report.tables import arms_table, notes
 from resgan.report.verdict_tables import curve_notes, simple_effects_table, training_time_table
 from resgan.report.wording import against_best_in_words, answer_of, headline, outcomes_in_words
 
@@ -97,6 +97,28 @@ def searched_study(path: Path, *, replicates: int = 2, diverged: tuple = (), unf
         finished = (seed, g, d) not in unfinished
         make_run(path / f"{g}{d}" / str(seed), g=g, d=d, seed=seed, tv=tv, options=options, finished=finished)
     return path
+
+
+def test_what_the_searches_found_is_in_the_table_of_the_arms(tmp_path):
+    """Median and ends of rates, how often each start, and how many searches ended at an edge of a range."""
+    for replicate, (g, d) in itertools.product(range(3), ARMS):
+        options = {
+            "replicate": replicate, "tuning.candidates": 16, "tuning.disc_lr": [0.25, 4.0], "tuning.generator_lr": None,
+            "tuning.penalty": None, "tuning.inits": ["he", "looks_linear"], "disc.lr": 1e-3 * (1 + replicate + 2 * d),
+            "generator.init": "he" if replicate or not g else "looks_linear",
+        }  # fmt: skip
+        place = tmp_path / f"{g}{d}" / str(replicate)
+        for seed in (2 * replicate, 2 * replicate + 1):
+            make_run(place / str(seed), g=g, d=d, seed=seed, options=options)
+        (place / "search.json").write_text(json.dumps({"edges": [{"option": "disc.lr"}] * 2 if replicate == g else []}))
+    [curve] = curves_of(tmp_path)
+    rows = {row[0]: row[1:] for row in arms_table(curve.panels[0]) if row[0].startswith("searched")}
+    assert rows == {
+        "searched: disc.lr": ["0.002 (0.001 to 0.003)", "0.004 (0.003 to 0.005)"] * 2,
+        "searched: generator.init": ["he 3", "he 3", "he 2, looks_linear 1", "he 2, looks_linear 1"],
+        "searched: disc.init": ["he 3"] * 4,
+        "searched: best at an edge of a range": ["1 of 3"] * 4,
+    }
 
 
 def logit(p: float) -> float:
