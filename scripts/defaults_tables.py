@@ -52,10 +52,12 @@ def shared(short: dict[Arm, dict[Rates, list[Record]]]) -> Rates:
 
 
 def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
-    for (g, d), pairs in short.items():
-        for lr_g, lr_d in dict.fromkeys([shared(short), *ranked(pairs)[:BEST]]):
-            switches = f"generator.residual={str(g).lower()} disc.residual={str(d).lower()}"
-            yield f"{switches} generator.lr={lr_g:g} disc.lr={lr_d:g}"
+    """The shared pair in every arm, then what else is among the best two of an arm."""
+    common = shared(short)
+    best = [(arm, pair) for arm, pairs in short.items() for pair in ranked(pairs)[:BEST] if pair != common]
+    for (g, d), (lr_g, lr_d) in [*((arm, common) for arm in short), *best]:
+        switches = f"generator.residual={str(g).lower()} disc.residual={str(d).lower()}"
+        yield f"{switches} generator.lr={lr_g:g} disc.lr={lr_d:g}"
 
 
 def of_all_arms(found: dict[Arm, dict[Rates, list[Record]]]) -> dict[Arm, dict[Rates, list[Record]]]:
