@@ -2,18 +2,18 @@
 
 import resgan
 
-gan = resgan.load_gan("runs/.../checkpoints/final.ckpt")
-images = gan.sample(seeds=range(64))        # (64, C, H, W), float32 in [-1, 1]
+options = resgan.configure("data=gaussians", "generator.residual=true", "disc.residual=false")
+result = resgan.fit(options)                        # as `python -m resgan.train` with the same words
+gan = resgan.load_gan(result.checkpoint)
+samples = gan.sample(seeds=range(64))               # points (64, 2); images (64, C, H, W), float32 in [-1, 1]
+resgan.score(gan.sample(range(2000)), "gaussians")  # {"tv": ..., "validity": ...}
+
+The public names, each with a line: docs/python.md.
 """
 
+import lazy_loader
+
+# The names are those of __init__.pyi. Each is imported when it is first used: torch takes a second, and --help does not
+# need it.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
-__all__ = ["load_gan"]
-
-
-def __getattr__(name: str):
-    # torch takes a second to import; `import resgan` (and with it `--help`) should not.
-    if name == "load_gan":
-        from resgan.builders.trained_gan import load_gan
-
-        return load_gan
-    raise AttributeError(f"module 'resgan' has no attribute {name!r}")

@@ -73,7 +73,7 @@ class TrainedGan:
 
 
 def load_gan(path: str | Path, *, device: str = "cpu") -> TrainedGan:
-    """Open a checkpoint; the file is all it needs. Raises checkpoints.CheckpointError."""
+    """Open a checkpoint; the file is all it needs. Raises CheckpointError, a ValueError."""
     state = checkpoints.load(Path(path))
     spec = completed_spec(state["spec"])
     raw, disc = build_networks(spec)

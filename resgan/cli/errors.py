@@ -1,7 +1,6 @@
 """Hydra's errors in one line that names the option and what is valid."""
 
 import re
-import sys
 
 from resgan.base.console import one_line
 from resgan.cli.arguments import last_value
@@ -11,11 +10,11 @@ from resgan.options.conf import files_of, read_primary
 from resgan.options.validation import did_you_mean, names
 
 
-def explain(error: Exception, command: Command) -> str:
-    """One line for an error of Hydra or OmegaConf."""
+def explain(error: Exception, command: Command, arguments: list[str]) -> str:
+    """One line for an error of Hydra or OmegaConf, from the arguments that were composed."""
     text = str(error)
     if match := re.search(r"Could not override '([^']*)'", text):
-        return f"{match[1]}: there is no such option{did_you_mean(match[1], candidates(match[1], command))}"
+        return f"{match[1]}: there is no such option{did_you_mean(match[1], candidates(match[1], command, arguments))}"
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         group, *inner = match[1].split("/")
         name = "/".join([*inner, match[2]])
@@ -31,8 +30,8 @@ def explain(error: Exception, command: Command) -> str:
     return one_line(error)
 
 
-def candidates(option: str, command: Command) -> dict[str, str]:
+def candidates(option: str, command: Command, arguments: list[str]) -> dict[str, str]:
     """Candidates for a misspelt option: the options of its group in the selected file, with their meanings."""
     group = option.split(".")[0]
-    choice = last_value(group, sys.argv[1:]) or read_primary(command.primary)[1].get(group)
+    choice = last_value(group, arguments) or read_primary(command.primary)[1].get(group)
     return meanings_of(group, choice, command) if choice in files_of(group) else names(command.options)

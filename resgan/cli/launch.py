@@ -54,7 +54,7 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     except OptionsError as error:
         stop(one_line(error))
     except (HydraException, OmegaConfBaseException) as error:
-        stop(explain(error, command))
+        stop(explain(error, command, sys.argv[1:]))
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
@@ -96,7 +96,7 @@ def make_task(
 
 
 def line_of(error: Exception, command: Command) -> str:
-    return explain(error, command) if isinstance(error, OmegaConfBaseException) else one_line(error)
+    return explain(error, command, sys.argv[1:]) if isinstance(error, OmegaConfBaseException) else one_line(error)
 
 
 def say_failed(command: Command, job: Job, error: Exception) -> None:

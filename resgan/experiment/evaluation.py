@@ -97,6 +97,17 @@ def score(target: EvaluationTarget) -> PlainData:
     }
 
 
+def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Tensor | None = None) -> PlainData:
+    """Scores by name of one checkpoint, or of pictures. Tensors stand in place of what the options name."""
+    device = find_accelerator("device", options.device)
+    if fake is None and real is None:
+        [target] = evaluation_targets(options, device=device)
+    else:
+        load = cache(partial(build_extractor, options.metrics, device=device))
+        target = target_from_pictures(options, load, fake=fake, real=real)
+    return target.scorer.measure(target.samples())
+
+
 def evaluation_targets(options: EvaluateOptions, *, device: str) -> Iterator[EvaluationTarget]:
     load = cache(partial(build_extractor, options.metrics, device=device))
     if options.fake is not None:
@@ -119,11 +130,13 @@ def checkpoints_below(path: Path) -> list[Path]:
     return found
 
 
-def target_from_pictures(options: EvaluateOptions, load: Load) -> EvaluationTarget:
+def target_from_pictures(
+    options: EvaluateOptions, load: Load, *, fake: Tensor | None = None, real: Tensor | None = None
+) -> EvaluationTarget:
     assert options.fake is not None
     reading = {"size": options.size, "channels": options.channels, "progress": options.progress}
-    fakes = load_pictures(options.fake, option="fake", **reading)
-    data, dataset = read_reals(options, None, options.seed)
+    fakes = load_pictures(options.fake, option="fake", **reading) if fake is None else fake
+    data, dataset = read_reals(options, None, options.seed) if real is None else (None, dataset_of(options, real))
     check_same_shape(tuple(fakes.shape[1:]), dataset, f"fake={options.fake}")
     scorer = make_scorer(
         options.metrics,
@@ -246,6 +259,11 @@ def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> Dataset:
     name = source_name(path)
     split = options.split or re.sub(r"[^A-Za-z0-9.-]", "", name) or "real"
     return Dataset(name=name, train=samples, holdout=samples[:0], reference=samples, split=split)
+
+
+def dataset_of(options: EvaluateOptions, samples: Tensor) -> Dataset:
+    split = options.split or "real"
+    return Dataset(name="tensor", train=samples, holdout=samples[:0], reference=samples, split=split)
 
 
 def check_same_shape(fake: tuple[int, ...], dataset: Dataset, where: str) -> None:

@@ -80,13 +80,19 @@ def train(options: TrainOptions, job: Job) -> float:
 
     Returns the mean of their primary endpoints: lower is better.
     """
-    asked = runs_of_job(options, job)
-    components = build_all(asked.todo, job)  # before a directory is made: here is refused what can be
-    root = asked.root or new_directory(Path("runs"))
-    results = conclude_job(asked, root, train_claimed(open_runs(asked, root), components, root))
+    root, asked, trained = train_runs(options, job)
+    results = conclude_job(asked, root, trained)
     if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return statistics.fmean(map(primary_endpoint, results))
+
+
+def train_runs(options: TrainOptions, job: Job) -> tuple[Path, JobRuns, dict[Path, Result]]:
+    """Train what a job asks for and is not there. Returns its directory, what it asked for, and the new results."""
+    asked = runs_of_job(options, job)
+    components = build_all(asked.todo, job)  # before a directory is made: here is refused what can be
+    root = asked.root or new_directory(Path("runs"))
+    return root, asked, train_claimed(open_runs(asked, root), components, root)
 
 
 def train_together(

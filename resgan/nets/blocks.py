@@ -58,7 +58,7 @@ def join_weights(*, residual: bool, join: Join = "sum", depth: int = 1) -> tuple
 
 
 class Block(nn.Module):
-    """A trunk and a branch at constant width. `residual` decides one thing, and it is decided in `join`.
+    """The base of all blocks: trunk and branch at constant width. `residual` decides one thing, in `join`.
 
     Options come whole, or one by one as keywords: Preact(64, residual=False, norm="pixel"). The kinds of block below
     say what the branch F is, and what comes after the join.

@@ -7,7 +7,7 @@ from resgan.options.choices import Join, Kind, Norm, NormPlace, Skip
 
 @dataclass(frozen=True, kw_only=True)
 class BlockOptions:
-    """A trunk and a branch F; what each option means in full: resgan/nets/blocks.py."""
+    """Options of a block, with the switch; what each means in full: resgan/nets/blocks.py."""
 
     residual: bool = True  # the switch: add the input back
     kind: Kind = "preact"  # what the branch is

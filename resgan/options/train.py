@@ -4,9 +4,10 @@ Hydra composes conf/ and the command line; these models check the outcome before
 decides (image size, channels) is no option.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.choices import Adaptation, Operation, PrecisionOrAuto, WandbMode
@@ -73,6 +74,8 @@ class WandbOptions(Options):
 
 class TrainOptions(Options):
     """All options of `python -m resgan.train`."""
+
+    _overrides: tuple[str, ...] = PrivateAttr(default=())
 
     study: Annotated[str, Field(min_length=1)] | None = option("a designed experiment, arms x seeds: see below")
     seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
@@ -199,13 +202,24 @@ class TrainOptions(Options):
                 "code does not take; valid is false"
             )
 
+    @property
+    def overrides(self) -> list[str]:
+        """The words that `configure` composed these options of; none of a command, whose job has them."""
+        return list(self._overrides)
+
+    def remember(self, overrides: Sequence[str]) -> None:
+        self._overrides = tuple(overrides)
+
     def with_values(self, values: PlainData) -> "TrainOptions":
         """The options with other values, given by their dotted names. Raises OptionsError."""
         nested = self.model_dump()
         for name, value in values.items():
             *group, key = name.split(".")
             (nested[group[0]] if group else nested)[key] = value
-        return check(TrainOptions, nested)
+        options = check(TrainOptions, nested)
+        if self._overrides:
+            options.remember([*self._overrides, *(f"{name}={format_value(value)}" for name, value in values.items())])
+        return options
 
     def each_seed(self) -> list["TrainOptions"]:
         """The options of every run that a result is drawn from, each as if it were alone.

@@ -23,9 +23,11 @@ def decay(*, images: int, halflife: float, images_seen: int, ramp: float) -> flo
 
 
 class Average:
-    """Keeps `average` the average of `net`. Their tensors are listed once: a small network's step is as short.
+    """The exponential moving average of a network's weights, held by another network of its kind.
 
-    To be made when both are on their device: a move leaves parameters what they are, and replaces buffers.
+    average = copy.deepcopy(net); Average(average, net).update(decay=0.999) after every step. Make it when both are on
+    their device: tensors are listed once, since the step of a small network is as short as the listing, and a move to
+    another device replaces buffers.
     """
 
     def __init__(self, average: nn.Module, net: nn.Module) -> None:

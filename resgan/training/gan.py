@@ -22,7 +22,7 @@ from resgan.training.settings import Setting, beside
 
 
 class GAN(pl.LightningModule):
-    """Generator against discriminator. The only clock is `images_seen`, the real images D was shown.
+    """The Lightning module of G against D. The only clock is `images_seen`, the real images D was shown.
 
     All that is random in a step is derived from (seed, images_seen): a run continued from its state is the same run.
 

@@ -27,7 +27,7 @@ def one_centred(samples: Tensor, logits: Tensor) -> Tensor:
 
 
 def gradient_penalty(disc: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """`one_centred` at points between real and fake; `mix` (N,) in [0, 1] says where."""
+    """E (|grad D(x)| - 1)^2 at points between real and fake (WGAN-GP); `mix` (N,) in [0, 1] says where."""
     mix = mix.view(*mix.shape, *[1] * (real.ndim - mix.ndim))
     between = (mix * real + (1 - mix) * fake).requires_grad_()
     return one_centred(between, disc(between))

@@ -1,0 +1,43 @@
+"""Training from Python: one run to its end. Errors raise, and nothing ends the interpreter."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from resgan.base.errors import OptionsError
+from resgan.experiment.session import train_runs
+from resgan.experiment.study import Job
+from resgan.options.train import TrainOptions
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    path: Path  # its directory, with config.yaml, metrics.jsonl, samples/ and checkpoints/
+    status: Literal["finished", "diverged"]
+    scores: dict[str, float | None]  # at the end, by name; None where a score has no value, or the run diverged
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint, for `load_gan`."""
+        return self.path / "checkpoints" / "final.ckpt"
+
+
+def fit(options: TrainOptions) -> Result:
+    """Train one run to its end, or continue what lies in `run_dir`, or find it finished.
+
+    fit(configure("data=gaussians", "run_dir=runs/mine")) does what `python -m resgan.train` does with these words.
+    Raises OptionsError, DataError and other subclasses of ValueError in one line; KeyboardInterrupt where Ctrl-C or a
+    signal stopped it: its state is saved, and the same call continues it.
+    """
+    for name, value in (("seeds", options.seeds), ("replicate", options.replicate)):
+        if value is not None:
+            raise OptionsError(f"{name}={value}: fit trains one run; call it for each, with seed")
+    job = Job(options.overrides, options.overrides, None)
+    try:
+        root, asked, trained = train_runs(options, job)
+    except SystemExit:
+        raise KeyboardInterrupt from None  # it has said where it stands, and how to continue
+    [result] = [done or trained[root] for done in asked.results]
+    return Result(root, result["status"], result["scores"])
