@@ -20,4 +20,4 @@ def test_no_file_of_the_package_is_hidden_from_the_linter():
         [sys.executable, "-m", "ruff", "check", "--show-files", "resgan"], cwd=ROOT, capture_output=True, text=True
     )
     found = {Path(line).resolve() for line in shown.stdout.splitlines()}
-    assert found == set((ROOT / "resgan").rglob("*.py"))
+    assert found == {*(ROOT / "resgan").rglob("*.py"), *(ROOT / "resgan").rglob("*.pyi")}
