@@ -24,8 +24,8 @@ resgan.score(gan.sample(range(10_000)), "gaussians")  # {"tv": ..., "validity": 
 
 `configure` takes the words of the command line, and `fit` does what the command does: the same run directory, continued
 by the same call. Errors raise: subclasses of `ValueError` (`resgan.UserError`) whose one line names the option, the
-value and what is valid; Ctrl-C stops with the state saved, as `KeyboardInterrupt`. `import resgan` imports nothing heavy: a
-name is loaded when it is first used.
+value and what is valid. Ctrl-C raises `KeyboardInterrupt`, with the state saved. `import resgan` imports nothing heavy:
+a name is loaded when it is first used.
 
 `help(resgan.LabGenerator)` and the like have shapes, units, errors and sources.
 """
