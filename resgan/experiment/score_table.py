@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resgan.base.plain_data import PlainData, format_value
-from resgan.metrics.cards import Cards
+from resgan.metrics.cards import Cards, how_made
 
 COLUMNS = 6
 WIDTH = 120  # characters of a line at the end of a run, at most
@@ -83,6 +83,7 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def card_lines(cards: Cards) -> list[str]:
     """Card fields that all scores share, on one line, and those that only some have."""
+    cards = {name: how_made(card) for name, card in cards.items()}
     common = {
         key: value
         for key, value in next(iter(cards.values())).items()

@@ -1,61 +1,276 @@
-"""The scores that compare two sets of features, under the names that the field knows them by.
+"""The scores that compare features of samples with those of real images, under the names that the field knows them by.
 
-One pass of the fakes through the extractor feeds them all.
+FrechetDistance   fid50k_full               fd_cifarnet_10k_full
+FrechetAtInfinity fid50k_full_inf           fd_cifarnet_10k_full_inf
+KernelDistance    kid50k_full, ..._std      kd_cifarnet_10k_full, ..._std
+InceptionScore    is50k_mean, is50k_std     is_cifarnet_10k_mean, ..._std
+PrecisionRecall   precision_inception_k3_50k_full, recall_..., density_inception_k5_50k_full, coverage_...
 
-frechet           fid50k_full               fd_cifarnet_10k_full
-infinity          fid50k_full_inf           fd_cifarnet_10k_full_inf
-kernel            kid50k_full, ..._std      kd_cifarnet_10k_full, ..._std
-inception_score   is50k_mean, is50k_std     is_cifarnet_10k_mean, ..._std
-precision_recall  precision_inception_k3_50k_full, recall_..., density_inception_k5_50k_full, coverage_...
-
-The names on the left stand for the verified weights of Inception alone (with clean_ before them for the clean resize).
+The names in the middle are for the verified weights of Inception alone, with clean_ before them for the clean resize.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
+from torchmetrics.utilities.data import dim_zero_cat
 
+from resgan.base.cache import cache_directory
 from resgan.base.device import full_precision
-from resgan.metrics.extractors import is_known
-from resgan.metrics.features import Extractor
-from resgan.metrics.frechet import at_infinity, floor, frechet_distance
+from resgan.base.images import as_uint8
+from resgan.base.plain_data import PlainData
+from resgan.metrics.cards import Reading
+from resgan.metrics.extractors import is_known, load_extractor
+from resgan.metrics.features import Extractor, extract
+from resgan.metrics.frechet import MomentSums, at_infinity, floor, frechet_distance
 from resgan.metrics.inception_score import SPLITS, inception_score
 from resgan.metrics.kernel import SUBSET_SIZE, kernel_distance
 from resgan.metrics.precision_recall import K_DENSITY, K_PRECISION, neighbour_distances, precision_recall
-from resgan.metrics.reference import Reference, moments_of
+from resgan.metrics.reference import PART, Reference
+from resgan.metrics.score import Score
 from resgan.options.choices import ScoreName
 
-SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
 
-LEAST = {
-    "frechet": 2,
-    "infinity": 30,
-    "kernel": SUBSET_SIZE,
-    "inception_score": SPLITS,
-    "precision_recall": K_DENSITY + 1,
+class FeatureScore(Score):
+    """A score of features; `update` takes images (N, C, H, W), uint8, or floats in [-1, 1].
+
+    real: real images, uint8 (M, C, H, W), whose features are made once and cached on disk; or a `Reference`, which
+    scores may share. extractor: its name, or an Extractor; `weights` is its file. It is no part of the state, and stays
+    in eval mode. Raises ExtractorError.
+    """
+
+    needs = "features"
+    least: ClassVar[int]  # samples that it needs, and real images
+    compares: ClassVar[bool] = True  # with real images
+
+    def __init__(
+        self,
+        real: Reference | Tensor,
+        *,
+        extractor: Extractor | str = "cifarnet",
+        weights: str | None = None,
+        count: int | None = None,  # samples, as its name says; None: as many as it was given
+        split: str = "train",  # what the reals are, as its name says: "train" or "all" is called full
+        card: PlainData | None = None,
+        **options: Any,  # of torchmetrics.Metric
+    ) -> None:
+        if isinstance(real, Tensor):
+            extractor = load_extractor(extractor, weights=weights) if isinstance(extractor, str) else extractor
+            real = Reference(extractor, real, cache=cache_directory())
+        super().__init__(card=card if card is not None else dict(real.extractor.card), **options)
+        self.reference, self.count, self.split = real, count, split
+        self.add_state("seen", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.seen: Tensor
+
+    @property
+    def extractor(self) -> Extractor:
+        return self.reference.extractor
+
+    @property
+    def number(self) -> int:
+        """How many samples it is a score of."""
+        return self.count or int(self.seen)
+
+    def update(self, samples: Tensor, *, features: Tensor | None = None) -> None:
+        """features: those of the samples (N, d), where one pass of the extractor serves several scores."""
+        if features is None:
+            features = extract(self.extractor.to(self.device), as_uint8(samples))
+        self.seen = self.seen + len(features)
+        self.add_features(features)
+
+    def add_features(self, features: Tensor) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
+        """Why it cannot be had, in words; None where it can."""
+        few = min(fakes, reals) if cls.compares else fakes
+        if few < cls.least:
+            return f"needs at least {cls.least} samples; there are {fakes} fakes and {reals} reals"
+        return None
+
+
+class FrechetDistance(FeatureScore):
+    """The Frechet distance of Gaussians with the moments of the features; FID with Inception (Heusel et al. 2017)."""
+
+    least = 2
+    higher_is_better = False
+
+    def __init__(self, real: Reference | Tensor, **options: Any) -> None:
+        super().__init__(real, **options)
+        # Of no width before the first features come.
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("products", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.total: Tensor
+        self.products: Tensor
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        meaning = "Frechet distance from the features of real images; lower is better"
+        return {self.distance_name: Reading("lower", "distance", meaning=meaning)}
+
+    @property
+    def distance_name(self) -> str:
+        return distance_name(self.extractor, count=self.number, split=self.split)
+
+    def add_features(self, features: Tensor) -> None:
+        sums = MomentSums(0, self.total.cpu(), self.products.cpu())
+        for part in features.split(PART):
+            sums.add(part)
+        self.total, self.products = sums.total.to(self.device), sums.products.to(self.device)
+
+    def compute(self) -> Tensor:
+        moments = MomentSums(int(self.seen), self.total.cpu(), self.products.cpu()).moments()
+        return torch.tensor(frechet_distance(moments, self.reference.moments), dtype=torch.float64)
+
+    def prepare(self) -> None:
+        _ = self.reference.moments
+
+    def ideal_scores(self) -> dict[str, float]:
+        exact = self.split == "all"  # the reference is the distribution itself
+        return {self.distance_name: floor(self.reference.moments, fakes=self.number, exact=exact)}
+
+
+class WholeFeatures(FeatureScore):
+    """A score that looks at all features at once."""
+
+    def __init__(self, real: Reference | Tensor, **options: Any) -> None:
+        super().__init__(real, **options)
+        self.add_state("features", [], dist_reduce_fx="cat")
+        self.features: list[Tensor]
+
+    def add_features(self, features: Tensor) -> None:
+        self.features.append(features.to(self.device))
+
+    @property
+    def all_features(self) -> Tensor:
+        """(N, d) float32, on the CPU."""
+        return dim_zero_cat(self.features).cpu()
+
+    def prepare(self) -> None:
+        _ = self.reference.features
+
+
+class FrechetAtInfinity(WholeFeatures):
+    """The Frechet distance that infinitely many samples would have, extrapolated (Chong and Forsyth 2020)."""
+
+    least = 30
+    higher_is_better = False
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        # Unbiased, so that it may fall below 0: no logarithm.
+        name = f"{distance_name(self.extractor, count=self.number, split=self.split)}_inf"
+        meaning = "Frechet distance, extrapolated to any number of samples; lower is better"
+        return {name: Reading("lower", "plain", meaning=meaning)}
+
+    def compute(self) -> Tensor:
+        return torch.tensor(at_infinity(self.all_features, self.reference.moments), dtype=torch.float64)
+
+    def prepare(self) -> None:
+        _ = self.reference.moments
+
+    def ideal_scores(self) -> dict[str, float]:
+        return {self.names[0]: floor(self.reference.moments, fakes=math.inf, exact=self.split == "all")}
+
+
+class KernelDistance(WholeFeatures):
+    """Squared maximum mean discrepancy with a polynomial kernel; KID with Inception (Binkowski et al. 2018)."""
+
+    least = SUBSET_SIZE
+    higher_is_better = False
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        name = distance_name(self.extractor, count=self.number, split=self.split, letter="k")
+        meaning = "kernel distance from the features of real images; lower is better"
+        spread = "spread of the kernel distance over subsets"
+        return {name: Reading("lower", "plain", meaning=meaning), f"{name}_std": Reading(meaning=spread)}
+
+    def compute(self) -> dict[str, float]:
+        return dict(zip(self.names, kernel_distance(self.all_features, self.reference.features), strict=True))
+
+    def ideal_scores(self) -> dict[str, float]:
+        return {self.names[0]: 0.0}
+
+
+class InceptionScore(WholeFeatures):
+    """Is each sample of a clear class, and are all of many? (Salimans et al. 2016). No real image is looked at."""
+
+    least = SPLITS
+    compares = False
+    higher_is_better = True
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        fakes = in_thousands(self.number)
+        official = f"{resize_prefix(self.extractor)}is{fakes}"
+        name = official if is_verified(self.extractor) else f"is_{self.extractor.name}_{fakes}"
+        meaning = "is each sample of a clear class, and are all of many? higher is better"
+        spread = "spread of the inception score over parts"
+        return {f"{name}_mean": Reading("higher", "plain", meaning=meaning), f"{name}_std": Reading(meaning=spread)}
+
+    def compute(self) -> dict[str, float]:
+        assert self.extractor.head is not None
+        with full_precision(self.extractor.device.type), torch.no_grad():
+            logits = self.extractor.head(self.all_features.to(self.extractor.device)).cpu()
+        return dict(zip(self.names, inception_score(logits), strict=True))
+
+    def prepare(self) -> None:
+        pass
+
+    @classmethod
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
+        if extractor.head is None:
+            return f"needs a classifier, and {extractor.name} is none"
+        return super().unavailable_reason(extractor, fakes=fakes, reals=reals)
+
+
+class PrecisionRecall(WholeFeatures):
+    """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
+
+    least = K_DENSITY + 1
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        fakes, reference = in_thousands(self.number), reference_name(self.split)
+        said = {
+            ("precision", K_PRECISION): Reading(
+                "higher", "share", meaning="share of samples that lie where real images lie; higher is better"
+            ),
+            ("recall", K_PRECISION): Reading(
+                "higher", "share", "n_real", "share of real images that lie where samples lie; higher is better"
+            ),
+            ("density", K_DENSITY): Reading(
+                "higher", "plain", meaning="how densely real images surround the samples; higher is better"
+            ),
+            ("coverage", K_DENSITY): Reading(
+                "higher", "share", "n_real", "share of real images with a sample near by; higher is better"
+            ),
+        }
+        return {f"{what}_{self.extractor.name}_k{k}_{fakes}_{reference}": how for (what, k), how in said.items()}
+
+    def compute(self) -> dict[str, float]:
+        features, real = self.all_features, self.reference
+        near = {"near_fakes": neighbour_distances(features), "near_reals": real.neighbours}
+        return dict(zip(self.names, precision_recall(features, real.features, **near).values(), strict=True))
+
+    def prepare(self) -> None:
+        _ = self.reference.features, self.reference.neighbours
+
+
+SCORES: dict[ScoreName, type[FeatureScore]] = {
+    "frechet": FrechetDistance,
+    "infinity": FrechetAtInfinity,
+    "kernel": KernelDistance,
+    "inception_score": InceptionScore,
+    "precision_recall": PrecisionRecall,
 }
 
-# What each number means, in the order of `FeatureScores.names`.
-MEANINGS: dict[ScoreName, tuple[str, ...]] = {
-    "frechet": ("Frechet distance from the features of real images; lower is better",),
-    "infinity": ("Frechet distance, extrapolated to any number of samples; lower is better",),
-    "kernel": (
-        "kernel distance from the features of real images; lower is better",
-        "spread of the kernel distance over subsets",
-    ),
-    "inception_score": (
-        "is each sample of a clear class, and are all of many? higher is better",
-        "spread of the inception score over parts",
-    ),
-    "precision_recall": (
-        "share of samples that lie where real images lie; higher is better",
-        "share of real images that lie where samples lie; higher is better",
-        "how densely real images surround the samples; higher is better",
-        "share of real images with a sample near by; higher is better",
-    ),
-}
+
+# Names.
 
 
 def is_verified(extractor: Extractor) -> bool:
@@ -84,97 +299,3 @@ def distance_name(extractor: Extractor, *, count: int, split: str, letter: Liter
     if is_verified(extractor):
         return f"{resize_prefix(extractor)}{letter}id{fakes}_{reference}"
     return f"{letter}d_{extractor.name}_{fakes}_{reference}"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FeatureScores:
-    """Which scores are wanted of `count` fakes, against which reference."""
-
-    reference: Reference
-    count: int  # fakes
-    split: str  # what the reference is: "train", "all", "test"
-    wanted: tuple[ScoreName, ...]
-
-    @property
-    def extractor(self) -> Extractor:
-        return self.reference.extractor
-
-    def unavailable_reason(self) -> str | None:
-        """Why a wanted score cannot be had, in words; None where all can."""
-        for score in self.wanted:
-            if score == "inception_score" and self.extractor.head is None:
-                return f"inception_score needs a classifier, and {self.extractor.name} is none"
-            reals = self.reference.count if score != "inception_score" else LEAST[score]
-            if min(self.count, reals) < LEAST[score]:
-                return f"{score} needs at least {LEAST[score]} samples; there are {self.count} fakes and {reals} reals"
-        return None
-
-    def names(self, score: ScoreName) -> tuple[str, ...]:
-        frechet = distance_name(self.extractor, count=self.count, split=self.split)
-        if score == "frechet":
-            return (frechet,)
-        if score == "infinity":
-            return (f"{frechet}_inf",)
-        if score == "kernel":
-            name = distance_name(self.extractor, count=self.count, split=self.split, letter="k")
-            return name, f"{name}_std"
-        if score == "inception_score":
-            fakes = in_thousands(self.count)
-            official = f"{resize_prefix(self.extractor)}is{fakes}"
-            name = official if is_verified(self.extractor) else f"is_{self.extractor.name}_{fakes}"
-            return f"{name}_mean", f"{name}_std"
-        fakes, reference = in_thousands(self.count), reference_name(self.split)
-        neighbours = {"precision": K_PRECISION, "recall": K_PRECISION, "density": K_DENSITY, "coverage": K_DENSITY}
-        return tuple(f"{what}_{self.extractor.name}_k{k}_{fakes}_{reference}" for what, k in neighbours.items())
-
-    @property
-    def all_names(self) -> tuple[str, ...]:
-        return tuple(name for score in self.wanted for name in self.names(score))
-
-    @property
-    def meanings(self) -> dict[str, str]:
-        return {
-            name: words for score in self.wanted for name, words in zip(self.names(score), MEANINGS[score], strict=True)
-        }
-
-    def compute(self, features: Tensor) -> dict[str, float]:
-        """Scores by name, of the fakes' features (count, d)."""
-        return {
-            name: value
-            for score in self.wanted
-            for name, value in zip(self.names(score), self.values(score, features), strict=True)
-        }
-
-    def values(self, score: ScoreName, features: Tensor) -> tuple[float, ...]:
-        real = self.reference
-        if score == "frechet":
-            return (frechet_distance(moments_of(features), real.moments),)
-        if score == "infinity":
-            return (at_infinity(features, real.moments),)
-        if score == "kernel":
-            return kernel_distance(features, real.features)
-        if score == "inception_score":
-            assert self.extractor.head is not None
-            with full_precision(self.extractor.device.type):
-                logits = self.extractor.head(features.to(self.extractor.device)).cpu()
-            return inception_score(logits)
-        near = {"near_fakes": neighbour_distances(features), "near_reals": real.neighbours}
-        return tuple(precision_recall(features, real.features, **near).values())
-
-    def prepare(self) -> None:
-        """Make, or find on disk, all that is needed of the reals."""
-        if {"frechet", "infinity"} & set(self.wanted):
-            _ = self.reference.moments
-        if {"kernel", "precision_recall"} & set(self.wanted):
-            _ = self.reference.features
-        if "precision_recall" in self.wanted:
-            _ = self.reference.neighbours
-
-    def ideal_scores(self) -> dict[str, float]:
-        """Scores of a perfect generator, where they are known."""
-        known: dict[ScoreName, float] = {"kernel": 0.0}
-        if {"frechet", "infinity"} & set(self.wanted):
-            exact = self.split == "all"  # the reference is the distribution itself
-            known["frechet"] = floor(self.reference.moments, fakes=self.count, exact=exact)
-            known["infinity"] = floor(self.reference.moments, fakes=math.inf, exact=exact)
-        return {self.names(score)[0]: known[score] for score in self.wanted if score in known}

@@ -1,17 +1,21 @@
 """The exact scores of pictures whose classes are manifolds: which class each sample is of, if any, and where in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from scipy import stats
 from torch import Tensor
+from torchmetrics.utilities.data import dim_zero_cat
 
+from resgan.base.plain_data import PlainData
+from resgan.metrics.cards import Reading
 from resgan.metrics.manifold import Located, Manifold
-from resgan.metrics.testbed import LEAST_VALID, expected_total_variation, total_variation
+from resgan.metrics.score import Score
+from resgan.metrics.testbed import LEAST_VALID, MEANINGS, expected_total_variation, total_variation
 
-OTHER_TAUS = (0.5, 1.5)  # validity is told at these multiples of tau as well
+OTHER_TAUS = {0.5: "half", 1.5: "one and a half times"}  # validity is measured at these multiples of tau as well
 LEAST_SHARE = 0.1  # of what is a class's due: with as many valid samples it counts as drawn
 
 
@@ -57,7 +61,10 @@ class ManifoldScores:
 
     def compute(self, samples: Tensor) -> dict[str, float | None]:
         """Scores by name, of samples (N, C, H, W), uint8 or floats in [-1, 1]."""
-        found = self.manifold.locate(samples)
+        return self.compute_located(self.manifold.locate(samples))
+
+    def compute_located(self, found: Located) -> dict[str, float | None]:
+        """The same, of samples that the manifold has located."""
         valid = found.distances < self.tau
         return dict(zip(self.names, (*self._shares(found, valid), *self._places(found, valid)), strict=True))
 
@@ -133,6 +140,51 @@ class ManifoldScores:
         known |= {"tv": tv, "tv_valid": tv, "distance": self.rounding, "classes": drawn}
         # Of what is withheld a perfect generator draws too, further from the training pictures than what is shown.
         return known | {"copying": 0.5} if self.withheld is None else without(known, "copying")
+
+
+class ManifoldScore(Score):
+    """The scores of images against the manifolds of their classes, as a metric: see `ManifoldScores`."""
+
+    def __init__(self, truth: ManifoldScores, *, count: int, card: PlainData | None = None) -> None:
+        super().__init__(card=card)
+        self.truth, self.count = truth, count  # samples
+        for name in ("distances", "labels", "centres"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+        self.distances: list[Tensor]
+        self.labels: list[Tensor]
+        self.centres: list[Tensor]
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        others = {
+            f"validity_{factor:g}tau": f"the same by {words} the tolerance" for factor, words in OTHER_TAUS.items()
+        }
+        forms = {f"valid_{form}": f"share of samples that are valid and {form}" for form in self.truth.forms}
+        known = {
+            **{name: MEANINGS[name] for name in ("tv", "validity", "distance")},
+            "tv_valid": Reading("lower", "share", "valid", "tv of the valid samples alone; 0: all classes alike"),
+            **{name: Reading("higher", "share", meaning=words) for name, words in others.items()},
+            **{name: Reading("none", "share", meaning=words) for name, words in forms.items()},
+            "classes": Reading("higher", meaning="how many of the classes hold a tenth of their due"),
+            "copying": Reading(
+                "none", "share", "valid", "how often nearer to a training picture than new ones; 0.5: none"
+            ),
+            "recombination": Reading(meaning="rate of combinations that were never shown over those shown"),
+        }
+        return {name: known[name] for name in self.truth.names}
+
+    def update(self, samples: Tensor) -> None:
+        found = self.truth.manifold.locate(samples.cpu())
+        self.distances.append(found.distances.to(self.device))
+        self.labels.append(found.labels.to(self.device))
+        self.centres.append(found.centres.to(self.device))
+
+    def compute(self) -> dict[str, float | None]:
+        found = (dim_zero_cat(part).cpu() for part in (self.distances, self.labels, self.centres))
+        return self.truth.compute_located(Located(*found))
+
+    def ideal_scores(self) -> dict[str, float]:
+        return self.truth.ideal_scores(self.count)
 
 
 def least_count(samples: int, classes: int) -> int:

@@ -20,6 +20,7 @@ from resgan.metrics.features import CHUNK, Extractor, extract
 from resgan.metrics.frechet import Moments, MomentSums
 from resgan.metrics.precision_recall import neighbour_distances
 
+PART = 4096  # rows of features that are summed together
 FORMAT = 1  # of the files; another number, other files
 
 Arrays = dict[str, np.ndarray]
@@ -113,6 +114,6 @@ class Reference:
 def moments_of(features: Tensor) -> Moments:
     """Moments of features (N, d), summed in float64."""
     sums = MomentSums()
-    for part in features.split(4096):
+    for part in features.split(PART):
         sums.add(part)
     return sums.moments()

@@ -1,13 +1,18 @@
 """The exact scores of the testbeds, whose truth is known."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
+from torchmetrics.utilities.data import dim_zero_cat
 
 from resgan.base.images import as_uint8, to_float
+from resgan.base.plain_data import PlainData
+from resgan.metrics.cards import Reading
+from resgan.metrics.score import Score
 
 LEAST_VALID = 200  # fewer valid samples say nothing of which they are: novelty, copying and the like
 
@@ -103,11 +108,18 @@ def shape_scores(
     kl        of valid samples over the trained templates, to uniform
     novelty   share of the valid that were never trained on: 0 is a pure replicator, 0.5 full recombination
     """
-    distance, nearest = nearest_template(as_uint8(samples), templates)
+    located = nearest_template(as_uint8(samples), templates)
+    return scores_of_located(*located, classes=classes, trained=trained, tau=tau)
+
+
+def scores_of_located(
+    distance: Tensor, nearest: Tensor, *, classes: Tensor, trained: Tensor, tau: float
+) -> dict[str, float | None]:
+    """The same, from the outcome of `nearest_template`."""
     valid = distance < tau
     hits = nearest[valid]
     per_class = torch.bincount(classes[hits], minlength=int(classes.max()) + 1)
-    per_trained = torch.bincount(hits, minlength=len(templates))[trained]
+    per_trained = torch.bincount(hits, minlength=len(trained))[trained]
     return {
         "tv": total_variation(torch.cat([per_class, (~valid).sum().view(1)])),
         "validity": float(valid.double().mean()),
@@ -172,3 +184,92 @@ def expected_resampling_variation(counts: Tensor, *, samples: int) -> float:
     p = (counts.double() / counts.sum()).numpy()
     m = np.floor(samples * p) + 1
     return float((m * (1 - p) * stats.binom.pmf(m, samples, p)).sum() / samples)
+
+
+# As metrics.
+
+MEANINGS = {
+    "tv": Reading("lower", "share", meaning="distance from valid samples of all classes alike; 1: none is valid"),
+    "validity": Reading("higher", "share", meaning="share of samples that pass for real, by the rule of the testbed"),
+    "modes": Reading("higher", meaning="how many modes were hit at least once"),
+    "kl": Reading("lower", meaning="unevenness of valid samples over the modes, in nats; 0: even"),
+    "novelty": Reading(
+        "higher", "share", "valid", "share of valid samples that were never trained on; 0: copies alone"
+    ),
+    "tv_data": Reading("lower", "share", meaning="tv to the shares of the training points"),
+    "distance": Reading(
+        "lower", "distance", meaning="median distance to the nearest class, of points in SD of a mode; falls first"
+    ),
+}
+
+
+class ModeScore(Score):
+    """The scores of points (N, 2) against the modes of a mixture of Gaussians: see `gaussian_scores`."""
+
+    def __init__(
+        self,
+        *,
+        centres: Tensor,  # of the modes (K, 2)
+        sd: float,  # of each
+        train: Tensor,  # training points (M, 2)
+        count: int,  # samples
+        card: PlainData | None = None,
+    ) -> None:
+        super().__init__(card=card)
+        self.centres, self.sd, self.count = centres, sd, count
+        self.trained = mode_counts(train, centres=centres, sd=sd)
+        self.add_state("points", [], dist_reduce_fx="cat")
+        self.points: list[Tensor]
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        return {name: MEANINGS[name] for name in ("tv", "validity", "modes", "kl", "tv_data", "distance")}
+
+    def update(self, samples: Tensor) -> None:
+        self.points.append(samples.to(self.device))
+
+    def compute(self) -> dict[str, float | None]:
+        points = dim_zero_cat(self.points).cpu()
+        return gaussian_scores(points, centres=self.centres, sd=self.sd, trained=self.trained)
+
+    def ideal_scores(self) -> dict[str, float]:
+        return perfect_gaussians(len(self.centres), samples=self.count, trained=self.trained)
+
+
+class TemplateScore(Score):
+    """The scores of images against templates: see `shape_scores`."""
+
+    def __init__(
+        self,
+        *,
+        templates: Tensor,  # (K, C, H, W), uint8
+        classes: Tensor,  # (K,), the class of each template
+        trained: Tensor,  # (K,), bool: which templates were trained on
+        tau: float,  # valid is closer than this to a template
+        count: int,  # samples
+        card: PlainData | None = None,
+    ) -> None:
+        super().__init__(card=card)
+        self.templates, self.classes, self.trained = templates, classes, trained
+        self.tau, self.count = tau, count
+        self.add_state("distances", [], dist_reduce_fx="cat")
+        self.add_state("nearest", [], dist_reduce_fx="cat")
+        self.distances: list[Tensor]
+        self.nearest: list[Tensor]
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        return {name: MEANINGS[name] for name in ("tv", "validity", "modes", "kl", "novelty")}
+
+    def update(self, samples: Tensor) -> None:
+        distances, nearest = nearest_template(as_uint8(samples).cpu(), self.templates)
+        self.distances.append(distances.to(self.device))
+        self.nearest.append(nearest.to(self.device))
+
+    def compute(self) -> dict[str, float | None]:
+        distances, nearest = (dim_zero_cat(found).cpu() for found in (self.distances, self.nearest))
+        return scores_of_located(distances, nearest, classes=self.classes, trained=self.trained, tau=self.tau)
+
+    def ideal_scores(self) -> dict[str, float]:
+        classes, trained = int(self.classes.max()) + 1, int(self.trained.sum())
+        return perfect_shapes(classes=classes, trained=trained, samples=self.count)

@@ -33,3 +33,6 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 # Scores.
 ScoreName = Literal["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
 NormMode = Literal["running", "batch", "recomputed"]
+Direction = Literal["lower", "higher", "none"]
+Scale = Literal["share", "distance", "plain"]
+Counted = Literal["n_fake", "n_real", "valid"]

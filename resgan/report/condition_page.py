@@ -8,7 +8,6 @@ from resgan.report.effects import smallest_p
 from resgan.report.equivalence import MARGINS
 from resgan.report.families import Estimate, Verdict
 from resgan.report.figures import Picture, drawing, learning_curve, picture, sample_sheet, scale_axis
-from resgan.report.panels import Score
 from resgan.report.tables import Table, count, counts, figures_of, settings, spread
 from resgan.report.verdict_tables import interval
 from resgan.report.wording import ENOUGH
@@ -100,7 +99,7 @@ def notes(found: Conditions) -> list[str]:
         "Intervals hold for all differences of the table at once, and the test is by the largest of them, all flipped "
         "together."
     ]
-    if found.primary and MARGINS.get(Score.of(found.primary).scale):
+    if found.primary and MARGINS.get(found.score.scale):
         lines.append("Within the margin is said of each difference for itself, by two one-sided t tests.")
     if diverged := sum(record.status == "diverged" for record in found.records):
         lines.append(f"Conditional: {count(diverged, 'run')} diverged, and differences are of runs that finished.")
@@ -128,7 +127,7 @@ def forest(found: Conditions, name: str) -> Picture:
                     axes.plot(one.interval or [one.mean] * 2, [y, y], color=colour, linewidth=2.5)
                     axes.plot([one.mean], [y], "o", color=colour, markersize=7)
             axes.axvline(0, color="black", linewidth=1)
-            if found.primary and (margin := MARGINS.get(Score.of(found.primary).scale)):
+            if found.primary and (margin := MARGINS.get(found.score.scale)):
                 axes.axvspan(-margin, margin, color="#f0f0f0", zorder=0)
             axes.set_title(f"less {reference.name}", fontsize=11)
             axes.set_xlabel("worse  ←  →  better")
@@ -148,6 +147,6 @@ def learning_curves(found: Conditions, name: str) -> Picture:
             line = {"color": colours[k], "linestyle": "-" if condition.arm != (False, False) else "--"}
             learning_curve(axes, condition.records, found.primary, band=False, label=condition.name, **line)
         axes.set_xlabel("thousand real images seen")
-        scale_axis(axes, found.primary)
+        scale_axis(axes, found.score)
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         return picture(name, f"{found.primary} while training, mean over seeds; dashed: without a path", canvas)

@@ -62,6 +62,12 @@ class Conditions:
     def primary(self) -> str | None:
         return next((panel.primary for panel in self.panels if panel.primary), None)
 
+    @property
+    def score(self) -> Score:
+        """How the primary endpoint is read."""
+        assert self.primary
+        return next(panel for panel in self.panels if panel.primary).score_of(self.primary)
+
     @cached_property
     def replicates(self) -> list[int]:
         """With an end, finished or diverged, in each condition."""
@@ -93,7 +99,7 @@ class Conditions:
         if not self.primary or not self.replicates:
             return {}
         x = differences(np.stack([self.scores(condition) for condition in self.all], axis=1))
-        margin = MARGINS.get(Score.of(self.primary).scale)
+        margin = MARGINS.get(self.score.scale)
         found: dict[str, dict[str, Estimate]] = {}
         pairs = pairs_of(len(self.all))
         for (c, of), one in zip(pairs, estimates(x, margin=margin, found=max_flip(x) <= LEVEL), strict=True):

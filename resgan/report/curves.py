@@ -102,6 +102,10 @@ class Curve:
 
     # Verdicts.
 
+    def score_of(self, name: str) -> Score:
+        """How the numbers of one name are read."""
+        return next(panel for panel in self.panels if name in panel.cards).score_of(name)
+
     def scores(self, name: str, panels: list[Panel], *, diverged: Place = "left out") -> Array:
         """Scores of replicates (R, L, 2, 2), on the scale of the intervals; NaN where a replicate has none."""
         y = np.full((len(self.replicates), len(panels), 2, 2), np.nan)
@@ -119,7 +123,7 @@ class Curve:
 
     def effects_at(self, panels: list[Panel], name: str) -> dict[str, Effect]:
         depths = np.array([self.position(panel) for panel in panels])
-        return families.effects(self.scores(name, panels), depths, margin=MARGINS.get(Score.of(name).scale))
+        return families.effects(self.scores(name, panels), depths, margin=MARGINS.get(self.score_of(name).scale))
 
     @cached_property
     def main_effects(self) -> dict[str, Effect] | None:

@@ -7,13 +7,13 @@ residual blocks help.
 
 import itertools
 import math
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from resgan.options.choices import Scale
+
 Array = np.ndarray
-Scale = Literal["share", "distance", "plain"]
 
 LEVEL = 0.05  # of the tests; intervals cover 1 - LEVEL
 EXACT_UP_TO = 20  # replicates: half a million sign flips. With more,

@@ -147,7 +147,7 @@ def over_depth(curve: Curve, name: str) -> Picture:
 
 
 def margin_of(curve: Curve) -> float | None:
-    return MARGINS.get(Score.of(curve.primary).scale) if curve.primary else None
+    return MARGINS.get(curve.score_of(curve.primary).scale) if curve.primary else None
 
 
 def interaction(panel: Panel, name: str) -> Picture:
@@ -164,7 +164,7 @@ def interaction(panel: Panel, name: str) -> Picture:
             axes.plot([offsets, 1 + offsets], means, "o-", color=colour, label=label, linewidth=2)
         axes.set_xticks([0, 1], ["plain D", "residual D"])
         axes.set_xlim(-0.35, 1.35)
-        scale_axis(axes, panel.primary)
+        scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
         return picture(name, f"{panel.primary} of the four arms, and of every seed", canvas)
 
@@ -176,7 +176,7 @@ def curves(panel: Panel, name: str) -> Picture:
         for arm in panel.arms:
             learning_curve(axes, panel.arm(arm), panel.primary, color=COLOURS[arm], label=ARM_NAMES[arm])
         axes.set_xlabel("thousand real images seen")
-        scale_axis(axes, panel.primary)
+        scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
         return picture(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
 
@@ -216,14 +216,13 @@ def across(panels: list[Panel], option: str, name: str) -> Picture:
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
         axes.set_xlabel(option)
-        scale_axis(axes, primary)
+        scale_axis(axes, next(panel for panel in panels if primary in panel.cards).score_of(primary))
         axes.legend(frameon=False)
         return picture(name, f"{primary} of the four arms against {option}", canvas)
 
 
-def scale_axis(axes: Any, name: str) -> None:
-    score = Score.of(name)
-    axes.set_ylabel(f"{name} ({'lower' if score.low_is_good else 'higher'} is better)")
+def scale_axis(axes: Any, score: Score) -> None:
+    axes.set_ylabel(f"{score.name} ({'lower' if score.low_is_good else 'higher'} is better)")
     if score.scale == "distance":
         axes.set_yscale("log")
 

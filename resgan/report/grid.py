@@ -44,6 +44,12 @@ class Grid:
     def primary(self) -> str | None:
         return next((record.result["primary"] for record in self.records if record.result), None)
 
+    @property
+    def score(self) -> Score:
+        """How the primary endpoint is read."""
+        assert self.primary is not None
+        return Score.of(self.primary, next(record.result["cards"] for record in self.records if record.result))
+
     @cached_property
     def seeds(self) -> list[int]:
         """With an end in every cell, finished or diverged."""
@@ -54,7 +60,7 @@ class Grid:
     def blocks(self) -> Array:
         """The primary endpoint (S, G, D) on the scale of the intervals, more is better; NaN where a run diverged."""
         assert self.primary is not None
-        score, (gs, ds) = Score.of(self.primary), self.wirings
+        score, (gs, ds) = self.score, self.wirings
         found = {(record.seed, g, d): record.score(self.primary) for g in gs for d in ds for record in self.cell(g, d)}
         raw = np.array([[[found[s, g, d] for d in ds] for g in gs] for s in self.seeds], dtype=float)
         samples = next(record.result["cards"][self.primary]["n_fake"] for record in self.records if record.result)
@@ -89,7 +95,7 @@ def scores_table(grid: Grid) -> Table:
 
 def floor_of(grid: Grid) -> float | None:
     """The value that a diverged run counts with: all wrong for a share, as in a panel."""
-    score = Score.of(grid.primary or "")
+    score = grid.score
     if score.scale != "share":
         return None
     samples = next(r.result["cards"][score.name]["n_fake"] for r in grid.records if r.result)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from resgan.base.plain_data import format_value
+from resgan.metrics.cards import how_made
 from resgan.report import condition_page, figures
 from resgan.report.claims import CLAIMS, Answer, answer
 from resgan.report.conditions import Conditions, conditions
@@ -17,7 +18,7 @@ from resgan.report.curves import Curve, curves, depths_of
 from resgan.report.families import Estimate
 from resgan.report.figures import Picture
 from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
-from resgan.report.panels import Panel, Score
+from resgan.report.panels import Panel
 from resgan.report.records import COLLAPSED, Record
 from resgan.report.tables import Table, arms_table, count, curve_mean, notes, tuning_table
 from resgan.report.tuning import Tuning
@@ -206,7 +207,7 @@ def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[st
     cards: dict[str, dict[str, None]] = {}  # a card in words -> the scores that have it
     for record in records:
         for name, card in record.result["cards"].items() if record.result else ():
-            cards.setdefault(", ".join(f"{k} {format_value(v)}" for k, v in card.items()), {})[name] = None
+            cards.setdefault(", ".join(f"{k} {format_value(v)}" for k, v in how_made(card).items()), {})[name] = None
     return [
         ("code", f"{code} (mixed in one table, as asked for)" if mixed_code and "," in code else code),
         *((key, every(key)) for key in ("device", "threads", "torch", "pytorch_lightning", "python")),
@@ -300,7 +301,7 @@ def effects_csv(curves: list[Curve]) -> bytes:
     for curve in curves:
         finished = [record for panel in curve.panels for record in panel.records if record.status == "finished"]
         for name in dict.fromkeys(name for panel in curve.panels for name in panel.score_names):
-            if Score.of(name).has_a_direction and all(record.score(name) is not None for record in finished):
+            if curve.score_of(name).has_a_direction and all(record.score(name) is not None for record in finished):
                 rows += [[curve.title, curve.start, name, *line] for line in effects_of(curve, name)]
     return as_csv(rows)
 

@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from resgan.base.plain_data import PlainData, format_value
-from resgan.metrics.cards import first_card_difference
+from resgan.metrics.cards import Cards, first_card_difference
+from resgan.options.choices import Counted, Direction, Scale
 from resgan.report import effects
-from resgan.report.effects import Array, Scale, t_interval
+from resgan.report.effects import Array, t_interval
 from resgan.report.records import ARM_NAMES, INITS, TUNABLE, Arm, Record, title
 from resgan.runs.directory import RunError
 
@@ -21,28 +22,22 @@ class Score:
 
     name: str
     scale: Scale
-    low_is_good: bool
-    counted: Literal["n_fake", "n_real", "valid"] = "n_fake"  # what a share is a share of
+    direction: Direction
+    counted: Counted  # what a share is a share of
+
+    @property
+    def low_is_good(self) -> bool:
+        return self.direction == "lower"
 
     @property
     def has_a_direction(self) -> bool:
         """Some are right in the middle, as a variance ratio of 1, and wrong on both sides; a spread is no score."""
-        right = self.name in ("variance_ratio", "copying", "recombination") or self.name.startswith("valid_")
-        return not right and not self.name.endswith("_std")
+        return self.direction != "none"
 
     @staticmethod
-    def of(name: str) -> "Score":
-        if name in ("tv", "tv_data") or name.startswith(("validity", "valid_", "precision_")):
-            return Score(name, "share", low_is_good=name.startswith("tv"))
-        if name in ("tv_valid", "novelty", "copying"):
-            return Score(name, "share", low_is_good=name == "tv_valid", counted="valid")
-        if name.startswith(("recall_", "coverage_")):
-            return Score(name, "share", low_is_good=False, counted="n_real")
-        if name == "distance" or (name.startswith(("fd_", "fid", "clean_fid")) and not name.endswith("_inf")):
-            return Score(name, "distance", low_is_good=True)
-        # An unbiased distance of equal distributions is 0 on average, so that it may fall below: no logarithm.
-        unbiased = name.endswith("_inf") or name.startswith(("kd_", "kid", "clean_kid"))
-        return Score(name, "plain", low_is_good=unbiased or name == "kl")
+    def of(name: str, cards: Cards) -> "Score":
+        card = cards[name]
+        return Score(name, card["scale"], card["direction"], card["counted"])
 
 
 Place = Literal["left out", "worst", "best"]
@@ -71,6 +66,10 @@ class Panel:
     def primary(self) -> str | None:
         return next((record.result["primary"] for record in self.records if record.result), None)
 
+    def score_of(self, name: str) -> Score:
+        """How the numbers of one name are read."""
+        return Score.of(name, self.cards)
+
     @cached_property
     def score_names(self) -> list[str]:
         return list(self.cards)
@@ -97,7 +96,7 @@ class Panel:
 
     def counts(self, name: str) -> Array:
         """Denominators of the shares of the blocks (S, 2, 2): samples, real pictures, or the valid samples."""
-        counted = Score.of(name).counted
+        counted = self.score_of(name).counted
         if counted == "valid":
             return self.raw("validity") * self.cards["validity"]["n_fake"]
         return np.full((len(self.seeds), 2, 2), float(self.cards[name][counted]))
@@ -167,7 +166,7 @@ class Panel:
 
     def floor(self, name: str) -> float | None:
         """The value a diverged run counts with: all wrong for a share; else None, and the worst run seen decides."""
-        score = Score.of(name)
+        score = self.score_of(name)
         if score.scale != "share":
             return None
         # The floor of the smallest count that a score was made of: no run that has one is worse.
@@ -176,7 +175,7 @@ class Panel:
         return float(self._transformed(np.array([1.0 if score.low_is_good else 0.0]), name, counts=least)[0])
 
     def _transformed(self, values: Array, name: str, *, counts: Array | float) -> Array:
-        score = Score.of(name)
+        score = self.score_of(name)
         return effects.transformed(values, scale=score.scale, samples=counts, low_is_good=score.low_is_good)
 
 

@@ -16,7 +16,7 @@ from resgan.options.train import TrainOptions
 from resgan.options.validation import names
 from resgan.runs.configuration import is_bookkeeping
 from resgan.runs.directory import Run, RunError
-from resgan.runs.history import completed
+from resgan.runs.history import completed, completed_card
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
 # The loss of a discriminator that gives all samples one logit, at the best such logit: E log 2 and the like.
@@ -184,6 +184,9 @@ def read_run(path: Path) -> Record:
     result = run.read_result()
     if result is not None and not {"status", "scores", "cards", "parameters", "best", "start"} <= result.keys():
         raise RunError(f"{run.result}: is damaged; remove it to continue the run from its checkpoint")
+    if result is not None:
+        cards = {name: completed_card(name, card) for name, card in result["cards"].items()}
+        result = result | {"cards": cards}
     return Record(path, config, result, tuple(run.sessions()))
 
 

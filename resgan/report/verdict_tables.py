@@ -35,7 +35,7 @@ def family_table(curve: Curve) -> Table:
     """The primary family on the primary endpoint; empty where no depth is on the curve."""
     if not (found := curve.main_effects) or not curve.deepest or not curve.primary:
         return []
-    score, depth = Score.of(curve.primary), curve.depth_of(curve.deepest)
+    score, depth = curve.score_of(curve.primary), curve.depth_of(curve.deepest)
     slope = ["by doubling of depth"] if len(curve.kept) > 1 else []
     heading = ["", f"effect at depth {depth}", "95 % interval", FACTORS[score.scale].format(score.name), *slope]
     rows = [[*heading, "p (sign flips)", "p (Holm)", "verdict"]]
@@ -73,7 +73,7 @@ def training_time_table(curve: Curve) -> Table:
     """Simple effects at the deepest depth as images; empty where the plain arm's curve does not tell."""
     if (gain := curve.gain) is None or not curve.main_effects or not curve.primary:
         return []
-    margin = MARGINS.get(Score.of(curve.primary).scale)
+    margin = MARGINS.get(curve.score_of(curve.primary).scale)
     rows = [["images that buy as much in the plain arm", "times as many"]]
     rows += [["the margin", times(margin, gain)]] if margin else []
     for name in (name for names in BESIDE.values() for name in names):
@@ -131,7 +131,7 @@ def curve_notes(curve: Curve) -> list[str]:
         )
     if curve.primary:
         margin = {"share": "an odds ratio of 1.5", "distance": "a factor of 0.80 to 1.25", "plain": "none is defined"}
-        lines.append(f"Margin: {margin[Score.of(curve.primary).scale]} of {curve.primary}.")
+        lines.append(f"Margin: {margin[curve.score_of(curve.primary).scale]} of {curve.primary}.")
     if curve.deepest and curve.gain is None:
         lines.append("How many more images would buy as much cannot be told from the learning curves of the plain arm.")
     if n := len(curve.replicates):

@@ -188,3 +188,29 @@ def _translated(old: PlainData, rows: Iterable[Added]) -> PlainData:
 def _has(config: PlainData, row: Added) -> bool:
     """Check that the kind of network or data in the config has the option."""
     return not row.kinds or config.get(f"{row.option.partition('.')[0]}.name") in row.kinds
+
+
+# Cards of scores. From before they said how a number is read, its name does.
+
+
+def completed_card(name: str, card: PlainData) -> PlainData:
+    """A card with how its number is read: as the score says it today."""
+    return reading_by_name(name) | card
+
+
+def reading_by_name(name: str) -> PlainData:
+    """Direction and scale of the scores that there were."""
+    direction, scale, counted = "higher", "plain", "n_fake"
+    if name in ("tv", "tv_data") or name.startswith(("validity", "valid_", "precision_")):
+        direction, scale = "lower" if name.startswith("tv") else "higher", "share"
+    elif name in ("tv_valid", "novelty", "copying"):
+        direction, scale, counted = "lower" if name == "tv_valid" else "higher", "share", "valid"
+    elif name.startswith(("recall_", "coverage_")):
+        scale, counted = "share", "n_real"
+    elif name == "distance" or (name.startswith(("fd_", "fid", "clean_fid")) and not name.endswith("_inf")):
+        direction, scale = "lower", "distance"
+    elif name == "kl" or name.endswith("_inf") or name.startswith(("kd_", "kid", "clean_kid")):
+        direction = "lower"
+    if name in ("variance_ratio", "copying", "recombination") or name.startswith("valid_") or name.endswith("_std"):
+        direction = "none"
+    return {"direction": direction, "scale": scale, "counted": counted}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.options import options_of
+from helpers.scores import MadeScore
 from PIL import Image
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from resgan.builders.data import mixed_batch
 from resgan.builders.trained_gan import TrainedGan
 from resgan.data.dataset import Dataset
 from resgan.experiment import evaluation, samples
-from resgan.metrics.scorer import Measure, Scorer
+from resgan.metrics.scorer import Scorer
 from resgan.options.evaluate import EvaluateOptions
 from resgan.options.sample import SampleOptions
 from resgan.options.validation import check
@@ -55,11 +56,11 @@ class Grey(nn.Module):
 
 def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], seen: list[Tensor]) -> Recorder:
     """One that keeps the samples it would score in `seen`."""
-    measure = Measure(names=("tv",), compute=lambda samples: seen.append(samples) or {"tv": 0.5}, card={})
+    score = MadeScore("tv", compute=lambda samples: seen.append(samples) or {"tv": 0.5})
     return Recorder(
         run=Run(path),
         gan=SimpleNamespace(images_seen=0, seed=5, latent_dim=3, generator_ema=generator, losses={}, state_dict=dict),
-        scorer=Scorer(samples=MANY, norm_mode="recomputed", measures=[measure]),
+        scorer=Scorer(samples=MANY, norm_mode="recomputed", scores=[score]),
         schedule=Schedule(score=0, sample=0, save=0, total=1),
         tracker=SimpleNamespace(log=lambda *_, **__: None, log_picture=lambda *_, **__: None),
         spec={"classes": classes},

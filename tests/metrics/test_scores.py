@@ -7,18 +7,29 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from helpers.options import options_of
 from helpers.precisions import Noting
+from helpers.scores import MadeScore
 from torch import Tensor, nn
 
+from resgan.builders.data import build_dataset
+from resgan.builders.scorer import build_scorer
+from resgan.metrics.cards import READING
 from resgan.metrics.extractors import load_extractor
-from resgan.metrics.feature_scores import SCORES, FeatureScores
+from resgan.metrics.feature_scores import (
+    SCORES,
+    FeatureScore,
+    FrechetAtInfinity,
+    FrechetDistance,
+    InceptionScore,
+)
 from resgan.metrics.features import Extractor
 from resgan.metrics.frechet import at_infinity, floor, frechet_distance
 from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance, squared_mmd
 from resgan.metrics.precision_recall import neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
-from resgan.metrics.scorer import Measure, Scorer
+from resgan.metrics.scorer import Scorer
 from resgan.metrics.testbed import (
     expected_resampling_variation,
     expected_total_variation,
@@ -29,6 +40,9 @@ from resgan.metrics.testbed import (
     shape_scores,
 )
 from resgan.options.metrics import ScoreName
+from resgan.options.train import TrainOptions
+from resgan.options.validation import check
+from resgan.runs.history import reading_by_name
 
 
 def normal(count: int, width: int, *, seed: int = 0) -> Tensor:
@@ -146,8 +160,8 @@ def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, ex
     """Else it is a sample as well, and a perfect generator's distance to it is larger."""
     moments = moments_of(normal(500, 4))
     reference = SimpleNamespace(extractor=Extractor(name="x", module=nn.Flatten(), card={}), moments=moments)
-    scores = FeatureScores(reference=reference, count=300, split=split, wanted=("frechet", "infinity"))
-    ideal = scores.ideal_scores()
+    scores = [score(reference, count=300, split=split) for score in (FrechetDistance, FrechetAtInfinity)]
+    ideal = {name: value for score in scores for name, value in score.ideal_scores().items()}
     assert ideal == {
         "fd_x_300_full": floor(moments, fakes=300, exact=exact),
         "fd_x_300_full_inf": floor(moments, fakes=math.inf, exact=exact),
@@ -158,8 +172,8 @@ def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, ex
 def test_the_worst_score_is_that_of_the_primary_endpoint():
     """For a run that diverged: total variation ends at 1, a distance does not end."""
     for name, worst in (("tv", 1.0), ("fd_cifarnet_10k_full", math.inf), ("tv_data", math.inf)):
-        measures = [Measure(names=(first,), compute=dict, card={}) for first in (name, "tv", "validity")]
-        assert Scorer(samples=1, norm_mode="running", measures=measures).worst == worst
+        scores = [MadeScore(first) for first in (name, "tv", "validity")]
+        assert Scorer(samples=1, norm_mode="running", scores=scores).worst == worst
 
 
 # Precision, recall, density, coverage
@@ -249,11 +263,11 @@ def test_the_inception_score_lies_between_one_and_the_number_of_classes():
 def test_logits_for_the_inception_score_are_computed_without_tf32(tf32):
     head, passed = Noting(nn.Linear(4, 5)).requires_grad_(False), Noting(nn.Flatten())
     extractor = Extractor(name="noting", module=passed, card={}, head=head)
-    scores = FeatureScores(reference=SimpleNamespace(extractor=extractor), count=20, split="all",
-                           wanted=("inception_score",))  # fmt: skip
+    score = InceptionScore(SimpleNamespace(extractor=extractor), count=20)
     features = normal(20, 4).float()
     with torch.autocast("cpu", torch.bfloat16):
-        mean, _ = scores.values("inception_score", features)
+        score.update(features, features=features)
+        mean, _ = score.scores().values()
     assert mean == pytest.approx(inception_score(head.net(features))[0], abs=1e-6)
     assert set(head.seen()[0].values()) == {"ieee"}
 
@@ -335,10 +349,13 @@ def test_the_expected_total_variation_of_two_classes_and_two_samples():
 # Names, and what cannot be had
 
 
-def scores_of(extractor: Extractor, tmp_path, *, count=2000, reals=1500, wanted=SCORES, split="train") -> FeatureScores:
-    pictures = torch.zeros(reals, 3, 32, 32, dtype=torch.uint8)
-    reference = Reference(extractor, pictures, cache=tmp_path)
-    return FeatureScores(reference=reference, count=count, split=split, wanted=wanted)
+def scores_of(extractor: Extractor, tmp_path, *, count=2000, split="train") -> dict[str, FeatureScore]:
+    reference = Reference(extractor, torch.zeros(1500, 3, 32, 32, dtype=torch.uint8), cache=tmp_path)
+    return {name: score(reference, count=count, split=split) for name, score in SCORES.items()}
+
+
+def names_of(scores: dict[str, FeatureScore]) -> tuple[str, ...]:
+    return tuple(name for score in scores.values() for name in score.names)
 
 
 def inception_named(name: str, digest: str) -> Extractor:
@@ -346,7 +363,7 @@ def inception_named(name: str, digest: str) -> Extractor:
 
 
 def test_names_of_the_verified_inception(tmp_path):
-    found = scores_of(inception_named("inception", "6726825d" + 56 * "0"), tmp_path).all_names
+    found = names_of(scores_of(inception_named("inception", "6726825d" + 56 * "0"), tmp_path))
     assert found == (
         "fid2k_full",
         "fid2k_full_inf",
@@ -359,15 +376,17 @@ def test_names_of_the_verified_inception(tmp_path):
         "density_inception_k5_2k_full",
         "coverage_inception_k5_2k_full",
     )
-    clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path, wanted=("frechet", "kernel"))
-    assert clean.all_names == ("clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std")
+    clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path)
+    assert clean["frechet"].names + clean["kernel"].names == (
+        "clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std"
+    )  # fmt: skip
     # Another resize, other logits: not what is2k_mean stands for.
-    assert clean.names("inception_score") == ("clean_is2k_mean", "clean_is2k_std")
+    assert clean["inception_score"].names == ("clean_is2k_mean", "clean_is2k_std")
 
 
 def test_names_of_other_extractors(tmp_path):
     extractor = load_extractor("cifarnet")
-    found = scores_of(extractor, tmp_path, split="test").all_names
+    found = names_of(scores_of(extractor, tmp_path, split="test"))
     assert found == (
         "fd_cifarnet_2k_test",
         "fd_cifarnet_2k_test_inf",
@@ -381,31 +400,42 @@ def test_names_of_other_extractors(tmp_path):
         "coverage_cifarnet_k5_2k_test",
     )
     other = scores_of(inception_named("inception_abcdef01", "abcdef01" + 56 * "0"), tmp_path)
-    assert not [name for name in other.all_names if name.startswith(("fid", "kid", "is2k"))]
+    assert not [name for name in names_of(other) if name.startswith(("fid", "kid", "is2k"))]
 
 
 def test_the_options_know_all_scores():
     """They have a list of their own, since this one would import torch."""
-    assert get_args(ScoreName) == SCORES
+    assert get_args(ScoreName) == tuple(SCORES)
 
 
-def test_every_score_of_features_says_what_it_means(tmp_path):
-    scores = scores_of(load_extractor("cifarnet"), tmp_path)
-    assert tuple(scores.meanings) == scores.all_names
-    assert "lower is better" in scores.meanings[scores.names("frechet")[0]]
-    assert all("higher is better" in scores.meanings[name] for name in scores.names("precision_recall"))
+def test_every_score_says_what_it_means_and_how_it_is_read(tmp_path):
+    """And cards from before it did are read as those of today: by their names."""
+    features = scores_of(load_extractor("cifarnet"), tmp_path)
+    testbeds = [
+        build_scorer(given, build_dataset(given.data, seed=0, progress=False))
+        for data in ("gaussians", "shapes data.withhold=true data.count=100", "shapes_hard")
+        if (given := check(TrainOptions, options_of(*f"data={data} metrics=exact".split())))
+    ]
+    for score in (*features.values(), *(score for scorer in testbeds for score in scorer.scores)):
+        for name, card in score.cards().items():
+            assert score.readings[name].meaning, name
+            assert {key: card[key] for key in READING} == reading_by_name(name), name
+    assert "lower is better" in features["frechet"].readings["fd_cifarnet_2k_full"].meaning
+    assert all("higher is better" in how.meaning for how in features["precision_recall"].readings.values())
 
 
-def test_what_a_score_needs(tmp_path):
+def test_what_a_score_needs():
     cifarnet, pixels = load_extractor("cifarnet"), load_extractor("pixels")
-    assert scores_of(cifarnet, tmp_path).unavailable_reason() is None
-    assert "kernel needs at least 1000 samples; there are 999 fakes" in str(
-        scores_of(cifarnet, tmp_path, count=999).unavailable_reason()
-    )
-    assert "1500 fakes and 999 reals" in str(scores_of(cifarnet, tmp_path, count=1500, reals=999).unavailable_reason())
-    assert scores_of(cifarnet, tmp_path, count=2000, reals=9, wanted=("inception_score",)).unavailable_reason() is None
-    assert "pixels is none" in str(scores_of(pixels, tmp_path).unavailable_reason())
-    assert scores_of(pixels, tmp_path, wanted=("frechet",)).unavailable_reason() is None
+
+    def reason(name, extractor=cifarnet, *, fakes=2000, reals=1500):
+        return SCORES[name].unavailable_reason(extractor, fakes=fakes, reals=reals)
+
+    assert not any(map(reason, SCORES))
+    assert reason("kernel", fakes=999) == "needs at least 1000 samples; there are 999 fakes and 1500 reals"
+    assert "1500 fakes and 999 reals" in reason("kernel", fakes=1500, reals=999)
+    assert reason("inception_score", reals=9) is None
+    assert "pixels is none" in reason("inception_score", pixels)
+    assert reason("frechet", pixels) is None
 
 
 def test_one_pass_feeds_them_all(tmp_path):
@@ -415,13 +445,17 @@ def test_one_pass_feeds_them_all(tmp_path):
     fake[:, :, :16] //= 2
     extractor = load_extractor("cifarnet")
     reference = Reference(extractor, real, cache=tmp_path)
-    scores = FeatureScores(reference=reference, count=1100, split="train", wanted=SCORES)
+    scores = {name: score(reference, count=1100) for name, score in SCORES.items()}
     x, y = extractor(fake), extractor(real)
-    found = scores.compute(x)
-    assert tuple(found) == scores.all_names
+    found = Scorer(
+        samples=1100, norm_mode="running", scores=list(scores.values()), extractor=extractor
+    ).measure(fake)  # fmt: skip
+    assert tuple(found) == names_of(scores)
     assert found["fd_cifarnet_1100_full"] == pytest.approx(frechet_distance(moments_of(x), moments_of(y)), rel=1e-6)
     assert found["fd_cifarnet_1100_full_inf"] < found["fd_cifarnet_1100_full"]
     assert found["kd_cifarnet_1100_full"] == pytest.approx(kernel_distance(x, y)[0], rel=1e-6)
     assert found["is_cifarnet_1100_mean"] == pytest.approx(inception_score(extractor.head(x))[0])
     assert found["recall_cifarnet_k3_1100_full"] == pytest.approx(prdc_of(x, y)["recall"])
-    assert scores.ideal_scores()["fd_cifarnet_1100_full"] == pytest.approx(floor(moments_of(y), fakes=1100), rel=1e-6)
+    assert scores["frechet"].ideal_scores()["fd_cifarnet_1100_full"] == pytest.approx(
+        floor(moments_of(y), fakes=1100), rel=1e-6
+    )

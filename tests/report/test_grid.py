@@ -13,6 +13,7 @@ from resgan.report import page
 from resgan.report.grid import Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import panels
 from resgan.report.records import Record, read_runs
+from resgan.runs.history import completed_card
 
 WIRINGS = {"plain": (False, False), "skip": (False, True), "residual": (True, False)}
 PLANTED = {"plain": 0.0, "skip": 0.4, "residual": -0.3}  # on the logit of tv, positive is better
@@ -120,7 +121,7 @@ def grid_of(y: dict[tuple[int, str, str], float | None], *, score: str = "tv", u
             "status": "diverged" if value is None else "finished",
             "primary": score,
             "scores": {score: found},
-            "cards": {score: {"n_fake": 100}},
+            "cards": {score: completed_card(score, {"n_fake": 100})},
         }
         records.append(Record(Path(), config, None if (seed, g, d) in unfinished else result, ()))
     return Grid(tuple(records))

@@ -30,6 +30,7 @@ from resgan.report.tables import arms_table
 from resgan.report.verdict_tables import family_table
 from resgan.report.wording import headline
 from resgan.runs.directory import RunError
+from resgan.runs.history import completed_card
 
 
 @pytest.fixture
@@ -105,14 +106,30 @@ def test_scores_that_no_run_or_not_every_run_has_are_no_hindrance(tmp_path):
         ("kl", "plain", True), ("fd_cifarnet_10k_draws", "distance", True),
     ],
 )  # fmt: skip
-def test_how_scores_are_read(name, scale, low_is_good):
-    score = Score.of(name)
+def test_how_scores_of_old_cards_are_read(name, scale, low_is_good):
+    """Their names decide."""
+    score = Score.of(name, {name: completed_card(name, {})})
     assert (score.scale, score.low_is_good, score.has_a_direction) == (scale, low_is_good, True)
 
 
 @pytest.mark.parametrize("name", ["valid_diagonal", "copying", "recombination", "variance_ratio", "is2k_std"])
 def test_what_is_right_in_the_middle_ranks_nothing(name):
-    assert not Score.of(name).has_a_direction
+    assert not Score.of(name, {name: completed_card(name, {})}).has_a_direction
+
+
+def test_a_card_says_how_its_number_is_read(tmp_path):
+    """Whatever the name suggests; and an older card beside it, which says nothing, is no other card."""
+    for (g, d), seed in itertools.product(itertools.product((False, True), repeat=2), range(2)):
+        own = {} if seed else {"direction": "lower", "scale": "share", "counted": "n_fake"}
+        make_run(tmp_path / f"{g}{d}" / str(seed), g=g, d=d, seed=seed, tv=[0.2, 0.3][g], card=own)
+    [panel] = panels_of(tmp_path)
+    assert panel.score_of("tv") == Score("tv", "share", "lower", "n_fake")
+    for path in tmp_path.rglob("result.json"):
+        result = json.loads(path.read_text())
+        result["cards"]["tv"] |= {"direction": "higher", "scale": "plain"}
+        path.write_text(json.dumps(result))
+    [panel] = panels_of(tmp_path)
+    assert panel.by_replicate("tv")[0].tolist() == [[0.2, 0.2], [0.3, 0.3]]  # as it is, and more is better
 
 
 def test_planted_effects_are_found_with_sign_and_size(tmp_path):

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.options import options_of
+from helpers.scores import MadeScore
 from torch import Tensor
 
 from resgan.builders.data import build_dataset
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import spec_of
-from resgan.metrics.scorer import Measure, Scorer
+from resgan.metrics.scorer import Scorer
 from resgan.nets.sampling import generate
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
@@ -34,7 +35,7 @@ def recorder(path: Path, gan: GAN, *, compute=dict) -> Recorder:
     return Recorder(
         run=Run(path),
         gan=gan,
-        scorer=Scorer(samples=20, norm_mode="running", measures=[Measure(names=("tv",), compute=compute, card={})]),
+        scorer=Scorer(samples=20, norm_mode="running", scores=[MadeScore("tv", compute=compute)]),
         schedule=Schedule(score=0, sample=0, save=0, total=1000),
         tracker=SimpleNamespace(run_id=None, log=lambda *_, **__: None),
         spec={},

@@ -1,0 +1,59 @@
+"""The base of all scores: a torchmetrics.Metric that says how each of its numbers is read.
+
+What a score has seen of the samples are states that sum, or join, over processes, so that it serves any Lightning
+module. `reset` forgets the samples; the real side is no state and stays.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from resgan.base.plain_data import PlainData
+from resgan.metrics.cards import Reading
+
+
+class Score(Metric):
+    """One score, or several that are found together; compute() gives one number, or several by name."""
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = None
+    needs: ClassVar[Literal["samples", "features"]] = "samples"
+
+    def __init__(self, *, card: PlainData | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.card = card or {}  # how it was measured: two scores may be compared where their cards are equal
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        """How each number is read, by name, in their order."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.readings)
+
+    def prepare(self) -> None:
+        """Precompute what the real side contributes; otherwise the first call to `compute` does."""
+
+    def ideal_scores(self) -> dict[str, float]:
+        """Expected values of a perfect generator with as many samples, by name, where they are known."""
+        return {}
+
+    def scores(self) -> dict[str, float | None]:
+        """The numbers by name; None where a score has no value."""
+        found = self.compute()
+        by_name = found if isinstance(found, dict) else {self.names[0]: found}
+        return {name: as_number(value) for name, value in by_name.items()}
+
+    def cards(self) -> dict[str, PlainData]:
+        """The card of each number, with how it is read."""
+        return {name: self.card | how.on_card for name, how in self.readings.items()}
+
+
+def as_number(value: Any) -> Any:
+    value = value.item() if isinstance(value, Tensor) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
