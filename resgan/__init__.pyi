@@ -35,6 +35,17 @@ from .nets.published.r3gan import R3ganDiscriminator as R3ganDiscriminator
 from .nets.published.dcgan import DcganGenerator as DcganGenerator
 from .nets.published.dcgan import DcganDiscriminator as DcganDiscriminator
 
+# Scores: each a torchmetrics.Metric
+from .metrics.score import Score as Score
+from .metrics.cards import Reading as Reading
+from .metrics.feature_scores import FrechetDistance as FrechetDistance
+from .metrics.feature_scores import FrechetAtInfinity as FrechetAtInfinity
+from .metrics.feature_scores import KernelDistance as KernelDistance
+from .metrics.feature_scores import InceptionScore as InceptionScore
+from .metrics.feature_scores import PrecisionRecall as PrecisionRecall
+from .metrics.testbed import ModeScore as ModeScore
+from .metrics.manifold_scores import ManifoldScore as ManifoldScore
+
 # Training
 from .training.gan import GAN as GAN
 from .training.ema import Average as Average

@@ -35,7 +35,7 @@ def sections() -> dict[str, list[str]]:
     """Names by section, as the stub has them."""
     found: dict[str, list[str]] = {}
     for line in STUB.read_text().splitlines():
-        if heading := re.fullmatch(r"# ([A-Z]\w+)", line):
+        if heading := re.fullmatch(r"# ([A-Z]\w+.*)", line):
             found[heading[1]] = []
         elif name := re.fullmatch(r"from \S+ import (\w+) as \1", line):
             list(found.values())[-1].append(name[1])

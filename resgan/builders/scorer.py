@@ -15,6 +15,7 @@ from resgan.metrics.feature_scores import SCORES
 from resgan.metrics.features import Extractor
 from resgan.metrics.manifold import Manifold
 from resgan.metrics.manifold_scores import ManifoldScore, ManifoldScores
+from resgan.metrics.own import load_score
 from resgan.metrics.reference import Reference
 from resgan.metrics.score import Score
 from resgan.metrics.scorer import Scorer
@@ -79,8 +80,12 @@ def make_scorer(
     if len(dataset.shape) == 3 and metrics.extractor != "none":
         extractor = load()
         scores += feature_scores(metrics, dataset, card, extractor=extractor, bars=bars)
-    if not scores:
-        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
+    if metrics.own is not None:
+        own = load_score(metrics.own, dataset.reference, card=card)
+        if taken := {*own.names} & {name for score in scores for name in score.names}:
+            raise OptionsError(f"metrics.own={metrics.own}: there is a score {min(taken)} already")
+        scores.append(own)
+    refuse_no_primary(scores, metrics)
     return Scorer(
         samples=fakes.count,
         norm_mode=metrics.norm_mode,
@@ -88,6 +93,18 @@ def make_scorer(
         extractor=extractor,
         progress="generated pictures" if "generated" in bars else None,
     )
+
+
+def refuse_no_primary(scores: list[Score], metrics: MetricsOptions) -> None:
+    """The first number ranks runs: there has to be one, and lower has to be better. Raises OptionsError."""
+    if not scores:
+        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
+    name, how = next(iter(scores[0].readings.items()))
+    if how.direction != "lower":
+        raise OptionsError(
+            f"metrics.own={metrics.own}: {name} would rank runs alone, and lower is not better in it; "
+            "give metrics.extractor as well"
+        )
 
 
 def exact_scores(data: DataSet | None, dataset: Dataset, card: PlainData, *, seed: int) -> list[Score]:

@@ -4,7 +4,6 @@ Nothing here downloads anything, except Inception's weights where metrics.weight
 """
 
 import hashlib
-import importlib.util
 import io
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from resgan.base.own_code import describe, load_named
 from resgan.base.plain_data import PlainData
 from resgan.metrics import dinov2, inception
 from resgan.metrics.cifarnet import CifarNet
@@ -194,23 +194,13 @@ def download_weights(name: str) -> Path:
 
 def load_module(where: str | None) -> Extractor:
     """file.py:NAME, whose code runs: it is the user's own, named in so many words."""
-    file, _, name = (where or "").rpartition(":")
-    path = Path(file).expanduser()
-    if not file or not name.isidentifier() or not path.is_file():
-        raise ExtractorError(
-            f"metrics.weights={where}: metrics.extractor=module needs file.py:NAME of a file that exists"
-        )
+    make, path = load_named(where, option="metrics.weights", error=ExtractorError)
+    name = make.__name__
     try:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        code = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(code)
         with torch.random.fork_rng(devices=[]):
-            module = getattr(code, name)()
+            module = make()
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ExtractorError(f"metrics.weights={where}: {reason}") from error
+        raise ExtractorError(f"metrics.weights={where}: {describe(error)}") from error
     if not isinstance(module, nn.Module):
         raise ExtractorError(
             f"metrics.weights={where}: {name}() makes a {type(module).__name__}, not a torch.nn.Module"

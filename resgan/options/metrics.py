@@ -18,6 +18,7 @@ class MetricsOptions(Options):
     )
     resize: Literal["default", "clean"] = option("of pictures for inception: TensorFlow 1's, or clean-fid's")
     scores: Annotated[list[ScoreName], Field(min_length=1)] = option("scores that features give")
+    own: Annotated[str, Field(min_length=1)] | None = option("a score of your own as well: file.py:NAME")
     norm_mode: NormMode = option("what batch norms of the generator go by")
     cache: Annotated[str, Field(min_length=1)] | None = option(
         "where statistics of real pictures are kept; null: $RESGAN_CACHE or ~/.cache/resgan"

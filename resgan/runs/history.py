@@ -86,6 +86,7 @@ ADDED = (
     *(Added(f"{network}.skip", "identity", LABS) for network in NETWORKS),
     *(Added(f"{network}.skip_scale", None, LABS) for network in NETWORKS),
     *(Added(f"{network}.skip_final", None, LABS) for network in NETWORKS),
+    Added("metrics.own", None),
     # A search in every replicate; without candidates the rest does nothing, and is as in conf/train.yaml
     Added("replicate", None),
     Added("tuning.candidates", 0),
