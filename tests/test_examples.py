@@ -61,6 +61,12 @@ def test_block_in_your_loop(play):
     assert float(found["True"]) != float(found["False"])
 
 
+def test_your_own_network(play):
+    said = play("your_own_network.py", "0.1")
+    assert "'tv': 1.0" in said
+    assert "(4, 3, 16, 16)" in said
+
+
 def test_your_own_score(play):
     assert re.search(r"'ink': 0\.\d+, 'ink_ratio': \d", play("your_own_score.py"))
 

@@ -2,19 +2,16 @@
 
 import importlib
 import inspect
-import os
 import pkgutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.interrupting import interrupted_at
 from helpers.options import TINY, options_of
 
 import resgan
@@ -122,18 +119,8 @@ def test_ctrl_c_raises_with_the_state_saved(tmp_path):
     options = resgan.configure(
         *TINY, "wandb=disabled", f"run_dir={tmp_path / 'a'}", "trainer.progress=false", "total_kimg=2000"
     )
-    log = tmp_path / "a" / "metrics.jsonl"
-
-    def interrupt() -> None:
-        while not (log.exists() and '"images_seen": 1000' in log.read_text()):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_at(tmp_path / "a", images=1000), pytest.raises(KeyboardInterrupt):
         resgan.fit(options)
-    thread.join()
     assert list((tmp_path / "a" / "checkpoints").glob("*.ckpt"))
     assert not (tmp_path / "a" / "result.json").exists()
 

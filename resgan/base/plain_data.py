@@ -17,10 +17,10 @@ def nan_to_none(value: object) -> Any:
 
 
 def flat(config: PlainData, prefix: str = "") -> PlainData:
-    """Join nested keys by dots: {"generator": {"residual": True}} becomes {"generator.residual": True}."""
+    """Join nested keys by dots: {"generator": {"residual": True}} becomes {"generator.residual": True}; {} stays."""
     found = {}
     for key, value in config.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             found |= flat(value, f"{prefix}{key}.")
         else:
             found[prefix + key] = value

@@ -33,7 +33,8 @@ def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
         if options.trainer.channels_last and len(spec["shape"]) == 3:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator, disc = networks
-    return make_gan([options], generator, disc, augmentation=augmentation)
+    latent_dim = spec["generator"]["latent_dim"]
+    return make_gan([options], generator, disc, latent_dim=latent_dim, augmentation=augmentation)
 
 
 def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: Dataset) -> None:
@@ -41,14 +42,14 @@ def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: D
 
     Not a part of `build_networks`: a checkpoint's network has weights already.
     """
-    if "matched" not in (spec["generator"]["init"], spec["disc"]["init"]):
+    if "matched" not in (spec["generator"].get("init"), spec["disc"].get("init")):
         return
     samples, *labels = mixed_batch(dataset, MATCHED_ON, labelled=bool(spec["classes"]))
     latents = torch.randn(
         MATCHED_ON, spec["generator"]["latent_dim"], generator=make_generator(spec["seed"], "matched")
     )
     for name, net, given in zip(("generator", "disc"), networks, (latents, samples), strict=True):
-        if spec[name]["init"] == "matched":
+        if spec[name].get("init") == "matched":
             match_variances(net, given.to(torch.get_default_dtype()), *labels)
 
 
@@ -56,7 +57,8 @@ def build_stack(each: Sequence[TrainOptions], gans: Sequence[GAN]) -> GAN:
     """GANs as one, from where they stand; their options differ in what may differ in a stack (builders/stacking.py)."""
     generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
     randomness = StackedRandomness([gan.randomness for gan in gans])
-    stack = make_gan(each, generator, disc, augmentation=gans[0].augmentation, randomness=randomness)
+    alike = {"latent_dim": gans[0].latent_dim, "augmentation": gans[0].augmentation}
+    stack = make_gan(each, generator, disc, **alike, randomness=randomness)
     load_stacked(stack, gans)
     return stack
 
@@ -66,6 +68,7 @@ def make_gan(
     generator: nn.Module,
     disc: nn.Module,
     *,
+    latent_dim: int,
     augmentation: Augmentation | None,
     randomness: StackedRandomness | None = None,
 ) -> GAN:
@@ -74,7 +77,7 @@ def make_gan(
     gan = GAN(
         generator=generator,
         disc=disc,
-        latent_dim=options.generator.latent_dim,
+        latent_dim=latent_dim,
         loss=loss.name,
         r1=Penalty(weight=r1, final=loss.r1_final, interval=loss.r1_interval),
         r2=Penalty(weight=r2, final=loss.r2_final, interval=loss.r2_interval),

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.builders.data import class_shares
+from resgan.builders.own_networks import MakeNetwork, build_own_network, check_own_network, latent_size
 from resgan.data.dataset import Dataset
 from resgan.nets import layers
 from resgan.nets.discriminator import LabDiscriminator
@@ -42,24 +43,45 @@ def spec_of(options: TrainOptions, dataset: Dataset) -> Spec:
 
 def spec_of_networks(options: TrainOptions, shape: tuple[int, ...], *, classes: dict[str, float]) -> Spec:
     """The spec for samples of a shape; `classes` are the names and shares of class-conditional networks, else empty."""
-    return {
+    spec = {
         "shape": list(shape),
         "seed": options.seed,
         "generator": options.generator.model_dump(exclude=TRAINING),
         "disc": options.disc.model_dump(exclude=TRAINING),
         "classes": classes,
     }
+    for network in ("generator", "disc"):
+        if spec[network]["name"] == "module":
+            complete_own(spec, network)
+    return spec
+
+
+def complete_own(spec: Spec, network: str) -> None:
+    """Check a network of a user's own, and note the size of its latent. Raises OptionsError."""
+    net, own = build_network(spec, network), spec[network]
+    if network == "generator":
+        own["latent_dim"] = latent_size(net, own["latent_dim"])
+    latent_dim = spec["generator"]["latent_dim"]
+    check_own_network(net, network, own["path"], shape=tuple(spec["shape"]), latent_dim=latent_dim)
 
 
 def build_networks(spec: Spec) -> tuple[nn.Module, nn.Module]:
-    """(generator, discriminator). Raises OptionsError where an option does not fit the images."""
+    """(generator, discriminator). Raises OptionsError where an option does not fit the images.
+
+    Networks of a user's own are made by their code: of specs from options alone, never from a checkpoint.
+    """
     generator, disc = (build_network(spec, network) for network in ("generator", "disc"))
     return generator, disc
 
 
-def build_network(spec: Spec, network: str) -> nn.Module:
-    """The generator or the disc of a spec. Raises OptionsError."""
+def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -> nn.Module:
+    """The generator or the disc of a spec; own: the class to call in place of the one that it names.
+
+    Raises OptionsError.
+    """
     arguments = dict(spec[network])
+    if arguments["name"] == "module":
+        return build_own_network(network, arguments, seed=spec["seed"], given=own)
     if "block" in arguments:  # networks of papers have a wiring of their own
         arguments["block"] = take_block_options(arguments)
     make = NETWORKS[arguments.pop("name")][0 if network == "generator" else 1]

@@ -45,7 +45,7 @@ class SampleSource:
 
 def build_scorer(options: TrainOptions, dataset: Dataset, *, device: str = "cpu", progress: bool = False) -> Scorer:
     """The scorer of a run in training; `progress` is of the real pictures alone."""
-    fakes = SampleSource.generator(options.metrics, norm=options.generator.norm)
+    fakes = SampleSource.generator(options.metrics, norm=getattr(options.generator, "norm", "none"))
     load = partial(build_extractor, options.metrics, device=device)
     bars = ("real",) if progress else ()
     return make_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load, bars=bars)

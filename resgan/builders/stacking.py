@@ -33,8 +33,8 @@ def structure(options: TrainOptions) -> Hashable:
 
 
 def can_be_stacked(options: TrainOptions) -> bool:
-    """Spectral normalisation moves its vectors in a way that cannot be stacked."""
-    return not (options.generator.spectral or options.disc.spectral)
+    """Spectral normalisation moves its vectors in a way that cannot be stacked; of own networks nothing is known."""
+    return not any(net.name == "module" or net.spectral for net in (options.generator, options.disc))
 
 
 def stacks_of(

@@ -7,9 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from resgan.base.console import one_line
 from resgan.base.errors import OptionsError
-from resgan.builders.networks import Spec, build_networks
+from resgan.base.own_code import load_named
+from resgan.builders.networks import Spec, build_network
+from resgan.builders.own_networks import MakeNetwork
 from resgan.nets import sampling
+from resgan.options.checkpoint import CheckpointOptions
 from resgan.runs.history import completed_spec
 from resgan.training import checkpoints
 
@@ -20,7 +24,7 @@ class TrainedGan:
 
     generator: nn.Module  # averaged weights
     generator_raw: nn.Module  # the weights of the last step
-    disc: nn.Module
+    disc: nn.Module | None  # None: a class of a user's own, which was not given
     spec: Spec
     images_seen: int
 
@@ -72,14 +76,53 @@ class TrainedGan:
         return sampling.generate(self.generator if averaged else self.generator_raw, z, labels)
 
 
-def load_gan(path: str | Path, *, device: str = "cpu") -> TrainedGan:
-    """Open a checkpoint; the file is all it needs. Raises CheckpointError, a ValueError."""
+def load_gan(
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    generator: MakeNetwork | None = None,  # the class, where it was trained with one of your own
+    disc: MakeNetwork | None = None,
+) -> TrainedGan:
+    """Open a checkpoint; the file is all it needs, but for classes of your own, since a file never makes code run.
+
+    Raises CheckpointError, OptionsError: both are a ValueError.
+    """
     state = checkpoints.load(Path(path))
     spec = completed_spec(state["spec"])
-    raw, disc = build_networks(spec)
-    averaged, _ = build_networks(spec)
-    raw.load_state_dict(state["generator"])
-    averaged.load_state_dict(state["generator_ema"])
-    disc.load_state_dict(state["disc"])
-    averaged, raw, disc = (net.eval().requires_grad_(False).to(device) for net in (averaged, raw, disc))
-    return TrainedGan(averaged, raw, disc, spec, state["images_seen"])
+    if generator is None and is_own(spec, "generator"):
+        where = spec["generator"]["path"]
+        raise OptionsError(
+            f"{path}: its generator is a class of its own ({where}), and a checkpoint runs no code; give it again, as "
+            f"generator.path={where} or load_gan(path, generator=...)"
+        )
+
+    def build(network: str, key: str, own: MakeNetwork | None) -> nn.Module:
+        net = build_network(spec, network, own=own)
+        try:
+            net.load_state_dict(state[key])
+        except RuntimeError as error:
+            raise OptionsError(f"{path}: the weights of {network} do not fit its class ({one_line(error)})") from error
+        return net.eval().requires_grad_(False).to(device)
+
+    return TrainedGan(
+        generator=build("generator", "generator_ema", generator),
+        generator_raw=build("generator", "generator", generator),
+        disc=None if disc is None and is_own(spec, "disc") else build("disc", "disc", disc),
+        spec=spec,
+        images_seen=state["images_seen"],
+    )
+
+
+def is_own(spec: Spec, network: str) -> bool:
+    """Is it a network of a user's own?"""
+    return spec[network]["name"] == "module"
+
+
+def load_gan_for(options: CheckpointOptions, path: Path, *, device: str) -> TrainedGan:
+    """As `load_gan`, with the classes that a command names. Raises OptionsError."""
+    classes = {
+        network: load_named(where, option=f"{network}.path", error=OptionsError)[0]
+        for network in ("generator", "disc")
+        if (where := getattr(options, network).path) is not None
+    }
+    return load_gan(path, device=device, **classes)

@@ -11,14 +11,16 @@ from resgan.options.validation import names
 
 # Paths, names of classes and lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|class|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"(ckpt|class|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
     re.DOTALL,
 )
 
 
 def quoted(argument: str) -> str:
-    """Quote a path as Hydra's grammar wants it: ckpt=a=b.ckpt -> ckpt='a=b.ckpt'."""
+    """A path as Hydra's grammar wants it, ckpt=a=b.ckpt -> ckpt='a=b.ckpt'; and kwargs as options that are new."""
+    if re.match(r"(generator|disc)\.kwargs\.", argument):
+        return f"++{argument}"
     match = AS_TYPED.fullmatch(argument)
     if not match or match[2] == "null":
         return argument

@@ -77,6 +77,6 @@ def compose_options(command: Command, overrides: Sequence[str]) -> Options:
             if override.is_sweep_override():
                 raise OptionsError(f"{override.input_line}: is a sweep, for the command line; valid here is one value")
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return options_from(compose(command.primary, given), command)
+            return options_from(compose(command.primary, given), command, given)
     except (HydraException, OmegaConfBaseException) as error:
         raise OptionsError(explain(error, command, given)) from None

@@ -76,7 +76,7 @@ def make_task(
         sweep_dir = Path(settings.sweep.dir) if sweep else None
         job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
         try:
-            options = options_from(config, command)
+            options = options_from(config, command, overrides)
             if sweep and command.run_stacked is not None and stack_size(options) > 1:
                 refuse_stacks(settings, options)
                 waiting.append((options, job))

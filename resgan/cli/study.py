@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,35 @@ from omegaconf import DictConfig, OmegaConf
 
 from resgan.base.console import one_line, stop
 from resgan.base.errors import OptionsError, UserError
+from resgan.base.plain_data import PlainData
 from resgan.cli.arguments import last_value, quoted
 from resgan.cli.command import Command
 from resgan.experiment.study import Study
-from resgan.options.conf import CONF
+from resgan.options.conf import CONF, read_file
 from resgan.options.train import TrainOptions
 from resgan.options.validation import Options, check
 
 
-def options_from(config: DictConfig, command: Command) -> Options:
+def options_from(config: DictConfig, command: Command, overrides: Sequence[str]) -> Options:
     """The composed configuration as the checked options of a command. Raises OptionsError, OmegaConf's errors."""
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    return check(command.options, {str(key): value for key, value in values.items()})
+    given = {str(key): value for key, value in values.items()}
+    for network in ("generator", "disc"):
+        if isinstance(given.get(network), dict) and given[network].get("name") == "module":
+            given[network] = for_own_network(network, given[network], overrides)
+    return check(command.options, given)
+
+
+def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) -> PlainData:
+    """The group of a user's own network: what a data set or study sets there is for other networks."""
+    usual, typed = read_file(network, "module").of_group(network), {"kwargs"}
+    for override in overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        names = read_file("experiment", value).values if name == "experiment" else [name]
+        typed |= {option.removeprefix(f"{network}.") for option in names}
+    own = {key: usual[f"{network}.{key}"] for key in group if f"{network}.{key}" in usual}
+    return own | {key: value for key, value in group.items() if key in typed}
 
 
 @contextlib.contextmanager
@@ -67,7 +83,7 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
 
         @functools.cache
         def compose_options(*overrides: str) -> TrainOptions:
-            options = options_from(compose(command.primary, [*overrides, *presets]), command)
+            options = options_from(compose(command.primary, [*overrides, *presets]), command, overrides)
             assert isinstance(options, TrainOptions)
             return options
 

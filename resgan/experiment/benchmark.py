@@ -15,6 +15,7 @@ from resgan.base.plain_data import format_value
 from resgan.builders.data import expected_class_shares, expected_shape
 from resgan.builders.gan import build_gan, build_stack
 from resgan.builders.networks import spec_of_networks
+from resgan.builders.stacking import can_be_stacked
 from resgan.data.dataset import Dataset
 from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
@@ -74,7 +75,7 @@ def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[V
         found += [Variant((f"trainer.{name}", not getattr(trainer, name))) for name in ("channels_last", "fused")]
     if accelerator == "cuda":  # on a processor it takes minutes, for nothing
         found.append(Variant(("trainer.compile", not trainer.compile)))
-    if not (options.generator.spectral or options.disc.spectral or trainer.compile):
+    if can_be_stacked(options) and not trainer.compile:
         found += [Variant(stack_size=size) for size in STACK_SIZES]
     if accelerator == "cpu" and threads > 1:
         found += [Variant(stack_size=v.stack_size, threads=1) for v in found if not v.change]

@@ -43,7 +43,7 @@ def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -
     for words, found in made.items():
         counts = found.counts
         lines.append(f"  {words}: {counts['parameters']:,} parameters, {counts['flops'] / 1e6:.4g} MFLOP a sample")
-    if getattr(options, network).init == "matched":
+    if getattr(getattr(options, network), "init", None) == "matched":
         lines.append("  matched on normal numbers, as no data are read here; a run matches D on its data")
     lines += response_lines(made)
     lines.append("  " + " " * 40 + "".join(f"{words:>20}" for words in made))
@@ -73,11 +73,12 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
     except OptionsError as error:
         return str(error)
     classes = expected_class_shares(given)
-    generator, disc = build_networks(spec_of_networks(given, shape, classes=classes))
-    net, width = (generator, (given.generator.latent_dim,)) if network == "generator" else (disc, shape)
+    spec = spec_of_networks(given, shape, classes=classes)
+    generator, disc = build_networks(spec)
+    net, width = (generator, (spec["generator"]["latent_dim"],)) if network == "generator" else (disc, shape)
     inputs = [torch.randn(BATCH, *width, generator=make_generator(given.seed, "describe"))]
     inputs += [torch.arange(BATCH) % len(classes)] if classes else []
-    if getattr(given, network).init == "matched":
+    if getattr(getattr(given, network), "init", None) == "matched":
         match_variances(net, *inputs)
     counts = {"parameters": parameters(net), "flops": flops(net, *(tensor[:1] for tensor in inputs))}
     return Arm(counts=counts, scales=scales(net, *inputs), responses=responses(net, *inputs))

@@ -22,7 +22,7 @@ from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.base.rng import make_generator
 from resgan.builders.data import build_dataset
 from resgan.builders.scorer import SampleSource, build_extractor, make_scorer
-from resgan.builders.trained_gan import load_gan
+from resgan.builders.trained_gan import load_gan_for
 from resgan.data.dataset import DataError, Dataset
 from resgan.data.folder import source_name
 from resgan.data.pictures import load_pictures
@@ -153,7 +153,7 @@ def target_from_pictures(
 def target_from_checkpoint(
     options: EvaluateOptions, path: Path, read: Read, load: Load, *, device: str
 ) -> EvaluationTarget:
-    gan = load_gan(path, device=device)
+    gan = load_gan_for(options, path, device=device)
     trained_on, seed = data_of_run(path, options)
     data, dataset = read(trained_on, seed)
     check_same_shape(tuple(gan.spec["shape"]), dataset, f"ckpt={path}")
@@ -175,7 +175,7 @@ def target_from_checkpoint(
 
 def draw_samples(options: EvaluateOptions, path: Path, device: str) -> Tensor:
     """Samples of a checkpoint, which is opened only now: a study may have many. Raises OptionsError for NaN."""
-    gan = load_gan(path, device=device)
+    gan = load_gan_for(options, path, device=device)
     random = make_generator(options.seed, "evaluate")
     z = torch.randn(options.metrics.samples, gan.spec["generator"]["latent_dim"], generator=random)
     shares = list(gan.spec.get("classes", {}).values())

@@ -14,7 +14,7 @@ from torch import Tensor
 from resgan.base import images
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
-from resgan.builders.trained_gan import load_gan
+from resgan.builders.trained_gan import load_gan_for
 from resgan.experiment.study import Job
 from resgan.nets.sampling import slerp
 from resgan.options.sample import SampleOptions
@@ -27,7 +27,7 @@ def sample(options: SampleOptions, job: Job) -> None:
     outdir = Path(options.outdir).expanduser()
     check_writable("outdir", outdir)
 
-    gan = load_gan(Path(options.ckpt).expanduser(), device=find_accelerator("device", options.device))
+    gan = load_gan_for(options, Path(options.ckpt).expanduser(), device=find_accelerator("device", options.device))
     z = gan.latents(seeds, truncation=options.truncation)
     labels = gan.labels(seeds, label=options.class_)
     names = [f"seed{seed:04d}" for seed in seeds]

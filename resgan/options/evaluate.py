@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from resgan.base.plain_data import format_value
+from resgan.options.checkpoint import CheckpointOptions
 from resgan.options.metrics import MetricsOptions
-from resgan.options.validation import Options, Positive, option
+from resgan.options.validation import Positive, option
 
 
-class EvaluateOptions(Options):
+class EvaluateOptions(CheckpointOptions):
     """All options of `python -m resgan.evaluate`."""
 
     ckpt: Annotated[str, Field(min_length=1)] | None = option(

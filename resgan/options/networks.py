@@ -1,6 +1,6 @@
 """The options of the networks: one strict model for each kind of generator and of discriminator."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,7 +23,7 @@ from resgan.options.choices import (
 )
 from resgan.options.validation import NotNegative, Options, Positive, option
 
-NETWORK = "lab (images), mlp (points, small images), or one of a paper: resnet, resnet101, r3gan, dcgan"
+NETWORK = "lab (images), mlp (points, small images), of a paper (resnet, resnet101, r3gan, dcgan), or a module"
 LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
 GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
 
@@ -276,16 +276,51 @@ class R3ganDiscOptions(DiscOptions, PublishedResidualOptions):
     conditional: Literal["none", "projection"] = option("how the class enters: the logit is that of the class")
 
 
+class ModuleOptions(Options):
+    """A network of a user's own."""
+
+    residual: bool
+    path: str = option("its class, as file.py:NAME")
+    kwargs: dict[str, Any] = option("what the class is called with, and nothing else")
+
+    @property
+    def spectral(self) -> bool:
+        """Nothing is known of it."""
+        return False
+
+    @model_validator(mode="after")
+    def _the_switch_reaches_it(self) -> "ModuleOptions":
+        if self.residual != self.kwargs.get("residual", False):
+            switch = f"residual={format_value(self.residual)}"
+            raise ValueError(f"{switch}: the class is called with kwargs alone; give kwargs.{switch} as well")
+        return self
+
+
+class ModuleGeneratorOptions(GeneratorOptions, ModuleOptions):
+    name: Literal["module"] = option(NETWORK)
+
+
+class ModuleDiscOptions(DiscOptions, ModuleOptions):
+    name: Literal["module"] = option(NETWORK)
+
+
 AnyGenerator = Annotated[
     LabGeneratorOptions
     | MlpGeneratorOptions
     | ResnetGeneratorOptions
     | Resnet101GeneratorOptions
     | R3ganGeneratorOptions
-    | DcganGeneratorOptions,
+    | DcganGeneratorOptions
+    | ModuleGeneratorOptions,
     Field(discriminator="name"),
 ]
 AnyDisc = Annotated[
-    LabDiscOptions | MlpDiscOptions | ResnetDiscOptions | Resnet101DiscOptions | R3ganDiscOptions | DcganDiscOptions,
+    LabDiscOptions
+    | MlpDiscOptions
+    | ResnetDiscOptions
+    | Resnet101DiscOptions
+    | R3ganDiscOptions
+    | DcganDiscOptions
+    | ModuleDiscOptions,
     Field(discriminator="name"),
 ]

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from resgan.options.checkpoint import CheckpointOptions
 from resgan.options.seeds import parse_seeds
-from resgan.options.validation import Options, Positive, option
+from resgan.options.validation import Positive, option
 
 
-class SampleOptions(Options):
+class SampleOptions(CheckpointOptions):
     """All options of `python -m resgan.sample`."""
 
     ckpt: str = option("the checkpoint, e.g. runs/.../checkpoints/final.ckpt")

@@ -115,8 +115,9 @@ class TrainOptions(Options):
             )
         points = self.data.sample_shape == (2,)
         for network, given in (("generator", self.generator), ("disc", self.disc)):
-            if points and given.name != "mlp":
-                raise ValueError(f"{network}={given.name}: data={self.data.name} are points in the plane; valid is mlp")
+            if points and given.name not in ("mlp", "module"):
+                where = f"data={self.data.name} are points in the plane"
+                raise ValueError(f"{network}={given.name}: {where}; valid are mlp and module")
         self._both_are_conditional()
         self._relativistic_needs_pairs()
         self._augments_pictures()

@@ -2,7 +2,6 @@
 
 import functools
 from contextlib import nullcontext
-from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -104,16 +103,16 @@ class GAN(pl.LightningModule):
 
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
         """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
-        real, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        real, *labels = [batch] if isinstance(batch, Tensor) else batch
         for block in self._annealed:
             block.anneal(ramp(1.0, block.options.skip_final, self.burnt_in()))
-        self.discriminator_step(real, labels)
+        self.discriminator_step(real, *labels)
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
-            self.generator_step(real, labels)
+            self.generator_step(real, *labels)
             self.update_average()
         self.images_seen += self.batch_size
 
-    def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
+    def discriminator_step(self, real: Tensor, *labels: Tensor) -> None:
         """Descend by grad L(D') + r1/2 grad E |grad D(x)|^2 + ..., with D' = D but for skips that stop a gradient.
 
         These change the gradient of the loss L of the game in D's weights, and nothing else: D' has the values of D,
@@ -126,17 +125,17 @@ class GAN(pl.LightningModule):
         disc = self.disc if penalised else disc
 
         with torch.no_grad():
-            fake = generator(self.latents("disc", self.batch_size), labels).to(real.dtype)  # bf16-mixed halves it
+            fake = generator(self.latents("disc", self.batch_size), *labels).to(real.dtype)  # bf16-mixed halves it
         real, fake = real.detach().requires_grad_(is_applied(r1)), fake.requires_grad_(is_applied(r2))
 
         # Second derivatives are taken in full precision: the pass forward, and the pass back through it.
         with full_precision(self.device.type) if penalised else nullcontext():
             shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
             with stopped(self._stopping[1]):
-                real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
+                real_logits, fake_logits = in_float32(disc(shown_real, *labels)), in_float32(disc(shown_fake, *labels))
             loss = total = self.disc_loss(real_logits, fake_logits)
             if self._stopping[1] and (is_applied(r1) or is_applied(r2)):
-                real_logits, fake_logits = in_float32(disc(shown_real, labels)), in_float32(disc(shown_fake, labels))
+                real_logits, fake_logits = in_float32(disc(shown_real, *labels)), in_float32(disc(shown_fake, *labels))
             if is_applied(r1):
                 self.losses["r1"] = (penalty := zero_centred(real, real_logits)).detach()
                 total = total + beside(r1 / 2, penalty) * penalty
@@ -144,7 +143,7 @@ class GAN(pl.LightningModule):
                 self.losses["r2"] = (penalty := zero_centred(fake, fake_logits)).detach()
                 total = total + beside(r2 / 2, penalty) * penalty
             if is_applied(gp):
-                labelled_disc, mix = partial(disc, labels=labels), self.mix(self.batch_size)
+                labelled_disc, mix = lambda x: disc(x, *labels), self.mix(self.batch_size)
                 self.losses["gp"] = (penalty := gradient_penalty(labelled_disc, shown_real, shown_fake, mix)).detach()
                 total = total + beside(gp, penalty) * penalty
 
@@ -153,18 +152,18 @@ class GAN(pl.LightningModule):
             self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
 
-    def generator_step(self, real: Tensor, labels: Tensor | None = None) -> None:
+    def generator_step(self, real: Tensor, *labels: Tensor) -> None:
         optimiser, (generator, disc) = self._optimiser(0), self._once
         self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
         try:
-            fake_labels = repeated(labels, self.generator_batch)
+            fake_labels = [repeated(each, self.generator_batch) for each in labels]
             with stopped(self._stopping[0]):
-                fake = generator(self.latents("generator", self.generator_batch), fake_labels)
-            fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), fake_labels))
+                fake = generator(self.latents("generator", self.generator_batch), *fake_labels)
+            fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), *fake_labels))
             real_logits = fake_logits  # which the loss does not look at
             if self.paired:
                 with torch.no_grad():
-                    real_logits = in_float32(disc(self.augmented(real, "generator's real"), labels))
+                    real_logits = in_float32(disc(self.augmented(real, "generator's real"), *labels))
             loss = self.generator_loss(real_logits, fake_logits)
             self._descend(optimiser, loss)
         finally:
@@ -287,6 +286,6 @@ def in_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def repeated(labels: Tensor | None, count: int) -> Tensor | None:
+def repeated(labels: Tensor, count: int) -> Tensor:
     """The labels of a batch, from the front again where more are needed."""
-    return None if labels is None else labels[..., torch.arange(count, device=labels.device) % labels.shape[-1]]
+    return labels[..., torch.arange(count, device=labels.device) % labels.shape[-1]]

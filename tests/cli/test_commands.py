@@ -66,7 +66,10 @@ def trained(tmp_path_factory):
         ("~seed", "seed: is missing"),
         ("run_dir=", "run_dir=: expected"),
         ("generator=mlp generator.width=[8,8]", "generator.width=[8,8]: expected a whole number"),
-        ("data=gaussians generator=lab", "generator=lab: data=gaussians are points in the plane; valid is mlp"),
+        (
+            "data=gaussians generator=lab",
+            "generator=lab: data=gaussians are points in the plane; valid are mlp and module",
+        ),
         ("data=gaussians data.modes=7", "data.modes=7"),
         ("data.count=23", "data.count=23: expected at least 24"),
         ("data.size=24", "data.size=24: shapes are drawn at multiples of 16"),
