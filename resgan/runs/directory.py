@@ -68,6 +68,8 @@ class Run:
                 )
         elif self.path.exists() and any(".unfinished-" not in path.name for path in self.path.iterdir()):
             raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
+        elif outer := next(filter(is_run, self.path.absolute().parents), None):
+            raise RunError(f"run_dir={self.path}: lies inside the run {outer}; give a directory beside it")
         check_writable("run_dir", self.path)
 
     def stored_config(self, *, like: PlainData) -> PlainData:
@@ -167,6 +169,11 @@ def new_directory(parent: Path) -> Path:
             raise RunError(f"{path}: cannot be made ({error.strerror}); give a run_dir") from error
         return path
     raise AssertionError("unreachable")
+
+
+def is_run(path: Path) -> bool:
+    """Does a run lie here? Other programs have a config.yaml too."""
+    return (path / "config.yaml").exists() and (path / "provenance.json").exists()
 
 
 def check_writable(option: str, directory: Path) -> None:

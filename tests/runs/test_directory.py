@@ -27,6 +27,17 @@ def test_claim(tmp_path):
         Run(tmp_path / "full" / "thesis.txt").claim(CONFIG)
 
 
+def test_no_run_lies_inside_another(tmp_path):
+    """A report would not see it: it stops at the outer one. A config.yaml of another program is no run."""
+    outer = Run(tmp_path / "study")
+    outer.claim(CONFIG)
+    Run(outer.path / "arm" / "0").check(CONFIG)
+    outer.record_session({"command": "python -m resgan.train"})
+    with pytest.raises(RunError, match=r"0: lies inside the run .*study; give a directory beside it"):
+        Run(outer.path / "arm" / "0").claim(CONFIG)
+    assert not (outer.path / "arm").exists()
+
+
 def test_differences_name_what_was_added_and_removed():
     assert differences({"a": 1, "b": {"c": 2}}, {"a": 1, "d": 3}) == [
         "b.c was 2, is null",
