@@ -108,7 +108,7 @@ class Conditions:
 
 
 def pairs_of(conditions: int) -> list[tuple[int, int]]:
-    """What is compared: residual (1) with plain (0), each of the others with plain, and with residual."""
+    """Pairs to compare: residual (1) with plain (0), each of the others with plain, and with residual."""
     return [(1, 0), *((k, reference) for reference in (0, 1) for k in range(2, conditions))]
 
 
@@ -139,7 +139,7 @@ def differ_in_blocks(a: PlainData, b: PlainData) -> bool:
 
 
 def said(settings: PlainData, reference: PlainData) -> str:
-    """What differs from the reference; a setting of both networks is said once."""
+    """Settings that differ from the reference, in words; a setting of both networks is said once."""
     differing = {key: value for key, value in settings.items() if value != reference.get(key)}
     parts = {}
     for key, value in sorted(differing.items(), key=lambda item: "." not in item[0]):

@@ -49,7 +49,7 @@ def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary
 
 
 def searches_of(columns: dict[str, list[Record]]) -> Table:
-    """What the searches of each group of runs found, a row for each option; none where nothing was searched."""
+    """Outcomes of the searches of each group of runs, a row for each option; none where nothing was searched."""
     searches = [list({record.replicate: record for record in records}.values()) for records in columns.values()]
     config = searches[0][0].config
     rows = [

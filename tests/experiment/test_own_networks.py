@@ -133,7 +133,7 @@ def test_a_checkpoint_makes_no_code_run(theirs, tmp_path):
 
 
 def test_in_a_study_of_four_arms_the_switch_reaches_it(theirs, tmp_path):
-    """Where kwargs has it; else an arm would be a name alone, and is refused."""
+    """By kwargs; without it an arm would be a name alone, and is refused."""
     words = own(theirs, "generator.kwargs.residual=${generator.residual}", "total_kimg=0.5", "run_dir=arms")
     done = processes.run("train", "-m", *words, "generator.residual=true,false", "seed=0,1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

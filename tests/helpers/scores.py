@@ -9,7 +9,7 @@ from resgan.metrics.score import Score
 
 
 class MadeScore(Score):
-    """What `compute` makes of the samples."""
+    """A score that is whatever `compute` makes of the samples."""
 
     def __init__(self, *names: str, compute: Callable[[Tensor], dict[str, float]] = lambda _: {}) -> None:
         super().__init__()
