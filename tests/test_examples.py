@@ -1,6 +1,7 @@
 """Every script of examples/, run as its first lines say, on little data."""
 
 import ast
+import json
 import re
 import runpy
 import sys
@@ -77,3 +78,18 @@ def test_study_into_pandas(play, tmp_path):
     said = play("study_into_pandas.py", str(tmp_path / "study"))
     assert re.search(r"False\s+False\s+0\.4\d+|False\s+False\s+0\.5\d+", said)
     assert "1000    0." in said
+
+
+@pytest.mark.parametrize("name", ["the_switch_on_points", "read_a_study"])
+def test_notebooks_run_from_top_to_bottom(name, tmp_path, monkeypatch):
+    """Cell by cell, on little data; their stored outputs are of the lengths that they name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = json.loads((ROOT / "examples" / f"{name}.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert sum("KIMG = " in text for text in code) == 1
+    space: dict = {}
+    for text in code:
+        exec(re.sub(r"KIMG = \d+", "KIMG = 4", text), space)
+    assert all(cell["outputs"] for cell in cells if "plt.show()" in "".join(cell["source"]))
+    assert name in (ROOT / "README.md").read_text()

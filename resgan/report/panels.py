@@ -133,12 +133,13 @@ class Panel:
     def learned(self) -> bool | None:
         """Is the primary endpoint of some arm better at the end than at step 0? None where nothing was scored there.
 
-        By the 95 % interval over replicates of what a run gains; of one replicate, by its sign.
+        By the 95 % interval of what a run gains, over the replicates of an arm, or over all of all arms, since few
+        replicates have wide intervals; of a single run, by its sign.
         """
         gains = [gain for arm in self.arms if len(gain := self.gains(arm))]
         if not gains:
             return None
-        return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in gains)
+        return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in [*gains, np.concatenate(gains)])
 
     def gains(self, arm: Arm) -> Array:
         """Gain of the finished runs since step 0, mean over the seeds of a replicate (R,)."""

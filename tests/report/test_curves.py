@@ -213,6 +213,13 @@ def test_a_study_that_learned_nothing_says_so_first(tmp_path):
     assert headline(found) == "Too short to tell: no arm is better at the end than at step 0"
 
 
+def test_two_seeds_of_four_arms_that_learned_are_not_too_short(tmp_path):
+    """The interval of two is 9 times their spread; that of eight runs together is not."""
+    for seed, (g, d) in itertools.product(range(2), ARMS):
+        make_run(tmp_path / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.6 + 0.25 * seed, start=0.97)
+    assert curves_of(tmp_path)[0].learned
+
+
 def test_one_arm_that_learns_is_enough(tmp_path):
     for seed, (g, d) in itertools.product(range(8), ARMS):
         make_run(tmp_path / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.5 if g and d else 0.9, start=0.9)
