@@ -45,17 +45,18 @@ def ranked(pairs: dict[Rates, list[Record]]) -> list[Rates]:
     return sorted(pairs, key=lambda pair: (mean_score(pairs[pair]), mean_score(pairs[pair], "distance")))
 
 
-def shared(short: dict[Arm, dict[Rates, list[Record]]]) -> Rates:
-    """The pair of the least mean rank over the arms."""
-    orders = [ranked(pairs) for pairs in short.values()]
-    return min(orders[0], key=lambda pair: sum(order.index(pair) for order in orders))
+def shared(found: dict[Arm, dict[Rates, list[Record]]]) -> list[Rates]:
+    """The pairs of the least mean rank over the arms: one, but where they are tied."""
+    orders = [ranked(pairs) for pairs in found.values()]
+    ranks = {pair: sum(order.index(pair) for order in orders) for pair in orders[0]}
+    return [pair for pair, rank in ranks.items() if rank == min(ranks.values())]
 
 
 def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
-    """The shared pair in every arm, then what else is among the best two of an arm."""
+    """The shared pairs in every arm, then what else is among the best two of an arm."""
     common = shared(short)
-    best = [(arm, pair) for arm, pairs in short.items() for pair in ranked(pairs)[:BEST] if pair != common]
-    for (g, d), (lr_g, lr_d) in [*((arm, common) for arm in short), *best]:
+    best = [(arm, pair) for arm, pairs in short.items() for pair in ranked(pairs)[:BEST] if pair not in common]
+    for (g, d), (lr_g, lr_d) in [*((arm, pair) for pair in common for arm in short), *best]:
         switches = f"generator.residual={str(g).lower()} disc.residual={str(d).lower()}"
         yield f"{switches} generator.lr={lr_g:g} disc.lr={lr_d:g}"
 
@@ -77,7 +78,7 @@ def short_table(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
         yield f"| {pair[0]:g}, {pair[1]:g} | {' | '.join(cells)} | {rank:.2f} |"
 
 
-def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -> Iterator[str]:
+def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pairs: list[Rates]) -> Iterator[str]:
     """Each score as its mean over the seeds, and the least and most."""
     names = ("tv", "validity", "tv_valid", "classes")
     yield "| arm | lr of G, of D | " + " | ".join(names) + " |"
@@ -89,7 +90,7 @@ def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -
                 f"{statistics.fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "-"
                 for values in scores.values()
             ]
-            words = f"{pair[0]:g}, {pair[1]:g}" + (", the default" if pair == shared_pair else "")
+            words = f"{pair[0]:g}, {pair[1]:g}" + (", shared" if pair in shared_pairs else "")
             yield f"| {ARM_NAMES[arm]} | {words} | {' | '.join(cells)} |"
 
 
