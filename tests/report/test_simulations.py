@@ -12,6 +12,7 @@ from scipy import stats
 from resgan.report import families as fam
 from resgan.report.bands import bands, summarised
 from resgan.report.best import compare_with_best
+from resgan.report.curves import FLOOR
 from resgan.report.effects import LEVEL, contrasts, t_interval
 from resgan.report.panels import mean_of_seen
 
@@ -48,6 +49,25 @@ def test_the_family_keeps_its_level(given, studies):
         false += min(corrected[name] for name in fam.HOLM_FAMILY) <= LEVEL
     print(false / studies)
     assert false / studies <= 0.05 + error(0.05, studies)
+
+
+@pytest.mark.parametrize("studies", [500, pytest.param(4000, marks=pytest.mark.slow)])
+def test_the_level_where_the_scores_decide_which_depths_are_on_the_curve(studies):
+    """A depth is on it where the best arm is valid enough: here two of three, on average.
+
+    Large differences of either sign lift the best arm, so that the choice favours them. The level is above its name by
+    less than two points.
+    """
+    rng, depths = np.random.default_rng(6), np.array([1.0, 4.0, 16.0])
+    false = 0
+    for _ in range(studies):
+        y = rng.normal(size=(8, len(depths), 2, 2)) - 1.4
+        kept = (1 / (1 + np.exp(-y))).mean(0).reshape(len(depths), 4).max(1) >= FLOOR
+        kept[0] = True  # there is a curve
+        _, corrected = fam.p_values(contrasts(y[:, kept]), depths[kept])
+        false += min(corrected[name] for name in fam.HOLM_FAMILY) <= LEVEL
+    print(false / studies)
+    assert false / studies <= 0.07 + error(0.07, studies)
 
 
 @pytest.mark.slow
