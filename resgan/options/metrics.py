@@ -14,7 +14,7 @@ class MetricsOptions(Options):
         "features that the scores compare"
     )
     weights: Annotated[str, Field(min_length=1)] | None = option(
-        "weights of the extractor: a file; download (inception); file.py:NAME (module); random (tests)"
+        "extractor weights: a file, download (inception), file.py:NAME (module), random (tests)"
     )
     resize: Literal["default", "clean"] = option("resizing of images for inception: TensorFlow 1's, or clean-fid's")
     scores: Annotated[list[ScoreName], Field(min_length=1)] = option("scores from the features")

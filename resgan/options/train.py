@@ -26,9 +26,9 @@ class LossOptions(Options):
     r1_interval: int = option("n: apply R1 only in every n-th D step, with n times its weight", ge=1)
     r2: NotNegative = option("weight gamma of R2, gamma/2 |grad D|^2 on fake samples; 0 for none")
     r2_final: NotNegative | None = option("r2 after burn_in_kimg; null: unchanged")
-    r2_interval: int = option("the same for R2", ge=1)
+    r2_interval: int = option("n: apply R2 only in every n-th D step, with n times its weight", ge=1)
     gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
-    gp_interval: int = option("the same for the gradient penalty", ge=1)
+    gp_interval: int = option("n: apply the penalty only in every n-th D step, with n times its weight", ge=1)
     gp_with_spectral: bool = option("allow gp beside spectral normalisation, which bounds the same gradient")
 
 
