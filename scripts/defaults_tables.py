@@ -1,9 +1,9 @@
-"""Print the tables of docs/defaults.md, from the runs that scripts/choose_defaults.sh made.
+"""Print the tables of docs/defaults.md from the runs of scripts/choose_defaults.sh.
 
 python scripts/defaults_tables.py RUNS [--chosen|--arms]
 
---chosen: print the options of the long runs in place of tables, a line each: the shared pair of rates, and the best
-two of each arm, by the short runs. --arms: of runs of the four arms, one each, print their scores and draw
+--chosen: print the options of the long runs instead of tables, one per line: the shared pair of rates, and the best
+two pairs of each arm, by the short runs. --arms: read one run of each of the four arms, print their scores and draw
 docs/images/default-arms.png.
 """
 
@@ -20,7 +20,7 @@ from resgan.runs.directory import Run
 
 Rates = tuple[float, float]  # of G and of D
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-BEST = 2  # pairs of an arm that are trained at full length
+BEST = 2  # pairs per arm that are trained at full length
 
 
 def rates(record: Record) -> Rates:
@@ -35,24 +35,24 @@ def by_arm(folder: Path) -> dict[Arm, dict[Rates, list[Record]]]:
 
 
 def mean_score(records: list[Record], name: str = "tv") -> float:
-    """Over seeds; of a run that diverged tv is 1 and any other share 0."""
+    """Average a score over seeds; a diverged run has tv 1, and any other share 0."""
     worst = float(name == "tv")
     return statistics.fmean(worst if (score := record.score(name)) is None else score for record in records)
 
 
 def ranked(pairs: dict[Rates, list[Record]]) -> list[Rates]:
-    """Best first. Where tv ties, as it does where nothing is valid yet, the distance to the manifold decides."""
+    """Sort the pairs, best first, by tv; in ties, as when nothing is valid yet, by the distance to the manifold."""
     return sorted(pairs, key=lambda pair: (mean_score(pairs[pair]), mean_score(pairs[pair], "distance")))
 
 
 def shared(short: dict[Arm, dict[Rates, list[Record]]]) -> Rates:
-    """The pair of the least mean rank over the arms."""
+    """Return the pair with the lowest mean rank over the arms."""
     orders = [ranked(pairs) for pairs in short.values()]
     return min(orders[0], key=lambda pair: sum(order.index(pair) for order in orders))
 
 
 def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
-    """The shared pair in every arm, then what else is among the best two of an arm."""
+    """Yield the options of the long runs: the shared pair in every arm, then the other pairs of each arm's best two."""
     common = shared(short)
     best = [(arm, pair) for arm, pairs in short.items() for pair in ranked(pairs)[:BEST] if pair != common]
     for (g, d), (lr_g, lr_d) in [*((arm, common) for arm in short), *best]:
@@ -61,13 +61,13 @@ def chosen(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
 
 
 def of_all_arms(found: dict[Arm, dict[Rates, list[Record]]]) -> dict[Arm, dict[Rates, list[Record]]]:
-    """The pairs that every arm has: a search that has not ended is read as far as it came."""
+    """Keep the pairs that every arm has, so that an unfinished search can be read."""
     shared_pairs = set.intersection(*(set(pairs) for pairs in found.values()))
     return {arm: {pair: pairs[pair] for pair in pairs if pair in shared_pairs} for arm, pairs in found.items()}
 
 
 def short_table(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
-    """tv of every pair in every arm, and the mean rank."""
+    """Tabulate tv of every pair in every arm, with the mean rank."""
     yield "| lr of G, of D | " + " | ".join(ARM_NAMES.values()) + " | mean rank |"
     yield "|---|" + "---:|" * (len(ARM_NAMES) + 1)
     orders = {arm: ranked(pairs) for arm, pairs in short.items()}
@@ -78,7 +78,7 @@ def short_table(short: dict[Arm, dict[Rates, list[Record]]]) -> Iterator[str]:
 
 
 def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -> Iterator[str]:
-    """Each score as its mean over the seeds, and the least and most."""
+    """Tabulate each score as its mean over the seeds, with minimum and maximum."""
     names = ("tv", "validity", "tv_valid", "classes")
     yield "| arm | lr of G, of D | " + " | ".join(names) + " |"
     yield "|---|---|" + "---:|" * len(names)
@@ -94,7 +94,7 @@ def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pair: Rates) -
 
 
 def arms_table(records: list[Record]) -> Iterator[str]:
-    """Every score of each run beside that of a perfect generator, and validity on the way."""
+    """Tabulate every score of each run beside a perfect generator's, and validity during training."""
     by = {record.arm: record for record in records}
     yield "| | " + " | ".join(ARM_NAMES[arm] for arm in by) + " | perfect |"
     yield "|---|" + "---:|" * (len(by) + 1)

@@ -1,4 +1,4 @@
-"""The commands as strangers meet them: what is valid works, what is not is refused in one line, help is at once."""
+"""The commands as a new user meets them: valid input works, invalid input is refused in one line, --help is instant."""
 
 import json
 import os
@@ -35,14 +35,14 @@ QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0", "save_kimg=0.1"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(the process, its run directory) of one short run."""
+    """Return (process, run directory) of a short run."""
     folder = tmp_path_factory.mktemp("trained")
     process = run("train", *QUICK, "run_dir=a run", cwd=folder)
     assert process.returncode == 0, process.stderr
     return process, folder / "a run"
 
 
-# What is refused.
+# Refusals.
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_train_refuses_the_directory_of_another_configuration(tmp_path, refused,
 
 
 class Trap:
-    """Unpickling this would make a directory."""
+    """An object whose unpickling would make a directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -206,7 +206,7 @@ def test_sample_refuses(tmp_path, refused, trained, arguments, says):
     assert says in refused(sample, *arguments)
 
 
-# What works.
+# Valid commands.
 
 
 def test_the_closing_table_holds_commands_that_work(tmp_path, trained):
@@ -239,13 +239,13 @@ def test_the_closing_table_holds_commands_that_work(tmp_path, trained):
 
 
 def test_the_start_is_scored_however_seldom_the_rest(trained):
-    """score_kimg=0: at the start, and at the end."""
+    """With score_kimg=0 there are scores at the start and at the end."""
     lines = [json.loads(line) for line in (trained[1] / "metrics.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in lines if line["kind"] == "scores"] == [0, 200]
 
 
 def test_real_samples_lie_beside_the_grids(trained):
-    """On the axes of the samples: of modes at even numbers, in a square from -5 to 5."""
+    """The axes are those of the samples: the modes lie at even numbers, in a square from -5 to 5."""
     with (
         Image.open(trained[1] / "samples" / "reals.png") as reals,
         Image.open(trained[1] / "samples" / "000000200.png") as samples,
@@ -254,7 +254,7 @@ def test_real_samples_lie_beside_the_grids(trained):
         rows, columns = np.nonzero(np.asarray(reals) == 0)
     x, y = columns / 511 * 10 - 5, 5 - rows / 511 * 10
     modes = yaml.safe_load((trained[1] / "config.yaml").read_text())["data"]["modes"]
-    # SD 0.05 about a mode, four of them for the farthest of 1,000 numbers, and 0.02 for the rounding to pixels.
+    # A mode has SD 0.05; allow four SD for the farthest of 1,000 numbers, and 0.02 for rounding to pixels.
     for places in (x, y):
         assert np.abs(places - 2 * np.round(places / 2)).max() < 0.25
     assert len(set(zip(np.round(x / 2), np.round(y / 2), strict=True))) == modes
