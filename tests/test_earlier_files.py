@@ -183,7 +183,7 @@ def test_a_stopped_run_goes_on_where_it_stood(continued):
     assert (continued.path / "metrics.jsonl").read_text().splitlines()[: len(stood)] == stood
     sessions = json.loads((continued.path / "provenance.json").read_text())["sessions"]
     assert len(sessions) == 2
-    assert (continued.path / "samples" / "reals.png").exists()  # which no run had then
+    assert (continued.path / "samples" / "reals.png").exists()  # no run had this file then
     then, now = sessions
     assert list(now) == list(then)
     checkout = Path(resgan.__file__).resolve().parent.parent

@@ -101,7 +101,7 @@ def test_a_run_from_python_is_that_of_the_command(tmp_path, capsys):
     result = resgan.fit(options)
     assert (result.path, result.status) == (tmp_path / "a", "finished")
     assert 0 <= result.scores["tv"] <= 1
-    assert "resgan.sample" not in capsys.readouterr().out  # the table is the command's
+    assert "resgan.sample" not in capsys.readouterr().out  # only the command prints the table
     assert resgan.fit(options) == result
     assert "is finished already" in capsys.readouterr().err
     gan = resgan.load_gan(result.checkpoint)

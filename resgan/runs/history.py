@@ -77,7 +77,7 @@ ADDED = (
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
     Added("trainer.stack", 1),
-    # Starts and norms that hide nothing
+    # Place of the norms; fan-in and first bias at the start
     *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
     *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),
     *(Added(f"{network}.first_bias", False, ("lab",), keeps=True) for network in NETWORKS),  # mlp has always drawn it

@@ -52,7 +52,7 @@ def test_the_gap_is_told_from_the_usual_grounds():
 def test_scatter_puts_points_where_they_are():
     sheet = scatter(torch.tensor([[5.0, 5.0], [-5.0, 0.0], [99.0, 0.0]]), size=11)
     black = (sheet[0] == 0).nonzero().tolist()
-    assert black == [[0, 10], [5, 0]]  # up is up; what lies outside is not drawn
+    assert black == [[0, 10], [5, 0]]  # y points up; points outside are not drawn
 
 
 def test_files(tmp_path):

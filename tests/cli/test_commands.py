@@ -262,7 +262,7 @@ def test_real_samples_lie_beside_the_grids(trained):
 
 def test_without_a_terminal_the_progress_is_plain_lines(trained):
     lines = trained[0].stderr.splitlines()
-    assert len(lines) == 4  # one for each tenth of the run; a batch is a quarter of it
+    assert len(lines) == 4  # one per tenth of the run, at most one per batch, which is a quarter of it
     assert all("img/s" in line and "loss_d" in line and "\r" not in line for line in lines)
 
 
@@ -368,7 +368,7 @@ def test_a_sweep_with_joblib(tmp_path):
 
 
 def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
-    """`train` returns the primary endpoint; for a run that diverged the worst there is."""
+    """`train` returns the primary endpoint; for a run that diverged, its worst value."""
     monkeypatch.chdir(tmp_path)
     for lr, worst in (("1e-3", False), ("1e30", True)):
         options = check(TrainOptions, options_of(*QUICK, f"generator.lr={lr}"))
@@ -392,7 +392,7 @@ def test_help(name, flag, tmp_path):
         [sys.executable, "-c", code, f"resgan.{name}", flag], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert shown.returncode == 0, shown.stderr  # and no torch
+    assert shown.returncode == 0, shown.stderr  # torch is not imported, which would take longer
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     assert f"python -m resgan.{name} " in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 125
@@ -408,7 +408,7 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
         "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=9 ", "points to train on",
     )]  # fmt: skip
     assert places == sorted(places)
-    # What is shown is what the bare command does.
+    # The defaults shown are those of the bare command.
     defaults = flat(options_of())
     lines = re.findall(r"^  ([a-z_.0-9]+)=(\S+)  ", text[: text.index("examples:")], re.MULTILINE)
     shown = dict(reversed(lines))  # the default stands first, its variants below
@@ -446,7 +446,7 @@ def test_a_wheel_works_from_anywhere(tmp_path):
             command, cwd=tmp_path / "here", env=env, capture_output=True, text=True, timeout=600, check=True
         )
 
-    assert str(tmp_path) in call("inspect", "--details", "resgan").stdout  # it is the wheel that answers
+    assert str(tmp_path) in call("inspect", "--details", "resgan").stdout  # the wheel is the package that is used
     assert "THE SWITCH" in call("resgan.train", "--help").stdout
     call("resgan.train", *QUICK, "run_dir=run")
     call("resgan.train", *QUICK, "run_dir=other", "generator.residual=false")
