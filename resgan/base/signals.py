@@ -12,14 +12,14 @@ class Stopped(Exception):
 
 
 def stop_signals() -> list[int]:
-    """List SIGTERM, Ctrl-C and what SLURM sends before it ends a job; empty in threads, which Python gives none."""
+    """List SIGTERM, Ctrl-C and what SLURM sends before it ends a job; empty except in Python's main thread."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
 
 
 class StopSignal:
-    """The first signal to stop that arrived, if any."""
+    """The signal that asked the command to stop, if any."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -41,5 +41,5 @@ class StopSignal:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
-            raise SystemExit(128 + number)  # a second Ctrl-C ends the process at once
+            raise SystemExit(128 + number)  # Ctrl-C after an earlier signal: at once
         self.number = number  # only recorded here, since a handler can do little safely
