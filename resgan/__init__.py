@@ -1,19 +1,18 @@
-"""resgan: where do residual blocks help a GAN, and why?
+"""resgan: train GANs with residual blocks in either network, to see where they help and why.
 
 import resgan
 
 options = resgan.configure("data=gaussians", "generator.residual=true", "disc.residual=false")
-result = resgan.fit(options)                        # as `python -m resgan.train` with the same words
+result = resgan.fit(options)                        # same as `python -m resgan.train` with these words
 gan = resgan.load_gan(result.checkpoint)
 samples = gan.sample(seeds=range(64))               # points (64, 2); images (64, C, H, W), float32 in [-1, 1]
 resgan.score(gan.sample(range(2000)), "gaussians")  # {"tv": ..., "validity": ...}
 
-The public names, each with a line: docs/python.md.
+docs/python.md lists the public names.
 """
 
 import lazy_loader
 
-# The names are those of __init__.pyi. Each is imported when it is first used: torch takes a second, and --help does not
-# need it.
+# The names are those of __init__.pyi. Each is imported on first use: torch takes a second, and --help does not need it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Score a checkpoint, or pictures from anywhere: `python -m resgan.evaluate ckpt=PATH`."""
+"""Score a checkpoint, or any images: `python -m resgan.evaluate ckpt=PATH`."""
 
 from resgan.cli.command import Command
 from resgan.cli.run import run_command

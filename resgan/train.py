@@ -9,7 +9,7 @@ from resgan.options.train import TrainOptions
 
 
 def train(options: TrainOptions, job: Job) -> float:
-    # Once the options are checked: they import torch.
+    # Imported only after the options are checked, because they import torch.
     if options.replicate is not None:
         from resgan.experiment.replicate import train_replicate
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The search behind the default learning rates: one shared pair, chosen by mean rank over the arms, and each arm's own best.
+# The search behind the default learning rates: a shared pair, chosen by mean rank over the arms, and each arm's best.
 #
-#   scripts/choose_defaults.sh [RUNS]      # called again, it continues what is there; prints the tables of docs/defaults.md
+#   scripts/choose_defaults.sh [RUNS]      # a second call continues; prints the tables of docs/defaults.md
 #
-# Five pairs of rates, a cross around the middle one, in every arm, at a quarter of the length on one seed; then the shared
-# pair, and the best two of each arm, at full length on three others. Two processes of one thread each: 20 short runs in 50
-# minutes on two cores, and up to 36 long ones of 12 to 20 minutes each.
+# Every arm first trains five pairs of rates, a cross around the middle one, at a quarter of the length on one seed;
+# then the shared pair and each arm's best two, at full length on three other seeds. Two processes of one thread each:
+# 20 short runs in 50 minutes on two cores, and up to 36 long runs of 12 to 20 minutes each.
 set -euo pipefail
 runs=${1:-runs}/defaults
 mkdir -p "$runs"
@@ -13,7 +13,7 @@ common=(metrics=exact trainer.threads=1 trainer.precision=32-true trainer.progre
 
 pairs=("2e-3 1e-3" "1e-3 1e-3" "4e-3 1e-3" "2e-3 5e-4" "2e-3 2e-3") # rates of G and of D
 
-short() { # every pair of rates, with a residual or with a plain generator
+short() { # all pairs of rates; argument: generator.residual
   local lr_g lr_d
   for pair in "${pairs[@]}"; do
     read -r lr_g lr_d <<<"$pair"
@@ -23,7 +23,7 @@ short() { # every pair of rates, with a residual or with a plain generator
   done
 }
 
-long() { # the lines of a file, each the options of one arm, with three seeds
+long() { # three seeds for each line of a file, which has the options of one arm
   while read -ra options; do
     python -m resgan.train -m "${options[@]}" seed=0,1,2 run_dir="$runs/long" "${common[@]}" >>"$1.log" 2>&1
   done <"$1"

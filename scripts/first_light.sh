@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# All four arms on real pictures and on the hard-edged testbed, and the page that shows them.
+# Train all four arms on real images and on the hard-edged testbed, and write the page that shows them.
 #
 #   scripts/first_light.sh PICTURES [RUNS]
 #
-# PICTURES: a folder, zip or tar of pictures (resized to 32 x 32). RUNS: where the runs go, runs/ by default; called again,
-# it continues what is there. Two arms run side by side, with one thread each.
+# PICTURES: a folder, zip or tar of images (resized to 32 x 32). RUNS: directory of the runs, runs/ by default; a second
+# call continues what is there. Two arms run side by side, with one thread each.
 set -euo pipefail
 pictures=$1
 runs=${2:-runs}
@@ -22,7 +22,7 @@ four_arms() { # name, overrides...
 
 mkdir -p "$runs"
 four_arms first_light experiment=first_light data.path="$pictures"
-lab=(join=sum norm=pixel norm_place=branch fan_in=nominal first_bias=false)  # the defaults of the page's time
+lab=(join=sum norm=pixel norm_place=branch fan_in=nominal first_bias=false)  # the defaults when the page was made
 four_arms first_light_shapes data=shapes_hard "${lab[@]/#/generator.}" "${lab[@]/#/disc.}" batch_size=8 total_kimg=40 \
   score_kimg=10 sample_kimg=10 save_kimg=10 loss.r1=0.1 loss.r2=0.1 trainer.precision=32-true
 python scripts/first_light_page.py "$runs/first_light" "$runs/first_light_shapes"

@@ -1,4 +1,4 @@
-"""Write docs/first-light.md and its pictures from the runs that scripts/first_light.sh made.
+"""Write docs/first-light.md and its images from the runs of scripts/first_light.sh.
 
 python scripts/first_light_page.py RUNS_ON_PICTURES RUNS_ON_SHAPES
 """
@@ -29,7 +29,7 @@ NAMES = {
 
 @dataclass
 class Arm:
-    """One run as the page shows it."""
+    """A run, as shown on the page."""
 
     name: str
     result: dict[str, Any]
@@ -39,7 +39,7 @@ class Arm:
 
 
 def read(runs: Path) -> list[Arm]:
-    """The four arms, in the order of NAMES."""
+    """Read the four arms, in the order of NAMES."""
     found = {}
     for file in runs.rglob("result.json"):
         folder = file.parent
@@ -61,7 +61,7 @@ def read(runs: Path) -> list[Arm]:
 
 
 def newest_grid(folder: Path) -> Path:
-    """The newest grid of samples: reals.png lies beside them."""
+    """Return the newest grid of samples; reals.png, which is beside the grids, is not one."""
     path = Run(folder).last_grid()
     return path or sys.exit(f"{folder}: no samples")
 
@@ -80,7 +80,7 @@ def draw_curves(arms: list[Arm], score: str, path: Path) -> None:
 
 
 def draw_grids(arms: list[Arm], path: Path) -> None:
-    """The upper halves of the four grids side by side, pixel for pixel, each titled."""
+    """Draw the upper halves of the four grids side by side, pixel for pixel, each with a title."""
     grids = [Image.open(arm.grid).convert("RGB") for arm in arms]
     width, height, gap, title = grids[0].width, grids[0].height // 2, 12, 16
     sheet = Image.new("RGB", (4 * width + 3 * gap, title + height), "white")
@@ -118,7 +118,7 @@ def table(arms: list[Arm]) -> str:
 
 
 def origin(arms: list[Arm]) -> str:
-    """Commit, versions, machine: what a figure must name."""
+    """Name the commit, versions and machine, as every figure must."""
     sessions = [session for arm in arms for session in arm.sessions]
     states = [session["git"] for session in sessions if session["git"]]
     commits = sorted({f"`{s['commit'][:10]}`" + (" with changes" if s["dirty"] else "") for s in states})

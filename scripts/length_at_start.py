@@ -1,4 +1,4 @@
-"""Does an untrained discriminator of points see how far out they lie? docs/results/gaussians
+"""Measure how an untrained discriminator of points depends on their distance to 0, for docs/results/gaussians.
 
     python scripts/length_at_start.py
 

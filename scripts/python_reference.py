@@ -32,7 +32,7 @@ a name is loaded when it is first used.
 
 
 def sections() -> dict[str, list[str]]:
-    """Names by section, as the stub has them."""
+    """Read the names by section from the stub."""
     found: dict[str, list[str]] = {}
     for line in STUB.read_text().splitlines():
         if heading := re.fullmatch(r"# ([A-Z]\w+.*)", line):

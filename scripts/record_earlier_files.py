@@ -1,13 +1,13 @@
-"""Make files for later versions to open: checkpoints and run directories as the commands write them today.
+"""Record checkpoints and run directories as the commands write them today, for later versions to open.
 
     python scripts/record_earlier_files.py
 
-They go to tests/data/earlier/<commit>/ with a recorded.json that says what is in them, for tests/test_earlier_files.py,
-and a defaults.json with the values that short command lines composed to, for tests/runs/test_history.py.
-Run it at a clean commit whose files are to be kept; commit 770148d made those there are.
-It uses nothing of resgan but its commands and `resgan.load_gan`, so that it runs at later commits too.
+They go to tests/data/earlier/<commit>/ with a recorded.json of their contents, for tests/test_earlier_files.py, and a
+defaults.json of the values that short command lines compose to, for tests/runs/test_history.py.
+Run it at a clean commit whose files are to be kept; the existing files are from commit 770148d.
+It uses only the commands and `resgan.load_gan`, so that it also runs at later commits.
 
-Files are compressed: of a checkpoint as tiny as these, half is names and padding.
+Files are compressed, since half of such a tiny checkpoint is names and padding.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "data" / "earlier"
 ENVIRONMENT = {"WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
 
 QUIET = ["trainer.accelerator=cpu", "trainer.threads=1", "trainer.progress=false"]
-# Some steps, of which the first has penalties. Widths are tiny: a file holds each weight up to seven times.
+# A few steps, the first with penalties. Widths are tiny, since a file holds each weight up to seven times.
 SHORT = [*QUIET, "metrics.samples=50", "batch_size=4", "total_kimg=0.02",
          "score_kimg=0", "sample_kimg=0", "save_kimg=0"]  # fmt: skip
 NARROW = ["generator.width=4", "disc.width=4", "generator.latent_dim=3"]
@@ -47,7 +47,7 @@ MLPS = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=
 POINTS = ["data=gaussians", "data.size=500", *MLPS, "metrics=exact"]
 GROUPS = ["generator.group_size=2", "disc.group_size=2", "generator.blocks=1", "disc.blocks=1"]
 
-# Every network there is, and some with most options at other values than usual.
+# Every network, and some with unusual values of most options.
 CHECKPOINTS = {
     "lab": [*SHORT, *BY_STAGE],
     "lab_options": [
@@ -77,15 +77,15 @@ CHECKPOINTS = {
         "generator.ema_kimg=0.02", "loss=nonsaturating",
     ],
 }  # fmt: skip
-LARGE = ["resnet101"]  # of so many tensors that their checkpoint takes a megabyte: see `lightened`
+LARGE = ["resnet101"]  # has so many tensors that its checkpoint takes a megabyte: see `lightened`
 
 RUN = [*QUIET, *POINTS, "metrics.samples=500", "batch_size=50", "score_kimg=1", "sample_kimg=0", "save_kimg=1"]
-# Stopped by a signal, in the midst of options that move.
+# Stopped by a signal, while options are being annealed.
 STOPPED = [
     *RUN, "total_kimg=6", "disc.steps=2", "loss.r1_interval=2", "loss.r1_final=0.02", "generator.lr_final=5e-4",
     "disc.beta2_final=0.9", "generator.ema_kimg_final=1", "burn_in_kimg=5",
 ]  # fmt: skip
-# Killed: its measurements reach beyond its checkpoint. With running statistics, classes and an augmentation that moves.
+# Killed, so that its measurements reach beyond its checkpoint. With running statistics, classes, adaptive augmentation.
 KILLED = [
     *QUIET, *NARROW, "generator.norm=batch", "generator.conditional=concat", "disc.conditional=concat",
     "loss=nonsaturating", "loss.r1_interval=3", "augment=adaptive", "augment.target=0.05", "augment.adapt_kimg=0.5",
@@ -101,14 +101,14 @@ COMPOSED = [
 
 EVALUATED = {"lab": ["real=shapes", "metrics=quick"]}
 EVALUATION = ["metrics.samples=50", "progress=false", "device=cpu"]
-SEEDS = range(4)  # of the samples
+SEEDS = range(4)  # seeds of the samples
 
 
-# What a file holds, in few words.
+# Summaries of the content of a file.
 
 
 def machine() -> dict[str, str]:
-    """On another one the last bits of a result may be others."""
+    """Describe the machine; on a different one the last bits of a result may differ."""
     info = Path("/proc/cpuinfo")
     lines = (line.partition(":") for line in info.read_text().splitlines()) if info.exists() else []
     found = {key.strip(): value.strip() for key, _, value in lines}
@@ -121,13 +121,13 @@ def machine() -> dict[str, str]:
 
 
 def digest(value: Tensor | dict[str, Any]) -> str:
-    """SHA-256 of the bytes of a tensor, or of all tensors of a state, in the order of their keys."""
+    """Return the SHA-256 of the bytes of a tensor, or of all tensors of a state, in the order of their keys."""
     tensors = [value] if isinstance(value, Tensor) else [tensor for _, tensor in sorted(tensors_of(value))]
     return hashlib.sha256(b"".join(tensor.contiguous().numpy().tobytes() for tensor in tensors)).hexdigest()
 
 
 def tensors_of(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Tensors of a state_dict, and of an optimiser, whose keys are numbers."""
+    """Yield the tensors of a state_dict, or of an optimiser's, whose keys are numbers."""
     if isinstance(state, Tensor):
         yield name, state
     elif isinstance(state, dict):
@@ -136,17 +136,17 @@ def tensors_of(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def summary(tensor: Tensor) -> dict[str, Any]:
-    """Its bytes, and a dozen of its values."""
+    """Summarise a tensor: a hash of its bytes, and a dozen of its values."""
     return {"sha256": digest(tensor), "values": tensor.flatten()[places(tensor.numel())].tolist()}
 
 
 def places(count: int) -> list[int]:
-    """A dozen, evenly spaced."""
+    """Return a dozen evenly spaced indices."""
     return [k * (count - 1) // 11 for k in range(12)]
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, and what its networks make of it."""
+    """Summarise the content of a checkpoint, and the outputs of its networks."""
     state, gan = torch.load(path, weights_only=True), resgan.load_gan(path)
     samples = gan.sample(SEEDS)
     labels = gan.labels(SEEDS)
@@ -162,12 +162,12 @@ def contents(path: Path) -> dict[str, Any]:
 
 
 def measurements(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, without what the clock said."""
+    """Read the lines of metrics.jsonl, without times."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in ("seconds", "time")} for line in lines]
 
 
-# Making them.
+# Making the files.
 
 
 def command(name: str, *arguments: str) -> subprocess.Popen:
@@ -182,7 +182,7 @@ def run(name: str, *arguments: str) -> None:
 
 
 def stopped(*arguments: str, run_dir: Path, by: int, at: str) -> None:
-    """A run that gets a signal a moment after its measurements hold a text, well before its end."""
+    """Start a run and send it a signal a moment after its measurements contain the text `at`, well before its end."""
     process, file = command("train", *arguments, f"run_dir={run_dir}"), run_dir / "metrics.jsonl"
     while not (file.exists() and at in file.read_text()):
         assert process.poll() is None, f"ended before {at}"
@@ -194,7 +194,7 @@ def stopped(*arguments: str, run_dir: Path, by: int, at: str) -> None:
 
 
 def lightened(state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint without the states of Adam, and every weight a power of two: the networks stay as lively."""
+    """Drop the states of Adam and round every weight to a power of two, which keeps the networks' outputs varied."""
     return {key: rounded(value) for key, value in state.items() if not key.endswith("_adam")}
 
 
@@ -207,7 +207,7 @@ def rounded(value: Any) -> Any:
 
 
 def pack(path: Path, out: Path) -> None:
-    """Keep a checkpoint, or a run but for its lock, and see that nothing in it says where it was made."""
+    """Pack a checkpoint, or a run without its lock, after checking that nothing in it tells where it was made."""
     for file in [path, *path.rglob("*")]:
         said = file.read_bytes().decode(errors="ignore") if file.is_file() else ""
         for place in (os.getcwd(), sys.prefix, os.path.expanduser("~/")):
@@ -245,7 +245,7 @@ def record_checkpoint(name: str, arguments: list[str], out: Path) -> dict[str, A
 
 
 def record_stopped(name: str, arguments: list[str], out: Path, *, by: int, at: str) -> dict[str, Any]:
-    """A run that was stopped, and what became of it when it was continued."""
+    """Record a run that was stopped, and its results after it is continued."""
     path = Path(name)
     stopped(*arguments, run_dir=path, by=by, at=at)
     pack(path, out)
@@ -261,7 +261,7 @@ def record_stopped(name: str, arguments: list[str], out: Path, *, by: int, at: s
 
 
 def record_stack(out: Path) -> dict[str, Any]:
-    """Two finished runs that were trained as one, and all scores of both."""
+    """Record two finished runs that were trained as one, with all scores of both."""
     run("train", *STACK, "run_dir=stack")
     pack(Path("stack"), out)
     arguments = ["metrics=exact", *EVALUATION]
@@ -275,7 +275,7 @@ def record_stack(out: Path) -> dict[str, Any]:
 
 
 def composed(arguments: list[str]) -> dict[str, Any]:
-    """All options that a command line composes to, by their dotted names."""
+    """Return all options that a command line composes to, by dotted name."""
     conf = Path(resgan.__file__).resolve().parent.parent / "conf"
     with initialize_config_dir(str(conf), version_base="1.3"):
         return dict(flat(OmegaConf.to_container(compose("train", arguments), resolve=True)))

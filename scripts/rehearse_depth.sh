@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A rehearsal of study=depth: points, both networks at 1, 4 and 16 blocks, 4 replicates, each with a search of its own; with one
-# start for all arms (he), and with the best start of each arm. Then the report on both.
+# A rehearsal of study=depth on points: both networks at 1, 4 and 16 blocks, 4 replicates, each with its own search;
+# first with the same init for all arms (he), then with the best init of each arm. Then the report on both.
 #
 #   scripts/rehearse_depth.sh [RUNS [JOBS]]
 #
-# RUNS: where the runs go, runs/ by default; called again, it continues what is there. JOBS: how many jobs side by side, with one
-# thread each.
+# RUNS: directory of the runs, runs/ by default; a second call continues what is there. JOBS: number of jobs side by
+# side, with one thread each.
 set -euo pipefail
 runs=${1:-runs}
 jobs=${2:-1}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The first result: equal tuning, the factorial on fresh seeds at both tunings, the report. docs/results/gaussians/
+# The first result, docs/results/gaussians/: equal tuning, the factorial on fresh seeds at both tunings, and the report.
 #
 #   scripts/result_gaussians.sh [RUNS [JOBS]]
 #
-# RUNS: where the runs go, runs/ by default; called again, it continues what is there. JOBS: how many runs side by side,
-# with one thread each.
+# RUNS: directory of the runs, runs/ by default; a second call continues what is there. JOBS: number of runs side by
+# side, with one thread each.
 set -euo pipefail
 runs=${1:-runs}
 jobs=${2:-1}
@@ -20,6 +20,6 @@ for best in shared own; do
 done
 python -m resgan.report "$runs"/gaussians_{shared,own,tuning} --out "$runs/gaussians_report"
 
-# All that the report reads, small enough to keep: the same page is made from it.
+# Archive everything that the report reads, which is small, so that the same page can be made again.
 (cd "$runs" && find gaussians_{shared,own,tuning} -name config.yaml -o -name result.json -o -name provenance.json \
   -o -name metrics.jsonl -o -path "*/0/samples/000256000.png" | sort | tar -cJf gaussians_report/runs.tar.xz -T -)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The figures of docs/scores.md: real pictures against real pictures, and the arms of scripts/first_light.sh.
+# The figures of docs/scores.md: real images against real images, and the arms of scripts/first_light.sh.
 #
 #   scripts/scores.sh PICTURES ARMS [OUT]
 #
-# PICTURES: a folder with train/ and test/ (CIFAR-10 as files). ARMS: the runs of first_light.sh on these pictures.
-# OUT: where the lines and tables go, runs/scores by default.
+# PICTURES: a folder with train/ and test/ (CIFAR-10 as files). ARMS: the runs of first_light.sh on these images.
+# OUT: directory for the measurements and tables, runs/scores by default.
 set -euo pipefail
 pictures=$1 arms=$2 out=${3:-runs/scores}
 mkdir -p "$out"
 
-# Halves of train, drawn at random: what a generator would score that draws from the very distribution.
+# Random halves of train: their score is that of a generator that samples the data distribution itself.
 python - "$pictures/train" "$out" <<'PYTHON'
 import sys
 import numpy as np

@@ -1,11 +1,11 @@
-"""Print the tables of docs/wirings.md on the start: scale by depth, starts, and what norms let through in either arm.
+"""Print the tables of docs/wirings.md on networks at the start: scale by depth, inits, and responses with each norm.
 
-    python scripts/start_table.py                      # or some of them: scale, starts, responses
+    python scripts/start_table.py                      # all tables; or name some: scale, starts, responses
 
-Untrained lab networks on 16 x 16 pictures, width 32. Scale: medians over 16 seeds of the rms of the output, and of the
-gradient at the first block as a multiple of that at the last. Starts: medians over 8 seeds of the rms of the output,
-also of perceptrons of width 64 for points. Responses: seed 0, two blocks a stage; the plain arm's as a share of the
-residual arm's, the least over the joins.
+Untrained lab networks on 16 x 16 images, width 32. Scale: medians over 16 seeds of the rms of the output, and of the
+gradient at the first block divided by the gradient at the last. Starts: medians over 8 seeds of the rms of the output,
+also for perceptrons of width 64 on points. Responses: seed 0, two blocks per stage; the plain arm's response divided by
+the residual arm's, the minimum over the joins.
 """
 
 import itertools
@@ -33,7 +33,7 @@ from resgan.probes.scale import scales
 SHAPE, LATENT = (3, 16, 16), 16
 SEEDS, DEPTHS = 16, (1, 2, 4, 8, 16)
 START_SEEDS = 8
-HIDDEN = 1e-3  # a response below is one of rounding
+HIDDEN = 1e-3  # a smaller response is rounding
 LATENTS, IMAGES = (torch.randn(16, *size, generator=make_generator(0, "start")) for size in ((LATENT,), SHAPE))
 POINTS = torch.randn(256, 2, generator=make_generator(0, "start"))
 
@@ -44,7 +44,7 @@ def network(kind: str, *, block: BlockOptions, blocks: int, seed: int, fan_in: F
 
 
 def cells_of_scale(kind: str, block: BlockOptions, blocks: int, fan_in: FanIn) -> Iterator[str]:
-    """Medians over seeds: rms of the output, gradient at the first block over that at the last."""
+    """Yield medians over seeds: rms of the output, and gradient at the first block over the gradient at the last."""
     found = []
     for seed in range(SEEDS):
         net = network(kind, block=block, blocks=blocks, seed=seed, fan_in=fan_in)
@@ -66,7 +66,7 @@ def scale_table() -> Iterator[str]:
         yield f"| {words} | {' | '.join(', '.join(each) for each in zip(*found, strict=True))} |"
 
 
-# The networks, their inputs and options.
+# Networks, with their inputs and options.
 STARTS = {
     "lab G": (LabGenerator, LATENTS, {"shape": SHAPE, "latent_dim": LATENT, "width": 32, "fan_in": "effective"}),
     "lab D": (LabDiscriminator, IMAGES, {"shape": SHAPE, "width": 32, "fan_in": "effective"}),
@@ -76,7 +76,7 @@ STARTS = {
 
 
 def cell_of_start(name: str, *, init: Init, residual: bool, blocks: int) -> str:
-    """The median over seeds of the rms of the output."""
+    """Return the median over seeds of the rms of the output."""
     network, x, options = STARTS[name]
     found = []
     for seed in range(START_SEEDS):
@@ -100,7 +100,7 @@ def start_table() -> Iterator[str]:
 
 
 def least_share(kind: str, change: str, block: BlockOptions) -> str:
-    """The plain arm's response over the residual arm's, where it is least over the joins."""
+    """Return the plain arm's response divided by the residual arm's, the minimum over the joins."""
     x = LATENTS if kind == "G" else IMAGES.clamp(-1, 1)
     changed = halved(x) if change == "contrast" else shift(x)
     shares = []

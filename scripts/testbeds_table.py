@@ -1,7 +1,7 @@
-"""The measured tables of docs/testbeds.md: python scripts/testbeds_table.py
+"""Print the measured tables of docs/testbeds.md: python scripts/testbeds_table.py
 
-What is valid on data=shapes, how equally in all classes, how exact and how fast the distance is, and what copying sees.
-One thread; a minute.
+Which images are valid on data=shapes, if damage affects all classes equally, how exact and fast the distance is, and
+which copies `copying` detects. One thread; a minute.
 """
 
 import time
@@ -34,7 +34,7 @@ def drawn(labels: Tensor, centres: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor, sd: Tensor) -> Tensor:
-    """By Gaussians of standard deviations (N,) in pixels; beyond the border all is grey."""
+    """Blur by Gaussians of standard deviations (N,) in pixels; beyond the border all is grey."""
     place = torch.arange(-7, 8.0)
     kernels = torch.exp(-((place / sd.view(-1, 1)) ** 2) / 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0)
@@ -45,7 +45,7 @@ def blurred(images: Tensor, sd: Tensor) -> Tensor:
 
 
 def overlaid(one: Tensor, other: Tensor) -> Tensor:
-    """Each pixel of the picture that has more ink there."""
+    """Take each pixel from the image with more ink there."""
     return torch.where(one.abs().amax(1, keepdim=True) >= other.abs().amax(1, keepdim=True), one, other)
 
 
@@ -94,7 +94,7 @@ def fixed_point_rows() -> list[str]:
 
 
 def damages() -> Iterator[tuple[str, Tensor]]:
-    """Each class at the same centres, with the same damage; ordered by centre, then class."""
+    """Yield all classes at the same centres, with the same damage, ordered by centre, then class."""
     random = make_generator("testbeds", "damage")
     centres = shapes.draw_centres(torch.zeros(400, dtype=torch.int64), random).repeat_interleave(24, 0)
     images = drawn(torch.arange(24).repeat(400), centres)
@@ -121,10 +121,10 @@ def damage_rows() -> list[str]:
 
 
 def nearest_by_search(image: Tensor) -> tuple[float, int]:
-    """Distance of an image (3, 16, 16) in [-1, 1] to the nearest class, and its label.
+    """Return the distance of an image (3, 16, 16) in [-1, 1] to the nearest class, and the label of that class.
 
-    All classes at centres 0.1 apart, then the three nearest at centres 0.01 apart, as pictures. tests/metrics/ too
-    compares with it.
+    Search all classes at centres 0.1 apart, then the three nearest at centres 0.01 apart, as images. tests/metrics/
+    compares with it too.
     """
     ink = torch.einsum("chw,kc->khw", image.double(), shapes.colours().double()).flatten(1)
     near = []
@@ -179,7 +179,7 @@ def error_rows(count: int = 150) -> list[str]:
 
 
 def seconds(rounds: int = 5) -> float:
-    """CPU seconds of all scores of 10,000 samples, half of them valid; the least of some rounds."""
+    """Return the CPU seconds for all scores of 10,000 samples, half of them valid; the minimum of some rounds."""
     images = drawn(*labels_and_centres(10_000)) + 0.0957 * torch.randn(10_000, 3, 16, 16)
     scores().compute(images[:300])
     taken = []

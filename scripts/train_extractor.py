@@ -1,10 +1,10 @@
-"""Train CifarNet, the feature extractor that resgan ships, and print how good it is.
+"""Train CifarNet, the feature extractor that resgan ships, and print its accuracy.
 
     python scripts/train_extractor.py --data DIR --out cifarnet.pt
 
-DIR holds `train/<class>/*` and `test/<class>/*`, 32x32 pictures in any format Pillow reads.
-The result is a plain state_dict that opens with `torch.load(weights_only=True)`. Where the file
-replaces the shipped one, SHA256 in resgan/metrics/extractors.py has to change with it.
+DIR holds `train/<class>/*` and `test/<class>/*`, 32x32 images in any format Pillow reads.
+The result is a plain state_dict that opens with `torch.load(weights_only=True)`. If the file
+replaces the shipped one, change SHA256 in resgan/metrics/extractors.py with it.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from resgan.metrics.cifarnet import SIDE, CifarNet
 
-PAD = 4  # pixels of the random shift, as in He et al. 2015, section 4.2
+PAD = 4  # largest random shift in pixels, as in He et al. 2015, section 4.2
 
 
 def read_folder(folder: Path) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 (N, 3, 32, 32) and labels int64 (N,) of `folder/<class>/*`, in sorted order."""
+    """Read images uint8 (N, 3, 32, 32) and labels int64 (N,) from `folder/<class>/*`, in sorted order."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     files = [(path, label) for label, cls in enumerate(classes) for path in sorted(cls.iterdir())]
     if not files:
@@ -35,7 +35,7 @@ def read_folder(folder: Path) -> tuple[Tensor, Tensor]:
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture mirrored with probability 1/2 and shifted by up to PAD pixels, in one gather."""
+    """Mirror each image with probability 1/2 and shift it by up to PAD pixels, in one gather."""
     count = len(images)
     padded = F.pad(images.float(), (PAD,) * 4, mode="reflect")  # (N, 3, 40, 40)
     row, column = torch.randint(2 * PAD + 1, (2, count, 1), generator=generator)
@@ -48,7 +48,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def train(net: CifarNet, images: Tensor, labels: Tensor, *, epochs: int, batch: int, seed: int) -> None:
-    """Nesterov SGD under one learning-rate cycle (Smith 2018), cross-entropy with smoothed labels."""
+    """Train by Nesterov SGD with one learning-rate cycle (Smith 2018), on cross-entropy with smoothed labels."""
     generator = torch.Generator().manual_seed(seed)
     steps = len(images) // batch
     optimizer = torch.optim.SGD(net.parameters(), momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -70,7 +70,7 @@ def train(net: CifarNet, images: Tensor, labels: Tensor, *, epochs: int, batch: 
 
 @torch.inference_mode()
 def accuracy(net: CifarNet, images: Tensor, labels: Tensor) -> float:
-    """Share of pictures whose largest logit is their label's, in float32 and evaluation mode."""
+    """Return the share of images whose largest logit is their label's, in float32 and evaluation mode."""
     net.eval()
     guesses = torch.cat([net.classify(batch).argmax(1) for batch in images.split(500)])
     return (guesses == labels).double().mean().item()

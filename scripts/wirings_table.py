@@ -1,10 +1,10 @@
-"""Print the tables of docs/wirings.md: signal and gradient through untrained networks, residual against plain.
+"""Print the tables of docs/wirings.md: signal and gradient in untrained networks, residual against plain.
 
     python scripts/wirings_table.py
 
-Lab networks: 32 x 32 pictures, four blocks a stage (16 in each network), width 32. Networks of papers: as published, on
-pictures of their size. Seed 0; rms at the last block as a multiple of the rms at the first, and the gradient at the
-first block as a multiple of that at the last. And the counts of the networks of papers.
+Lab networks: 32 x 32 images, four blocks per stage (16 in each network), width 32. Published networks: as published,
+on images of their size. Seed 0; rms at the last block divided by the rms at the first, and the gradient at the first
+block divided by the gradient at the last. Also parameters and MFLOP of the published networks.
 """
 
 import itertools
@@ -36,7 +36,7 @@ LAB: list[dict[str, object]] = [
     SUM | {"branch_scale": 0.1},
     SUM | {"layer_scale": 1e-5},
 ]
-# (title, files of both groups, pixels, options of both networks)
+# (title, file in both groups, pixels, options of both networks)
 PAPERS: list[tuple[str, str, int, dict[str, str]]] = [
     *((f"sngan {size}", "sngan", size, {}) for size in (32, 48, 64)),
     ("wgan_gp 32", "wgan_gp", 32, {}),
@@ -58,18 +58,18 @@ def of_both(values: dict) -> list[str]:
 
 
 def cells(given: TrainOptions, size: int) -> Iterator[str]:
-    """rms and gradient, of G residual, G plain, D residual, D plain."""
+    """Yield rms and gradient for residual G, plain G, residual D and plain D."""
     for network, residual in itertools.product(NETWORKS, (True, False)):
         found = arm(given, network, (3, size, size), residual)
         blocks = [] if isinstance(found, str) else [scale for scale in found.scales if "blocks" in scale.name]
         if blocks and not blocks[0].rms:
-            yield from ("dead", "dead")  # plain, of branches that begin as zero
+            yield from ("dead", "dead")  # plain, with branches that begin at zero
         else:
             yield from (f"{blocks[-1].rms / blocks[0].rms:.3g}", f"{blocks[0].gradient:.3g}") if blocks else ("-", "-")
 
 
 def costs(given: TrainOptions, size: int) -> Iterator[str]:
-    """Parameters and MFLOP, likewise."""
+    """Yield parameters and MFLOP, in the same order."""
     for network, residual in itertools.product(NETWORKS, (True, False)):
         values = given.model_dump()
         values[network]["residual"] = residual
@@ -102,7 +102,7 @@ def paper_rows(what) -> Iterator[tuple[str, list[str]]]:
 
 
 def trunk_rows() -> Iterator[tuple[str, list[str]]]:
-    """With the projections on the trunk, in both arms."""
+    """Yield the costs with the projections on the trunk, in both arms."""
     for title, file, size, changes in PAPERS:
         if file != "r3gan":
             given = options(f"generator={file}", f"disc={file}", *of_both(changes | {"projection": "trunk"}))

@@ -1,4 +1,4 @@
-"""Small things that many tests share."""
+"""Fixtures shared by many tests."""
 
 import os
 import subprocess
@@ -7,9 +7,9 @@ import tempfile
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # with small tensors, more threads only wait for each other
 os.environ["WANDB_MODE"] = "disabled"
-os.environ["RESGAN_CACHE"] = tempfile.mkdtemp(prefix="resgan-test-cache-")  # never the user's own
+os.environ["RESGAN_CACHE"] = tempfile.mkdtemp(prefix="resgan-test-cache-")  # never the user's cache
 
 import torch
 from helpers.options import TINY
@@ -44,7 +44,7 @@ def command(tmp_path):
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capsys):
-    """Run a command here, and return the one line it is refused with; nothing may have been made."""
+    """Run a command in this process and return its one-line refusal; it may not have made any file."""
 
     def call(module, *arguments: str) -> str:
         monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def refused(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def in_float64():
-    """So that only what is not the same differs: Adam makes much of rounding."""
+    """Compute in float64, so that rounding, which Adam amplifies, does not hide real differences."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -74,7 +74,7 @@ def in_float64():
 
 @pytest.fixture
 def tf32():
-    """TF32 and bfloat16 products everywhere, as a user may have it, and as it was after the test."""
+    """Switch on TF32 and bfloat16 products everywhere, as a user may; restore the settings after the test."""
     before, old = precisions(), torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     torch.backends.cudnn.conv.fp32_precision = "tf32"

@@ -1,4 +1,4 @@
-"""The pages that describe the code: layers as in the contract, nothing named that is not there; tables as options."""
+"""The pages that describe the code: the layers of the contract, only names that exist, tables that match options."""
 
 import re
 import tomllib
@@ -20,7 +20,7 @@ from resgan.training.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-# Pages that speak of the code as it is; not those of results, which speak of the code that made them.
+# Pages about the current code; not those of results, which are about the code that made them.
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -31,13 +31,13 @@ def contract() -> list[str]:
 
 
 def pictured(page: str) -> list[str]:
-    """The layers of the picture, top first: what stands on each line before the first gap."""
+    """Return the layers in the diagram, top first: the text of each line before the first gap."""
     [picture] = re.findall(r"^## Layers$.*?^```\n(.*?)^```$", page, flags=re.M | re.S)
     return [re.split(r"\s{2,}", line)[0] for line in picture.splitlines()]
 
 
 def without_recipes(page: str) -> str:
-    """A page without its fenced blocks, and without the line before each that names a file the block makes."""
+    """Remove fenced blocks from a page, and the line before a block that names the file it makes."""
     return re.sub(r"(?:^`[^`\n]+`\n\n)?^```.*?^```$", "", page, flags=re.M | re.S)
 
 
@@ -69,7 +69,7 @@ def test_every_link_to_a_heading_finds_it(path):
 
 
 def test_every_name_beside_a_file_is_in_it():
-    """In rows of tables, | `name` | `file` |, and in sentences, `name` in `file`."""
+    """Names and files are paired in table rows, | `name` | `file` |, and in sentences, `name` in `file`."""
     pairs = re.findall(r"`(\w+)`(?: \| | in )`(resgan/[\w/]+\.py)`", PAGE)
     assert len(pairs) > 25
     for name, path in pairs:

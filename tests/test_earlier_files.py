@@ -1,7 +1,7 @@
-"""Files of earlier versions are opened, continued and scored as they were then.
+"""Files of earlier versions open, continue and score as they did then.
 
-tests/data/earlier/<commit>/ holds what that commit wrote and, in recorded.json, what it made of it itself:
-scripts/record_earlier_files.py recorded both.
+tests/data/earlier/<commit>/ holds files that the commit wrote and, in recorded.json, that commit's own results with
+them; scripts/record_earlier_files.py recorded both.
 """
 
 import json
@@ -26,7 +26,7 @@ SCRIPT = SimpleNamespace(**runpy.run_path(str(TESTS.parent / "scripts" / "record
 RECORDED = {commit: json.loads((EARLIER / commit / "recorded.json").read_text()) for commit in COMMITS}
 
 
-# What was typed then, where it goes by another name today.
+# Arguments typed then that have another name today.
 TODAY = {"770148d": {"real=shapes": "real=shapes_hard"}}
 
 
@@ -45,17 +45,17 @@ SAMPLED = [p for p in CHECKPOINTS if p.values[0][1] in ("lab_options", "mlp")]
 
 
 def exactly(commit: str) -> bool:
-    """Were its files recorded on a machine like this? Then every bit is as it was; elsewhere sums round otherwise."""
+    """Return True if the files are from a machine like this; every bit then agrees, else sums round differently."""
     return RECORDED[commit]["machine"] == SCRIPT.machine()
 
 
 def close(found: list[float], expected: list[float], *, share: float) -> None:
-    """Numbers that differ by such a share of the largest at the most."""
+    """Assert that numbers differ by at most this share of the largest."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=share * max(map(abs, expected)))
 
 
 def alike(found, expected, *, relative: float, absolute: float) -> None:
-    """Plain data of one form, whose fractions are about the same and all else is the same."""
+    """Assert that plain data agrees: fractions within the tolerances, all else exactly."""
     assert type(found) is type(expected)
     if isinstance(expected, dict):
         assert list(found) == list(expected)
@@ -68,13 +68,13 @@ def alike(found, expected, *, relative: float, absolute: float) -> None:
 
 
 def as_then(line: dict) -> dict:
-    """A measurement, or its scores, without what was not yet measured then."""
+    """Return a measurement, or its scores, without scores that did not exist then."""
     kept = {name: value for name, value in line.items() if name not in SINCE}
     return kept | {"scores": as_then(kept["scores"])} if "scores" in kept else kept
 
 
 def values(given: dict | list[float]) -> list[float]:
-    """The values of a tensor that are kept."""
+    """Return the recorded values of a tensor."""
     return given["values"] if isinstance(given, dict) else given
 
 
@@ -85,7 +85,7 @@ GIVEN = ("samples", "raw_samples", "logits")  # by the networks of a checkpoint
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """A checkpoint by commit and name, as it was written."""
+    """Unpack a checkpoint, by commit and name."""
 
     @cache
     def unpack(commit: str, name: str) -> Path:
@@ -98,7 +98,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def contents(unpacked):
-    """A checkpoint as `load_gan` opens it."""
+    """Read the contents of a checkpoint through `load_gan`."""
     return cache(lambda commit, name: SCRIPT.contents(unpacked(commit, name)))
 
 
@@ -116,12 +116,12 @@ def test_a_checkpoint_gives_the_samples_and_logits_it_gave(which, contents):
     expected = RECORDED[commit]["checkpoints"][name]
     if exactly(commit):
         assert {key: found[key] for key in GIVEN} == {key: expected[key] for key in GIVEN}
-    # float32 rounds to 6e-8 of a number, and other kernels on the same processor made up to 3e-6 of it here. The
-    # samples of 101 layers are nearly one, and D's norms make much of what they differ in: 2e-5.
+    # float32 rounds to 6e-8 of a number, which other kernels on the same processor turned into up to 3e-6 here. The
+    # samples of 101 layers are nearly identical, and D's norms amplify their differences: 2e-5.
     share = 1e-4 if name == "resnet101" else 1e-5
     for key in GIVEN:
         close(values(found[key]), values(expected[key]), share=share)
-        assert len(set(values(expected[key]))) > 3  # of networks that are alive
+        assert len(set(values(expected[key]))) > 3  # the networks are alive
 
 
 @pytest.mark.parametrize("which", SAMPLED)
@@ -130,7 +130,7 @@ def test_the_sample_command_draws_what_was_drawn(tmp_path, which, unpacked):
     assert run("sample", f"ckpt={path}", "seeds=0-3", "format=npz", "outdir=.", cwd=tmp_path).returncode == 0
     found = np.load(tmp_path / "samples.npz")["samples"]
     expected = np.array(RECORDED[commit]["checkpoints"][name]["samples"]["values"])
-    if found.dtype == np.uint8:  # pictures (N, H, W, C), where all beyond -1 and 1 is cut off
+    if found.dtype == np.uint8:  # images (N, H, W, C), in which values beyond -1 and 1 are clipped
         found, expected = np.moveaxis(found, 3, 1) / 127.5 - 1, expected.clip(-1, 1)
     tolerance = 1 / 127.5 if found.ndim == 4 else 1e-4
     np.testing.assert_allclose(found.flatten()[SCRIPT.places(found.size)], expected, atol=tolerance, rtol=0)
@@ -150,7 +150,7 @@ def test_a_checkpoint_has_the_scores_it_had(tmp_path, which, unpacked):
 def same_scores(found: list[dict], expected: list[dict], commit: str) -> None:
     if exactly(commit):
         assert found == expected
-    # Elsewhere distances are rounded otherwise, and one of fifty samples may pass the border of what is valid.
+    # Elsewhere distances round differently, and one of fifty samples may cross the border of validity.
     alike(found, expected, relative=1e-3, absolute=1 / 50)
 
 
@@ -165,7 +165,7 @@ def unpack_run(commit: str, name: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=RUNS)
 def continued(request, tmp_path_factory):
-    """A run that was stopped then, and is continued now."""
+    """Continue a run now that was stopped then."""
     commit, name = request.param
     path = unpack_run(commit, name, tmp_path_factory.mktemp(name))
     before = (path / "metrics.jsonl").read_text().splitlines()
@@ -177,13 +177,13 @@ def continued(request, tmp_path_factory):
 
 
 def test_a_stopped_run_goes_on_where_it_stood(continued):
-    """And is not begun anew: the lines before, with the seconds of then, are there still."""
+    """The run does not begin again: its earlier lines are still there, with their seconds."""
     stood = [line for line in continued.before if json.loads(line)["images_seen"] <= continued.recorded["stopped_at"]]
     assert stood
     assert (continued.path / "metrics.jsonl").read_text().splitlines()[: len(stood)] == stood
     sessions = json.loads((continued.path / "provenance.json").read_text())["sessions"]
     assert len(sessions) == 2
-    assert (continued.path / "samples" / "reals.png").exists()  # which no run had then
+    assert (continued.path / "samples" / "reals.png").exists()  # no run had this file then
     then, now = sessions
     assert list(now) == list(then)
     checkout = Path(resgan.__file__).resolve().parent.parent
@@ -196,8 +196,8 @@ def test_a_stopped_run_ends_with_the_networks_it_ended_with(continued):
     assert found["images_seen"] == expected["images_seen"]
     if exactly(continued.commit):
         assert found == expected
-    # Adam makes of a gradient that is nothing but rounding a step of lr, and what is divided by batch statistics grows:
-    # other kernels on the same processor made 3e-4 of fifty steps here. The steps themselves made 0.16 and more.
+    # Adam turns a gradient of pure rounding into a step of lr, and dividing by batch statistics amplifies it: with
+    # other kernels on the same processor fifty steps differed by 3e-4 here. The steps themselves made 0.16 and more.
     for key in GIVEN:
         close(values(found[key]), values(expected[key]), share=3e-3)
 
@@ -209,7 +209,7 @@ def test_a_stopped_run_measures_what_it_measured(continued):
     if exactly(continued.commit):
         assert found == expected
         assert as_then(scores) == continued.recorded["scores"]
-    # Elsewhere losses and distances came within 3e-5, and one of 500 samples may pass the border of what is valid.
+    # Elsewhere losses and distances agreed to 3e-5, and one of 500 samples may cross the border of validity.
     alike(found, expected, relative=1e-3, absolute=2 / 500)
 
 

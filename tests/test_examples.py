@@ -1,4 +1,4 @@
-"""Every script of examples/, run as its first lines say, on little data."""
+"""Run every script of examples/ as its first lines say, on little data."""
 
 import ast
 import json
@@ -18,7 +18,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @pytest.fixture
 def play(tmp_path, monkeypatch, capsys):
-    """Run an example with arguments, in an empty directory; returns what it prints."""
+    """Run an example with arguments in an empty directory, and return its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
 
@@ -82,7 +82,7 @@ def test_study_into_pandas(play, tmp_path):
 
 @pytest.mark.parametrize("name", ["the_switch_on_points", "read_a_study"])
 def test_notebooks_run_from_top_to_bottom(name, tmp_path, monkeypatch):
-    """Cell by cell, on little data; their stored outputs are of the lengths that they name."""
+    """Run cell by cell, on little data; the stored outputs are from the lengths that the cells name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     cells = json.loads((ROOT / "examples" / f"{name}.ipynb").read_text())["cells"]

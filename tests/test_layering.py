@@ -1,4 +1,4 @@
-"""Imports point downwards: the contracts of import-linter in pyproject.toml; and linters and git see every file."""
+"""Imports point downwards, by the contracts of import-linter in pyproject.toml; linters and git see every file."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ def test_imports_point_downwards():
 
 
 def test_no_file_of_the_package_is_hidden_from_the_linter():
-    """Folders called build, dist or venv would be, by usual settings."""
+    """Usual settings would hide folders called build, dist or venv."""
     shown = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--show-files", "resgan"], cwd=ROOT, capture_output=True, text=True
     )

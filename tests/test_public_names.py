@@ -1,4 +1,4 @@
-"""The Python door: public names, runs from Python, and what raises."""
+"""Use from Python: public names, runs and errors."""
 
 import importlib
 import inspect
@@ -28,7 +28,7 @@ def python(code: str) -> str:
 
 
 def test_names_survive_the_import_of_every_module():
-    """A module of the same name would take the place of a function, once it is imported."""
+    """A module of the same name would replace a function once it is imported."""
     for module in pkgutil.walk_packages(resgan.__path__, "resgan."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -50,7 +50,7 @@ def test_importing_it_is_light_and_completion_knows_all_names():
 
 
 def test_the_page_lists_them():
-    """Rebuilt by: python scripts/python_reference.py > docs/python.md"""
+    """Rebuild the page with: python scripts/python_reference.py > docs/python.md"""
     printed = subprocess.run(
         [sys.executable, "scripts/python_reference.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -96,12 +96,12 @@ def test_what_is_invalid_raises_in_one_line(words, said):
 
 
 def test_a_run_from_python_is_that_of_the_command(tmp_path, capsys):
-    """Trained, found again, loaded and scored."""
+    """The run is trained, found finished, loaded and scored."""
     options = resgan.configure(*TINY, "wandb=disabled", f"run_dir={tmp_path / 'a'}", "trainer.progress=false")
     result = resgan.fit(options)
     assert (result.path, result.status) == (tmp_path / "a", "finished")
     assert 0 <= result.scores["tv"] <= 1
-    assert "resgan.sample" not in capsys.readouterr().out  # the table is the command's
+    assert "resgan.sample" not in capsys.readouterr().out  # only the command prints the table
     assert resgan.fit(options) == result
     assert "is finished already" in capsys.readouterr().err
     gan = resgan.load_gan(result.checkpoint)

@@ -1,4 +1,4 @@
-"""Every recipe of docs/extending.md, taken from the page, applied to a copy of the package, and used."""
+"""Take every recipe from docs/extending.md, apply it to a copy of the package, and use it."""
 
 import json
 import os
@@ -40,10 +40,10 @@ MORE = {
     "a data set": ["metrics.extractor=pixels", "data.count=60"],
     "a study": ["seed=0", "generator.width=4,8", "generator.residual=true", "disc.residual=false"],
 }
-# Before the server imports all of it: what is frozen is not copied into each child, which then takes half of the time.
+# Run first in the server: frozen objects are not copied into each child, which then takes half the time.
 FROZEN = "import gc, hydra._internal.hydra, wandb, resgan.experiment.session, resgan.experiment.evaluation; gc.freeze()"
 
-# What is in the checkpoints, as the copy reads them: a module beside the commands, in the copy only.
+# Reads the contents of checkpoints in the copy: a module beside the commands, in the copy only.
 LOOK = """
 import json, sys
 from pathlib import Path
@@ -115,7 +115,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Recipe:
-    title: str  # in small letters: "a loss"
+    title: str  # in lower case: "a loss"
     edits: tuple[Edit, ...]
     commands: tuple[str, ...]
 
@@ -139,7 +139,7 @@ RECIPES = recipes()
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A copy of the package with every recipe in it, and a server of commands from there."""
+    """Copy the package, apply every recipe, and start a server of commands from there."""
     root = tmp_path_factory.mktemp("house")
     for name in COPIED:
         source, target = ROOT / name, root / name
@@ -168,7 +168,7 @@ def house(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def used(house) -> dict[str, tuple[Process, Path]]:
-    """The command of each recipe, at its end, and its run directory; all within a minute."""
+    """Run the command of each recipe to its end; return it with its run directory. All take less than a minute."""
     found = {}
     for recipe in RECIPES:
         [line] = recipe.commands
@@ -188,7 +188,7 @@ def overridden(argument: str, by: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def seen(house, used) -> dict:
-    """The content of the final checkpoints of the runs alone."""
+    """Return the contents of the final checkpoints, of recipes that are not studies."""
     process = processes.run("look", *(str(run) for title, (_, run) in used.items() if title != "a study"), cwd=house)
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
@@ -247,7 +247,7 @@ def test_what_is_older_than_the_option_is_as_before(house, used, seen):
 
 
 def test_the_loss_is_what_the_generator_minimises(seen):
-    """-softplus of any number is below 0, the loss of every other run here above."""
+    """-softplus of any number is below 0; the loss of every other run here is above."""
     below = {title for title, found in seen.items() if title != "file" and found["loss_g"] < 0}
     assert below == {"a_loss"}
 

@@ -1,1 +1,1 @@
-"""Small things that know nothing of GANs: files, randomness, images, the console, errors."""
+"""Utilities that are independent of GANs: files, randomness, images, the console, errors."""

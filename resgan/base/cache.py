@@ -1,4 +1,4 @@
-"""The cache directory: what can be made again, kept so that it need not be. It may be deleted while nothing runs."""
+"""The cache directory: results kept to save computing them again. It may be deleted while nothing runs."""
 
 import os
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from resgan.base.files import atomic_writer
 
 
 def cache_directory(given: str | None = None) -> Path:
-    """Return the option's value, or $RESGAN_CACHE, or resgan/ where the system keeps a user's caches."""
+    """Return the option's value, else $RESGAN_CACHE, else resgan/ in the user's cache directory."""
     if given or (given := os.environ.get("RESGAN_CACHE")):
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "resgan"
 
 
 def store(path: Path, write: Callable[[IO[bytes]], None], *, option: str) -> None:
-    """Write an entry with `write`; where it cannot be written, say so in one line on stderr."""
+    """Write an entry with `write`; on failure, say so in one line on stderr and go on."""
     try:
         with atomic_writer(path) as file:
             write(file)

@@ -1,4 +1,4 @@
-"""Messages on the screen, and the end of a command."""
+"""Messages on the console, and exits of a command."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ def say(line: str) -> None:
 
 
 def stop(line: str, status: int = 2) -> NoReturn:
-    """Say why, and end the process."""
+    """Print the reason and end the process."""
     say(line)
     raise SystemExit(status)
 
 
 def end_unread() -> NoReturn:
-    """End the process where the reader of its output, such as head, has closed the pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes there as it ends
+    """End the process after the reader of its output, such as head, has closed the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout at exit
     raise SystemExit(1)
 
 
@@ -26,6 +26,6 @@ def one_line(error: BaseException) -> str:
 
 
 def reason(error: Exception) -> str:
-    """As `one_line`, but of an error of the system what went wrong only, without number and path."""
+    """Format like `one_line`; for an OSError only its message, without errno and path."""
     said = error.strerror if isinstance(error, OSError) else None
     return said or one_line(error)

@@ -1,4 +1,4 @@
-"""The device that tensors live on, and the precision it computes in."""
+"""The device that tensors live on, and the precision of its computations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from resgan.base.errors import OptionsError
 
 
 def find_accelerator(option: str, name: str) -> str:
-    """Resolve "auto" and "gpu" to "cpu", "cuda" or "mps". Raises OptionsError where the machine has no such thing."""
+    """Resolve "auto" and "gpu" to "cpu", "cuda" or "mps". Raises OptionsError if the machine has no such device."""
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     wanted = {"auto": next(kind for kind in has if has[kind]), "gpu": "cuda"}.get(name, name)
     if not has[wanted]:
@@ -19,19 +19,19 @@ def find_accelerator(option: str, name: str) -> str:
 
 
 def has_bfloat16(accelerator: str) -> bool:
-    """Check for matrix hardware that multiplies bfloat16, so that bf16-mixed pays: tensor cores, or AMX tiles.
+    """Check for hardware on which bf16-mixed pays: matrix units for bfloat16, that is tensor cores or AMX tiles.
 
-    CUDA from compute capability 8.0 on, and processors with AMX. AVX-512 alone does not count, though it may have a
-    product of bfloat16: with it steps of the lab networks were 1.02 times as fast at batch 8 and 1.13 to 1.32
-    times at 32 (docs/performance.md), too little to give up float32 unasked. Nor does Apple's MPS, not measured.
+    True on CUDA from compute capability 8.0, and on processors with AMX. AVX-512 alone does not count, even where it
+    multiplies bfloat16: with it steps of the lab networks were 1.02 times as fast at batch 8 and 1.13 to 1.32 times
+    at 32 (docs/performance.md), too little to give up float32 by default. Nor does Apple's MPS, which is not measured.
     """
     if accelerator == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False) and torch.cuda.get_device_capability() >= (8, 0)
-    return accelerator == "cpu" and torch.cpu._is_amx_tile_supported()  # private; older versions have no other
+    return accelerator == "cpu" and torch.cpu._is_amx_tile_supported()  # private: older versions have no public one
 
 
 def synchronise(device: str) -> None:
-    """Wait for the work given to a CUDA device; the CPU has none outstanding."""
+    """Wait until a CUDA device has finished its work; the CPU never has any pending."""
     if device == "cuda":
         torch.cuda.synchronize()
 
@@ -40,7 +40,7 @@ def synchronise(device: str) -> None:
 
 
 def old_switch() -> str | None:
-    """`torch.get_float32_matmul_precision()`, or None: torch does not answer once the new ones were used."""
+    """Return `torch.get_float32_matmul_precision()`, or None: torch raises once the newer settings have been used."""
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:
@@ -49,11 +49,11 @@ def old_switch() -> str | None:
 
 @contextmanager
 def full_precision(device_type: str) -> Iterator[None]:
-    """float32 that is float32: no autocast, TF32 or bfloat16 products inside; all settings restored after."""
-    backends: Any = torch.backends  # its switches are made at run time, out of a type checker's sight
+    """Compute in true float32 inside, without autocast, TF32 or bfloat16 products; restore all settings afterwards."""
+    backends: Any = torch.backends  # its settings are created at run time, so type checkers do not see them
     kinds = (backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul)
     old, before = old_switch(), [kind.fp32_precision for kind in kinds]
-    if old:  # turned along with the new ones, since some of torch refuses to run where the two disagree
+    if old:  # set together with the newer settings, since parts of torch refuse to run where the two disagree
         torch.set_float32_matmul_precision("highest")
     for kind in kinds:
         kind.fp32_precision = "ieee"
@@ -61,7 +61,7 @@ def full_precision(device_type: str) -> Iterator[None]:
         with torch.autocast(device_type, enabled=False):
             yield
     finally:
-        if old:  # first, since it turns the new ones too
+        if old:  # first, since it sets the newer ones too
             torch.set_float32_matmul_precision(old)
         for kind, precision in zip(kinds, before, strict=True):
             kind.fp32_precision = precision

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: a command prints them as one line and exits with status 2."""
+"""Errors that a user can fix: a command prints them as one line and exits with status 2."""
 
 
 class UserError(ValueError):

@@ -1,4 +1,4 @@
-"""Files that are never half written."""
+"""Atomic writing of files: none is ever half written."""
 
 import contextlib
 import os
@@ -9,16 +9,16 @@ from typing import IO
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file as a whole: a reader sees the old one or the new one, never a part."""
+    """Replace a file atomically: a reader sees the old or the new content, never a mixture."""
     with atomic_writer(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name when it is complete and on the disk; after an error nothing of it is left.
+    """Open a file that gets its name only once it is complete and on disk; after an error nothing is left of it.
 
-    Two processes that write the same file do not meet, not even on two machines that share the directory.
+    Processes that write the same file do not collide, not even on two machines that share the directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished-{secrets.token_hex(8)}")
@@ -29,15 +29,15 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
-        with contextlib.suppress(OSError):  # report the first error, not one of the clean-up
+        with contextlib.suppress(OSError):  # report the first error, not one of the cleanup
             unfinished.unlink(missing_ok=True)
         raise
 
 
 def flush_directory(path: Path) -> None:
-    """Put the names of a directory's files on the disk, so that a rename survives a power cut."""
+    """Write a directory's entries to disk, so that a rename survives a power cut."""
     if os.name != "posix":
-        return  # Windows cannot open a directory, and does not need to
+        return  # Windows cannot open a directory, and does not need this
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

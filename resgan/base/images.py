@@ -1,4 +1,4 @@
-"""Images: [-1, 1] floats to uint8 and back, grids, and files."""
+"""Images: conversion between [-1, 1] floats and uint8, grids, and files."""
 
 import math
 from pathlib import Path
@@ -10,28 +10,28 @@ from torch import Tensor
 
 from resgan.base.files import atomic_writer
 
-CELL = 64  # pixels of an image in a grid, at least
-SCATTER = 512  # pixels of a picture of points, at least
-GAP, GAP_GREY = 2, 192  # pixels between cells; neither black, white nor mid-grey, the usual grounds of pictures
+CELL = 64  # least side in pixels of an image in a grid
+SCATTER = 512  # least side in pixels of a scatter plot
+GAP, GAP_GREY = 2, 192  # pixels between cells; a grey unlike the usual backgrounds black, white and mid-grey
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] floats to uint8 by StyleGAN's rule, under which all 256 levels survive a round trip."""
+    """Convert [-1, 1] floats to uint8 by StyleGAN's rule, under which all 256 levels survive a round trip."""
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def as_uint8(images: Tensor) -> Tensor:
-    """uint8 as it is, [-1, 1] floats quantised."""
+    """Return uint8 images unchanged, and quantise [-1, 1] floats."""
     return images if images.dtype == torch.uint8 else to_uint8(images)
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 to float32 in [-1, 1]."""
+    """Convert uint8 to float32 in [-1, 1]."""
     return images.to(torch.float32) / 127.5 - 1
 
 
 def grid(images: Tensor, *, columns: int | None = None, gap: int = GAP) -> Tensor:
-    """uint8 images (N, C, H, W) as one picture (C, rows * (H + gap) + gap, columns * (W + gap) + gap)."""
+    """Tile uint8 images (N, C, H, W) into one, (C, rows * (H + gap) + gap, columns * (W + gap) + gap)."""
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -43,7 +43,7 @@ def grid(images: Tensor, *, columns: int | None = None, gap: int = GAP) -> Tenso
 
 
 def scatter(points: Tensor, *, size: int = 256, limit: float = 5.0) -> Tensor:
-    """Points in the plane (N, 2) as a uint8 picture (1, size, size) of the square [-limit, limit]^2."""
+    """Draw points in the plane (N, 2) as a uint8 image (1, size, size) of the square [-limit, limit]^2."""
     pixels = ((points / limit + 1) / 2 * (size - 1)).round().long()
     inside = ((pixels >= 0) & (pixels < size)).all(dim=1)
     x, y = pixels[inside].unbind(1)
@@ -53,7 +53,7 @@ def scatter(points: Tensor, *, size: int = 256, limit: float = 5.0) -> Tensor:
 
 
 def picture(samples: Tensor, *, columns: int | None = None) -> Tensor:
-    """Samples as one uint8 picture: a grid of enlarged images (N, C, H, W), or a scatter of points (N, 2)."""
+    """Show samples in one uint8 image: a grid of enlarged images (N, C, H, W), or a scatter plot of points (N, 2)."""
     samples = samples.detach().cpu()
     if samples.ndim == 2:
         return enlarge(scatter(samples), least=SCATTER)
@@ -61,13 +61,13 @@ def picture(samples: Tensor, *, columns: int | None = None) -> Tensor:
 
 
 def enlarge(images: Tensor, *, least: int = CELL) -> Tensor:
-    """Repeat the pixels of (..., H, W) until the shorter side has `least`: no colour is mixed with another."""
+    """Repeat the pixels of (..., H, W) until the shorter side has at least `least`, without mixing colours."""
     times = max(1, math.ceil(least / min(images.shape[-2:])))
     return images.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
 def to_array(image: Tensor) -> np.ndarray:
-    """uint8 (C, H, W) to (H, W, 3), or (H, W) for one channel: what Pillow and W&B expect."""
+    """Convert uint8 (C, H, W) to (H, W, 3), or to (H, W) for one channel, as Pillow and W&B expect."""
     return image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).numpy()
 
 

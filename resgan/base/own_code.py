@@ -1,4 +1,4 @@
-"""Code of a user's own, named as file.py:NAME. It runs: the user names it in so many words."""
+"""User-defined code, named as file.py:NAME. It is executed, since the user names it explicitly."""
 
 import importlib.util
 from pathlib import Path
@@ -9,7 +9,7 @@ from resgan.base.errors import UserError
 
 
 def load_named(where: str | None, *, option: str, error: type[UserError]) -> tuple[Any, Path]:
-    """The object NAME of file.py, and the file. Raises `error`, in one line, for what is not there or fails."""
+    """Return the object NAME of file.py, and the file. Raises `error`, in one line, if it is missing or fails."""
     file, _, name = (where or "").rpartition(":")
     path = Path(file).expanduser()
     if not file or not name.isidentifier() or not path.is_file():

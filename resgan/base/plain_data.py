@@ -28,7 +28,7 @@ def flat(config: PlainData, prefix: str = "") -> PlainData:
 
 
 def format_value(value: object) -> str:
-    """Format a value as one would type it on the command line."""
+    """Format a value as it is typed on the command line."""
     if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):
         return f"[{','.join(value)}]"
     return json.dumps(value, separators=(",", ":")) if isinstance(value, bool | list | type(None)) else str(value)

@@ -1,4 +1,4 @@
-"""Signals that ask a command to stop."""
+"""Signals that tell a command to stop."""
 
 import contextlib
 import signal
@@ -8,25 +8,25 @@ from types import FrameType
 
 
 class Stopped(Exception):
-    """A signal asked the run to stop; its state is saved. Carries the number of the signal."""
+    """Raised after a signal has stopped the run and its state is saved. Carries the number of the signal."""
 
 
 def stop_signals() -> list[int]:
-    """SIGTERM, Ctrl-C, and what SLURM sends before it takes a job's machine away; Python gives them to one thread."""
+    """List SIGTERM, Ctrl-C and what SLURM sends before it ends a job; empty except in Python's main thread."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
 
 
 class StopSignal:
-    """The signal that asked to stop, if one did."""
+    """The signal that asked the command to stop, if any."""
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals to stop are heeded where the state can be saved; afterwards they do what they did before."""
+        """Record signals to stop, to be obeyed where the state can be saved; restore the old handlers afterwards."""
         before = {number: signal.getsignal(number) for number in stop_signals()}
         self.listen()
         try:
@@ -41,5 +41,5 @@ class StopSignal:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
-            raise SystemExit(128 + number)  # Ctrl-C a second time: at once
-        self.number = number  # only noted here: what a handler may do safely is little
+            raise SystemExit(128 + number)  # Ctrl-C after an earlier signal: at once
+        self.number = number  # only recorded here, since a handler can do little safely

@@ -1,1 +1,1 @@
-"""How a command meets Hydra: the line as typed, composed, checked, announced, and run. Hydra is imported here alone."""
+"""From the typed command line to a running command. This is the only package that imports Hydra."""

@@ -1,4 +1,4 @@
-"""The command line as it was typed, and as Hydra's grammar wants it."""
+"""The command line, as typed and as Hydra's grammar requires it."""
 
 import datetime
 import re
@@ -9,7 +9,7 @@ from resgan.cli.command import Command
 from resgan.options.conf import CONF, files_of
 from resgan.options.validation import names
 
-# Paths, names of classes and lists of seeds are taken as typed; Hydra's grammar would stumble over =, (, { and more.
+# Paths, class names and lists of seeds are taken literally; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
     r"(ckpt|class|fake|real|outdir|run_dir|seeds|data\.path|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
@@ -18,7 +18,7 @@ AS_TYPED = re.compile(
 
 
 def quoted(argument: str) -> str:
-    """A path as Hydra's grammar wants it, ckpt=a=b.ckpt -> ckpt='a=b.ckpt'; and kwargs as options that are new."""
+    """Quote a path for Hydra's grammar, ckpt=a=b.ckpt -> ckpt='a=b.ckpt'; mark kwargs as new options with ++."""
     if re.match(r"(generator|disc)\.kwargs\.", argument):
         return f"++{argument}"
     match = AS_TYPED.fullmatch(argument)
@@ -28,7 +28,7 @@ def quoted(argument: str) -> str:
 
 
 def last_value(option: str, arguments: list[str]) -> str | None:
-    """The value of an option on the command line; None where it is not given, or null."""
+    """Return the value of an option on the command line; None if it is not given, or null."""
     given = [argument.split("=", 1)[1] for argument in arguments if re.match(rf"\+*{re.escape(option)}=.", argument)]
     return given[-1].strip("'\"") if given and given[-1] != "null" else None
 
@@ -38,7 +38,7 @@ def is_sweep(arguments: list[str]) -> bool:
 
 
 def sweep_place(arguments: list[str]) -> Path | None:
-    """The directory of a sweep's runs: run_dir, runs/<study>, or one named by date and time; None outside a sweep."""
+    """Choose the directory of a sweep: run_dir, runs/<study>, or one named by date and time; None if not a sweep."""
     if not is_sweep(arguments) or any(argument.startswith("hydra.sweep.dir=") for argument in arguments):
         return None
     if given := last_value("run_dir", arguments):
@@ -47,7 +47,7 @@ def sweep_place(arguments: list[str]) -> Path | None:
 
 
 def refuse_bases(arguments: list[str]) -> None:
-    """Refuse the files of conf/ that others inherit from as a choice. Raises OptionsError."""
+    """Refuse the choice of a base, a file of conf/ that others inherit from. Raises OptionsError."""
     for argument in arguments:
         group, _, chosen = argument.lstrip("+").partition("=")
         for name in chosen.split(","):
@@ -56,9 +56,9 @@ def refuse_bases(arguments: list[str]) -> None:
 
 
 def refuse_stacks_side_by_side(arguments: list[str]) -> None:
-    """Refuse a stack of jobs beside a launcher that spreads them over processes. Raises OptionsError.
+    """Refuse a stack of jobs with a launcher that spreads them over processes. Raises OptionsError.
 
-    A study is composed before it begins, and checked then; a replicate makes stacks of its own.
+    A study is left out because it is checked when it is composed; a replicate, because it makes its own stacks.
     """
     if any(last_value(name, arguments) is not None for name in ("study", "replicate")):
         return
@@ -70,7 +70,7 @@ def refuse_stacks_side_by_side(arguments: list[str]) -> None:
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:
-    """The arguments for Hydra: with `seeds` or `replicate`, a study that sweeps over the seed has one job for all."""
+    """Return the arguments for Hydra; with `seeds` or `replicate`, seed=0 overrides a study's own sweep over seeds."""
     sweeps = last_value("study", arguments) is not None and {"seed", "seeds"} <= set(names(command.options))
     given = any(last_value(option, arguments) for option in ("seeds", "replicate"))
     if sweeps and given and last_value("seed", arguments) is None:

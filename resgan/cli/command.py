@@ -1,4 +1,4 @@
-"""A command: its options, its help, and what it says before and after a study."""
+"""The description of a command: its options, its help, and what runs before and after a study."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Command:
     options: type[Options]
     about: str  # what it does, for --help
     examples: str
-    config: str = ""  # the command whose file in conf/ it shares; empty: it has its own
+    config: str = ""  # the command whose file in conf/ it uses; empty: its own
     before_study: Callable[[Study], None] | None = None
     after_study: Callable[[Study], None] | None = None
     run_stacked: Callable[[Sequence[tuple[Any, Job]], Callable[[Job, Exception], None]], None] | None = None

@@ -1,4 +1,4 @@
-"""Options from Python, composed of conf/ as the commands compose them."""
+"""Compose options in Python from conf/, as the commands do."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def score(
 
 
 def compose_options(command: Command, overrides: Sequence[str]) -> Options:
-    """The checked options of a command. Raises OptionsError, and for what makes more than one job too."""
+    """Compose and check the options of a command. Raises OptionsError, also for overrides that make several jobs."""
     given = [quoted(override) for override in overrides]
     for name in ("study", "replicate"):
         if (value := last_value(name, given)) is not None:

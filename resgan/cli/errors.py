@@ -1,4 +1,4 @@
-"""Hydra's errors in one line that names the option and what is valid."""
+"""Translate Hydra's errors to one line that names the option and what is valid."""
 
 import re
 
@@ -11,7 +11,7 @@ from resgan.options.validation import did_you_mean, names
 
 
 def explain(error: Exception, command: Command, arguments: list[str]) -> str:
-    """One line for an error of Hydra or OmegaConf, from the arguments that were composed."""
+    """Explain an error of Hydra or OmegaConf in one line, given the arguments that were composed."""
     text = str(error)
     if match := re.search(r"Could not override '([^']*)'", text):
         return f"{match[1]}: there is no such option{did_you_mean(match[1], candidates(match[1], command, arguments))}"
@@ -31,7 +31,7 @@ def explain(error: Exception, command: Command, arguments: list[str]) -> str:
 
 
 def candidates(option: str, command: Command, arguments: list[str]) -> dict[str, str]:
-    """Candidates for a misspelt option: the options of its group in the selected file, with their meanings."""
+    """Return candidates for a misspelt option: the options of its group in the chosen file, with their meanings."""
     group = option.split(".")[0]
     choice = last_value(group, arguments) or read_primary(command.primary)[1].get(group)
     return meanings_of(group, choice, command) if choice in files_of(group) else names(command.options)

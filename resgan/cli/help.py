@@ -1,4 +1,4 @@
-"""The text of --help: groups, options with their defaults and meanings, and examples."""
+"""The text of --help: groups, options with defaults and meanings, and examples."""
 
 import textwrap
 
@@ -33,14 +33,14 @@ def assignment(name: str, value: object) -> str:
 
 
 def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
-    """The chosen file of a group, option by option, and what the others do differently."""
+    """Describe the chosen file of a group option by option, and how the other files differ from it."""
     files = sorted(files_of(group), key=lambda name: (name != chosen, name))
     usual, meanings = ({}, {}) if chosen is None else own_options(group, chosen, command)
     sections: dict[tuple[str, ...], list[str]] = {}  # lines -> the files they hold for
     for name in files:
         own, means = own_options(group, name, command)
         elsewhere = other_settings(group, name, read_file(group, name))
-        if name != chosen:  # an option that means the same there is given shortly, or not at all
+        if name != chosen:  # an option of the same meaning is shown by its value only, or left out if that is the same
             same = [key for key in own if key in usual and means[key] == meanings[key]]
             elsewhere += [assignment(key, own[key]) for key in same if own[key] != usual[key]]
             own = {key: value for key, value in own.items() if key not in same}
@@ -52,26 +52,26 @@ def group_lines(group: str, chosen: str | None, command: Command) -> list[str]:
 
 
 def own_options(group: str, name: str, command: Command) -> tuple[PlainData, dict[str, str]]:
-    """The options of a file's own group but for the name of its kind, and what all options mean beside it."""
+    """Return the options of a file's own group except the name of its kind, and the meanings of all options with it."""
     own = read_file(group, name).of_group(group)
-    kind = own.get(f"{group}.name")  # of a network, a loss or data; but a run in W&B may have a name too
+    kind = own.get(f"{group}.name")  # the kind of a network, loss or data set; wandb.name, of a run, is null
     if isinstance(kind, str):
         del own[f"{group}.name"]
     return own, meanings_of(group, name, command)
 
 
 def meanings_of(group: str, name: str, command: Command) -> dict[str, str]:
-    """Every option, dotted, with its meaning where this file of the group is chosen."""
+    """Map every option, dotted, to its meaning when this file of the group is chosen."""
     kind = read_file(group, name).values.get(f"{group}.name")
     return names(command.options, variant=kind if isinstance(kind, str) else name)
 
 
 def other_settings(group: str, name: str, file: ConfFile) -> list[str]:
-    """Options that a file sets in other groups, as one would type them."""
-    # Long lists are broken after a comma, to fit the screen.
+    """List the options that a file sets in other groups, as they are typed."""
+    # Long lists can break after a comma, to fit the screen.
     swept = [f"{key}={value.replace(',', ', ') if len(value) > 80 else value}" for key, value in file.swept.items()]
     others = {key: value for key, value in file.values.items() if key not in file.of_group(group)}
-    if others.get(group) == name:  # a study's name for itself
+    if others.get(group) == name:  # study=NAME in the file of that study
         del others[group]
     return [
         *(f"{key}={choice}" for key, choice in file.selects.items()),

@@ -1,4 +1,4 @@
-"""One command through Hydra: compose each job, check it, run it, and one line for what is wrong."""
+"""Run a command through Hydra: compose, check and run each job, and report errors in one line."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ from resgan.options.conf import CONF
 
 
 class JobFailed(Exception):
-    """One job of a sweep failed, and has said so."""
+    """Raised after a job of a sweep has failed and its error is printed."""
 
 
 def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[str]) -> None:
@@ -40,7 +40,7 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     place = sweep_place(arguments)
     given = one_job_for_all_seeds(arguments, command)
     sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises; otherwise it prints a part and exits with 1
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, where it would print a part and exit with 1
     try:
         refuse_bases(arguments)
         refuse_stacks_side_by_side(arguments)
@@ -64,9 +64,9 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
 def make_task(
     command: Command, run: Callable[[Any, Job], object], arguments: list[str], waiting: list[tuple[Any, Job]]
 ) -> Callable[[DictConfig], object]:
-    """The function that Hydra calls for each job, perhaps in another process.
+    """Make the function that Hydra calls for each job, perhaps in another process.
 
-    A job that is to be one stack with others is not run, but put on the list of those `waiting` for all to be composed.
+    A job that shares a stack with others is not run at once, but appended to `waiting` until all jobs are composed.
     """
 
     def task(config: DictConfig) -> object:
@@ -83,7 +83,7 @@ def make_task(
                 return None
             return run(options, job)
         except BrokenPipeError:
-            end_unread()  # here and not further up, because Hydra would print a line of its own
+            end_unread()  # here and not further up, because Hydra would print its own message
         except Exception as error:
             if sweep:
                 say_failed(command, job, error)
@@ -100,14 +100,14 @@ def line_of(error: Exception, command: Command) -> str:
 
 
 def say_failed(command: Command, job: Job, error: Exception) -> None:
-    """Say which job of a sweep failed, and why; where it is no user's mistake, with the traceback."""
+    """Print which job of a sweep failed, and why; with the traceback unless it is the user's mistake."""
     say(f"job failed: {' '.join(job.overrides) or '(defaults)'}: {line_of(error, command)}")
     if not isinstance(error, UserError | OmegaConfBaseException):
         traceback.print_exception(error)
 
 
 def ran_well(jobs: Callable[[], object]) -> bool:
-    """Run jobs; False where one failed, which does not keep what comes after from running."""
+    """Run jobs; return False if one failed, so that the caller can still run what comes after."""
     try:
         jobs()
     except JobFailed:
@@ -116,7 +116,7 @@ def ran_well(jobs: Callable[[], object]) -> bool:
 
 
 def run_waiting(command: Command, waiting: list[tuple[Any, Job]]) -> None:
-    """Run the jobs that are stacked, now that all are known."""
+    """Run the stacked jobs, now that all are known."""
     failed: list[Job] = []
 
     def tell(job: Job, error: Exception) -> None:
@@ -131,7 +131,7 @@ def run_waiting(command: Command, waiting: list[tuple[Any, Job]]) -> None:
 
 @contextlib.contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """End the command on a signal with its status and no traceback. While a run trains, it listens itself."""
+    """End the command on a signal with the signal's status and no traceback. A run handles signals while it trains."""
 
     def end(number: int, frame: FrameType | None) -> None:
         stop(f"stopped by {signal.Signals(number).name}", status=128 + number)
@@ -146,7 +146,7 @@ def ending_on_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def tidied(sweep_place: Path | None) -> Iterator[None]:
-    """Remove the note that Hydra leaves of a sweep: every run says itself what it is."""
+    """Remove Hydra's record of a sweep (multirun.yaml), since every run has its own record."""
     if sweep_place is None:
         yield
         return
@@ -154,7 +154,7 @@ def tidied(sweep_place: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # it is not there, or holds runs
+        with contextlib.suppress(OSError):  # the directory is missing, or holds runs
             (sweep_place / "multirun.yaml").unlink(missing_ok=True)
             for path in new:
                 path.rmdir()

@@ -1,4 +1,4 @@
-"""The way in of every command: help at once, everything else through Hydra."""
+"""The entry point of every command: --help at once, everything else through Hydra."""
 
 import sys
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from resgan.experiment.study import Job
 
 
 def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
-    """Compose, check and run; the process ends with 2 for invalid input, without a traceback."""
+    """Compose, check and run; invalid input ends the process with status 2, without a traceback."""
     arguments = sys.argv[1:]
     try:
         if {"--help", "-h"} & set(arguments):
             print(help_text(command))
         else:
-            from resgan.cli.launch import launch  # after the help: importing Hydra takes a third of a second
+            from resgan.cli.launch import launch  # not needed for --help, and importing Hydra takes a third of a second
 
             launch(command, run, arguments)
         sys.stdout.flush()

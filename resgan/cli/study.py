@@ -1,4 +1,4 @@
-"""A study before it begins: every job composed and checked, then announced."""
+"""Prepare a study: compose and check every job, then announce it."""
 
 import contextlib
 import functools
@@ -24,7 +24,7 @@ from resgan.options.validation import Options, check
 
 
 def options_from(config: DictConfig, command: Command, overrides: Sequence[str]) -> Options:
-    """The composed configuration as the checked options of a command. Raises OptionsError, OmegaConf's errors."""
+    """Turn a composed configuration into the checked options of a command. Raises OptionsError, OmegaConf's errors."""
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     given = {str(key): value for key, value in values.items()}
@@ -35,7 +35,7 @@ def options_from(config: DictConfig, command: Command, overrides: Sequence[str])
 
 
 def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) -> PlainData:
-    """The group of a user's own network: what a data set or study sets there is for other networks."""
+    """Reset a user-defined network's group, except what was typed: data sets and studies mean other networks."""
     usual, typed = read_file(network, "module").of_group(network), {"kwargs"}
     for override in overrides:
         name, _, value = override.lstrip("+").partition("=")
@@ -47,7 +47,7 @@ def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) ->
 
 @contextlib.contextmanager
 def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[None]:
-    """Say before a study what it will do, and at its end, however it ends, what is there."""
+    """Announce a study before it begins, and report its state at the end, however it ends."""
     study = read_study(command, arguments, place) if command.before_study else None
     if study is None:
         yield
@@ -65,7 +65,7 @@ def announced(command: Command, arguments: list[str], place: Path | None) -> Ite
 
 
 def read_study(command: Command, arguments: list[str], place: Path | None) -> Study | None:
-    """Compose and check all jobs; None where there is no study, or a sweeper that finds its jobs as it goes."""
+    """Compose and check all jobs; None if there is no study, or if its sweeper chooses jobs as it goes."""
     name = last_value("study", arguments)
     if name is None or place is None:
         return None
@@ -99,7 +99,7 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
 
 
 def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:
-    """The options of a job. Seeds and replicates share one composition, which takes a tenth of a second."""
+    """Return the options of a job. Seeds and replicates share one composition, which takes a tenth of a second."""
     first, numbers = list(job), {}
     for k, override in enumerate(job):
         name, _, value = override.partition("=")
@@ -112,12 +112,12 @@ def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> T
 
 
 def stack_size(options: Options) -> int:
-    """How many jobs may share a stack; 1 for commands that train none, and for replicates, which make their own."""
+    """Return how many jobs may share a stack; 1 outside training, and for replicates, which make their own stacks."""
     return options.trainer.stack if isinstance(options, TrainOptions) and options.replicate is None else 1
 
 
 def refuse_stacks(settings: Any, options: Options) -> None:
-    """Refuse them beside a launcher of many processes, or a sweeper that waits for results. Raises OptionsError."""
+    """Refuse stacks with a launcher of several processes or a sweeper that waits for results. Raises OptionsError."""
     size = stack_size(options)
     if size > 1 and jobs_at_once(settings) != 1:
         raise OptionsError(f"trainer.stack={size}: a stack is one process; valid with jobs side by side is 1")
@@ -126,10 +126,10 @@ def refuse_stacks(settings: Any, options: Options) -> None:
 
 
 def has_fixed_jobs(settings: Any) -> bool:
-    """Does Hydra's sweeper know all jobs beforehand, or find them as it goes?"""
+    """Return True if Hydra's sweeper knows all jobs beforehand, False if it chooses them as it goes."""
     return settings.sweeper._target_.endswith("BasicSweeper")
 
 
 def jobs_at_once(settings: Any) -> int:
-    """Jobs that the launcher in Hydra's settings runs at once: 1 for Hydra's own; joblib's -1 is one for each core."""
+    """Return how many jobs Hydra's launcher runs at once: 1 for its basic launcher; -1 (joblib) is one per core."""
     return int(settings.launcher.get("n_jobs") or 1)

@@ -1,1 +1,1 @@
-"""The options of every command: strict models, one commented line for each option. Defaults stand in conf/."""
+"""The options of every command: strict models with one commented line per option. The defaults are in conf/."""

@@ -1,4 +1,4 @@
-"""The options of all commands that open a checkpoint."""
+"""The options shared by all commands that open a checkpoint."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from resgan.options.validation import Options, option
 
 class OwnGenerator(Options):
     path: Annotated[str, Field(min_length=1)] | None = option(
-        "file.py:NAME, where the checkpoint's generator is of a class of your own; null: it is none"
+        "file.py:NAME of the class, if the checkpoint's generator is user-defined; null: it is not"
     )
 
 

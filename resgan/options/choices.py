@@ -1,4 +1,4 @@
-"""The choices of options that have a fixed set of them, each said once: for the options and for the constructors."""
+"""The fixed sets of choices, each defined once for both the options and the constructors."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Init = Literal["he", "glorot", "orthogonal", "matched", "looks_linear", "zero_la
 Skip = Literal["identity", "orthogonal", "forward", "gradient"]
 FanIn = Literal["effective", "nominal"]
 
-# Networks of papers.
+# Published networks.
 PublishedInit = Literal["published", "he", "glorot", "orthogonal"]
 Projection = Literal["skip", "trunk"]
 Upsample = Literal["nearest", "bilinear"]

@@ -1,4 +1,4 @@
-"""The files of conf/, read as plain YAML without Hydra: for help, for error messages, and for names that are valid."""
+"""Read the files of conf/ as plain YAML, without Hydra: for --help, error messages and lists of valid names."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,30 +9,30 @@ import yaml
 from resgan.base.plain_data import PlainData, flat
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# In a wheel conf/ lies inside the package, in a checkout beside it.
+# conf/ lies inside the package in a wheel, and beside it in a checkout.
 CONF = next((d for d in (PACKAGE / "conf", PACKAGE.parent / "conf") if (d / "train.yaml").is_file()), PACKAGE / "conf")
 
 
 @dataclass(frozen=True)
 class ConfFile:
-    """One file of a group, with what it inherits from others of its group."""
+    """One file of a group, including the values it inherits from other files of the group."""
 
-    values: PlainData  # options by their dotted names, of this group and of others
-    selects: dict[str, str]  # files that it chooses in other groups, by group
-    swept: dict[str, str]  # options that a study sweeps over, and their values
+    values: PlainData  # options by dotted name, of this group and of others
+    selects: dict[str, str]  # files it chooses in other groups, by group
+    swept: dict[str, str]  # options that a study sweeps over, with their values
 
     def of_group(self, group: str) -> PlainData:
         return {key: value for key, value in self.values.items() if key.startswith(f"{group}.")}
 
 
 def files_of(group: str) -> list[str]:
-    """List a group's files by name, those in a folder with it; bases, whose names begin with _, are no choice."""
+    """List the files of a group by name (folder/name in a subfolder), without the bases, whose names begin with _."""
     names = (str(path.relative_to(CONF / group).with_suffix("")) for path in (CONF / group).rglob("*.yaml"))
     return sorted(name for name in names if not name.startswith("_"))
 
 
 def read_primary(name: str) -> tuple[PlainData, dict[str, str | None]]:
-    """Read a command's own file: its options outside groups, dotted, and which file of each group it chooses."""
+    """Read a command's own file: its options outside groups, dotted, and the file it chooses in each group."""
     primary = read_yaml(CONF / f"{name}.yaml")
     entries = [entry for entry in primary.pop("defaults", []) if isinstance(entry, dict)]
     primary.pop("hydra", None)
@@ -42,7 +42,7 @@ def read_primary(name: str) -> tuple[PlainData, dict[str, str | None]]:
 
 @cache
 def read_file(group: str, name: str) -> ConfFile:
-    """Read one file of a group over those it inherits from."""
+    """Read one file of a group on top of the files it inherits from."""
     path = CONF / group / f"{name}.yaml"
     own = read_yaml(path)
     defaults = own.pop("defaults", [])
@@ -59,5 +59,5 @@ def read_file(group: str, name: str) -> ConfFile:
 
 
 def read_yaml(path: Path) -> PlainData:
-    # By the parser in C where there is one: conf/ has many files, and help is to be at once.
+    # The C parser, where available: conf/ has many files, and --help must be instant.
     return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}

@@ -1,4 +1,4 @@
-"""The options of the data: one strict model for each kind, and what is known of its samples before any is read."""
+"""The options of the data: one strict model per data set, with what is known of its samples before loading."""
 
 from typing import Annotated, Literal
 
@@ -10,23 +10,23 @@ from resgan.options.validation import Options, Positive, option
 class DataSet(Options):
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
-        """(C, H, W) of an image, (2,) of a point; None: not known before they are read."""
+        """The shape of a sample: (C, H, W) of an image, (2,) of a point; None if only loading tells."""
         raise NotImplementedError
 
     @property
     def class_count(self) -> int | None:
-        """None: not known before the data is read."""
+        """The number of classes; None if only loading tells."""
         raise NotImplementedError
 
     @property
     def differs_by_seed(self) -> bool:
-        """Has each seed data of its own?"""
+        """True if the data depends on the seed."""
         return True
 
 
 class Gaussians(DataSet):
     name: Literal["gaussians"] = option("a grid of Gaussians in the plane, with exact scores")
-    modes: int = option("how many: a square number", ge=4)
+    modes: int = option("number of modes: a square number", ge=4)
     size: int = option("points to train on", ge=2)
 
     @property
@@ -39,10 +39,10 @@ class Gaussians(DataSet):
 
 
 class SmallPictures(DataSet):
-    """Testbeds of pictures that are drawn."""
+    """Options of the testbeds whose images are drawn by the program."""
 
     size: int = option("pixels: a multiple of 16", ge=16)
-    flip: Literal[False] = option("not for this data: the scores know no mirror images")
+    flip: Literal[False] = option("must be false: the scores know no mirror images")
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -50,9 +50,9 @@ class SmallPictures(DataSet):
 
 
 class Shapes(SmallPictures):
-    name: Literal["shapes"] = option("coloured bars at any place, four orientations on grey, with exact scores")
-    count: int = option("pictures to train on, one of each class at the least", ge=24)
-    withhold: bool = option("show no class in one of the four quadrants: 24 of 96 triples of form, colour, quadrant")
+    name: Literal["shapes"] = option("coloured bars at any place, in four orientations on grey, with exact scores")
+    count: int = option("images to train on, at least one of each class", ge=24)
+    withhold: bool = option("withhold one quadrant from each class: 24 of 96 triples of form, colour and quadrant")
 
     @property
     def class_count(self) -> int:
@@ -60,7 +60,7 @@ class Shapes(SmallPictures):
 
 
 class ShapesHard(SmallPictures):
-    name: Literal["shapes_hard"] = option("1,200 hard-edged shapes of which half are trained on, with exact scores")
+    name: Literal["shapes_hard"] = option("1,200 hard-edged shapes, half of them to train on, with exact scores")
 
     @property
     def class_count(self) -> int:
@@ -68,13 +68,13 @@ class ShapesHard(SmallPictures):
 
 
 class Folder(DataSet):
-    name: Literal["folder"] = option("pictures in a directory, zip or tar, with or without subfolders")
+    name: Literal["folder"] = option("images in a directory, zip or tar, with or without subfolders")
     path: str = option("the directory, zip or tar")
     size: Positive | None = option("resize and crop to this many pixels; null: as they are, all of one square size")
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
-    holdout: float = option("share of the pictures kept out of training", ge=0, lt=1)
-    flip: bool = option("mirror pictures at random")
-    cache: bool = option("keep the decoded pictures in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
+    holdout: float = option("share of the images kept out of training", ge=0, lt=1)
+    flip: bool = option("mirror images at random")
+    cache: bool = option("keep the decoded images in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
@@ -89,18 +89,18 @@ class Folder(DataSet):
         return self.holdout > 0
 
 
-# Where they are not (3, 32, 32), and not 10.
+# Torchvision sets whose samples are not (3, 32, 32), and whose classes are not 10.
 SAMPLE_SHAPES = {"mnist": (1, 28, 28), "fashionmnist": (1, 28, 28), "kmnist": (1, 28, 28), "stl10": (3, 96, 96)}
 CLASS_COUNTS = {"cifar100": 100}
 
 
 class Torchvision(DataSet):
     name: Literal["cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"] = option(
-        "a set of torchvision"
+        "a torchvision data set"
     )
-    root: str = option("the folder its files are in")
-    download: bool = option("fetch the files if they are not there")
-    flip: bool = option("mirror pictures at random")
+    root: str = option("folder with its files")
+    download: bool = option("fetch the files if they are missing")
+    flip: bool = option("mirror images at random")
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

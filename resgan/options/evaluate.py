@@ -14,26 +14,28 @@ class EvaluateOptions(CheckpointOptions):
     """All options of `python -m resgan.evaluate`."""
 
     ckpt: Annotated[str, Field(min_length=1)] | None = option(
-        "a checkpoint, or a directory: the final checkpoints of all runs below"
+        "a checkpoint, or a directory: the final checkpoints of all runs below it"
     )
-    fake: Annotated[str, Field(min_length=1)] | None = option("pictures instead: a folder, zip, tar or npz")
+    fake: Annotated[str, Field(min_length=1)] | None = option(
+        "images to score instead of a checkpoint: a folder, zip, tar or npz"
+    )
     real: Annotated[str, Field(min_length=1)] | None = option(
-        "compared with: a data set by name, or a folder, zip, tar, npz; null: the data of the run"
+        "what to compare with: a data set's name, a folder, zip, tar or npz; null: the run's data"
     )
     split: Annotated[str, Field(min_length=1)] | None = option(
-        "train or holdout of a data set; of a folder what to call it: train if it is all of it"
+        "train or holdout of a data set; a name for a folder, train if it is a whole training set"
     )
-    size: Positive | None = option("resize and crop pictures of folders to so many pixels; null: as they are")
-    channels: Literal[1, 3] = option("of pictures of folders: 1 for grey, 3 for colour")
-    cache: bool = option("keep the decoded pictures of real, as data.cache does in training")
-    root: str = option("of a torchvision set: the folder its files are in")
-    seed: int = option("of the latents, and of the data set where it is given by name", ge=0)
-    averaged: bool = option("the averaged weights of a checkpoint; false: the raw ones")
+    size: Positive | None = option("resize and crop images of folders to this many pixels; null: as they are")
+    channels: Literal[1, 3] = option("channels of images of folders: 1 for grey, 3 for colour")
+    cache: bool = option("keep the decoded images of real, as data.cache does in training")
+    root: str = option("folder with the files of a torchvision data set")
+    seed: int = option("seed of the latents, and of a data set given by name", ge=0)
+    averaged: bool = option("use the averaged weights of a checkpoint; false: the raw weights")
     outdir: Annotated[str, Field(min_length=1)] | None = option(
-        "where metrics.jsonl goes; null: evaluation/, in the run of the checkpoint or here"
+        "directory for metrics.jsonl; null: evaluation/, in the checkpoint's run or here"
     )
     metrics: MetricsOptions
-    device: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
+    device: Literal["auto", "cpu", "gpu", "mps"] = option("device to run on")
     progress: bool = option("show progress bars")
 
     @model_validator(mode="after")

@@ -9,19 +9,19 @@ from resgan.options.validation import Options, option
 
 
 class MetricsOptions(Options):
-    samples: int = option("samples to score, of the averaged generator", ge=2)
+    samples: int = option("samples to score; in training, of the averaged generator", ge=2)
     extractor: Literal["cifarnet", "inception", "dinov2", "pixels", "module", "none"] = option(
-        "features that are compared"
+        "features that the scores compare"
     )
     weights: Annotated[str, Field(min_length=1)] | None = option(
-        "their file; of inception also download; of module file.py:NAME; random for tests"
+        "extractor weights: a file, download (inception), file.py:NAME (module), random (tests)"
     )
-    resize: Literal["default", "clean"] = option("of pictures for inception: TensorFlow 1's, or clean-fid's")
-    scores: Annotated[list[ScoreName], Field(min_length=1)] = option("scores that features give")
-    own: Annotated[str, Field(min_length=1)] | None = option("a score of your own as well: file.py:NAME")
-    norm_mode: NormMode = option("what batch norms of the generator go by")
+    resize: Literal["default", "clean"] = option("resizing of images for inception: TensorFlow 1's, or clean-fid's")
+    scores: Annotated[list[ScoreName], Field(min_length=1)] = option("scores from the features")
+    own: Annotated[str, Field(min_length=1)] | None = option("file.py:NAME of a user-defined score to add; null: none")
+    norm_mode: NormMode = option("statistics that the generator's batch norms use")
     cache: Annotated[str, Field(min_length=1)] | None = option(
-        "where statistics of real pictures are kept; null: $RESGAN_CACHE or ~/.cache/resgan"
+        "directory for statistics of real images; null: $RESGAN_CACHE or ~/.cache/resgan"
     )
 
     @model_validator(mode="after")

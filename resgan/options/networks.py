@@ -1,4 +1,4 @@
-"""The options of the networks: one strict model for each kind of generator and of discriminator."""
+"""The options of the networks: one strict model per kind of generator and of discriminator."""
 
 from typing import Annotated, Any, Literal
 
@@ -25,18 +25,18 @@ from resgan.options.validation import NotNegative, Options, Positive, option
 
 NETWORK = "lab (images), mlp (points, small images), of a paper (resnet, resnet101, r3gan, dcgan), or a module"
 LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
-GROUP_SIZE = "channels of a group in the 3x3 of a bottleneck"
+GROUP_SIZE = "channels per group in the 3x3 of a bottleneck"
 
 BlockCount = Annotated[int, Field(ge=0, le=1000)]
 
 
 class AdamOptions(Options):
-    """How one network is trained."""
+    """Options for training one network."""
 
     lr: float = option("learning rate of Adam", gt=0)
-    lr_final: Annotated[float, Field(gt=0)] | None = option("where it is after burn_in_kimg; null: it stays")
-    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's two decay rates")
-    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("the second after burn_in_kimg; null: it stays")
+    lr_final: Annotated[float, Field(gt=0)] | None = option("learning rate after burn_in_kimg; null: unchanged")
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's decay rates beta1 and beta2")
+    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("beta2 after burn_in_kimg; null: unchanged")
     decay: Decay = option("how the learning rate falls to 0 over the run")
 
     @model_validator(mode="after")
@@ -49,17 +49,17 @@ class AdamOptions(Options):
 
 
 class GeneratorTraining(AdamOptions):
-    batch_size: Positive | None = option("latents in a step of the generator; null: batch_size")
-    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0 for no average")
-    ema_kimg_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
-    ema_ramp: NotNegative = option("the half-life never exceeds this share of the images seen; 0 for no limit")
+    batch_size: Positive | None = option("latents per generator step; null: batch_size")
+    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0: no average")
+    ema_kimg_final: NotNegative | None = option("that half-life after burn_in_kimg; null: unchanged")
+    ema_ramp: NotNegative = option("upper limit of the half-life, as a share of the images seen; 0: no limit")
 
 
 class DiscTraining(AdamOptions):
-    steps: int = option("steps of the discriminator for one of the generator", ge=1)
+    steps: int = option("discriminator steps per generator step", ge=1)
 
 
-# The options of a network's group that say how it is trained, not what it is.
+# Options in a network's group that concern its training, not its architecture.
 TRAINING = {*GeneratorTraining.model_fields, *DiscTraining.model_fields}
 
 
@@ -73,23 +73,23 @@ class DiscOptions(DiscTraining):
 
 
 class WithBlocks(Options):
-    """The blocks of the lab networks and the perceptrons, with the switch."""
+    """Options of the blocks in the lab networks and the perceptrons, with the switch."""
 
     residual: bool
-    block: Kind = option("what the branch of a block is")
+    block: Kind = option("kind of block")
     norm: Norm = option("normalisation in every block")
-    norm_place: NormPlace = option("where a norm stands: before the block, join(n(x), F(n(x))), or inside F")
+    norm_place: NormPlace = option("place of the norm: before the block, join(n(x), F(n(x))), or inside F")
     spectral: bool = option("spectral normalisation of every layer")
-    join: Join = option("x+F/sqrt L of L blocks, x+F, (x+F)/sqrt 2, or x+gF, g learned")
+    join: Join = option("x+F/sqrt L (L blocks), x+F, (x+F)/sqrt 2, or x+gF (g learned)")
     init: Init = option("initial weights")
-    branch_scale: float = option("a fixed factor on every branch, such as 0.1 or 0.3", gt=0)
+    branch_scale: float = option("fixed factor on every branch, such as 0.1 or 0.3", gt=0)
     layer_scale: Annotated[float, Field(gt=0)] | None = option(
-        "where a learned factor on each channel of a branch begins; null: there is none"
+        "initial value of a learned factor on each channel of a branch; null: no factor"
     )
     inner: Positive = option("the width inside a branch, as a multiple of the block's")
-    skip: Skip = option("what it carries: x, Q x, x or its gradient alone")
-    skip_scale: float | None = option("where a learned factor on the skip begins; null: there is none")
-    skip_final: NotNegative | None = option("s of s join + (1 - s) F after burn_in_kimg, from 1; null: s stays 1")
+    skip: Skip = option("the skip: x, Q x, x alone, or its gradient alone")
+    skip_scale: float | None = option("initial value of a learned factor on the skip; null: no factor")
+    skip_final: NotNegative | None = option("final s in s join + (1 - s) F, from 1 over burn_in_kimg; null: s stays 1")
 
     @model_validator(mode="after")
     def _blocks_can_learn(self) -> "WithBlocks":
@@ -129,7 +129,7 @@ class WithBlocks(Options):
 
     @model_validator(mode="after")
     def _can_begin_so(self) -> "WithBlocks":
-        """Refuse starts where they are not what their names say."""
+        """Refuse an `init` where other options would keep it from being the start it is named after."""
         needs: dict[str, bool] = {}
         if self.init == "looks_linear":
             widths = getattr(self, "width", [])
@@ -151,14 +151,14 @@ class WithBlocks(Options):
 
 
 class LabNetwork(WithBlocks):
-    """Options of the lab networks alone, which are made of stages, for images."""
+    """Options of the lab networks only, which are made of stages and are for images."""
 
     blocks: BlockCount | Annotated[list[BlockCount], Field(min_length=1)] = option(
-        "blocks in a stage: one number, or one per stage, lowest resolution first"
+        "blocks per stage: one number, or one per stage, lowest resolution first"
     )
     width: Positive | list[Positive] = option(LAB_WIDTH)
-    fan_in: FanIn = option("what a 3x3 counts at its start: taps inside the image, or all nine")
-    first_bias: bool = option("draw the first layer's bias as its weights; false: it begins at 0")
+    fan_in: FanIn = option("taps in a 3x3's initial fan-in: those inside the image, or all nine")
+    first_bias: bool = option("draw the first layer's bias like its weights; false: start it at 0")
     group_size: Positive = option(GROUP_SIZE)
 
 
@@ -177,7 +177,7 @@ class LabGeneratorOptions(GeneratorOptions, LabNetwork, ConditionalGenerator):
 
 class LabDiscOptions(DiscOptions, LabNetwork, ConditionalDisc):
     name: Literal["lab"] = option(NETWORK)
-    image_skips: bool = option("the image again at every resolution (the skips of StyleGAN2)")
+    image_skips: bool = option("the image as input at every resolution (the skips of StyleGAN2)")
 
 
 class MlpGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
@@ -193,14 +193,14 @@ class MlpDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
 
 
 class PublishedOptions(Options):
-    """Options that all networks of papers have."""
+    """Options that all published networks have."""
 
     spectral: bool = option("spectral normalisation of every layer")
-    init: PublishedInit = option("initialisation of the weights")
+    init: PublishedInit = option("initial weights")
 
 
 class PublishedResidualOptions(PublishedOptions):
-    """Networks of papers whose branches begin at zero."""
+    """Options of the published networks whose branches begin at zero."""
 
     residual: bool
 
@@ -220,22 +220,22 @@ class PublishedResidualOptions(PublishedOptions):
 
 
 class WithProjections(Options):
-    """Networks of papers with projections, which are the ones with norms."""
+    """Options of the published networks with projections, which are also the ones with norms."""
 
     norm: Norm = option("normalisation, where the paper has one")
-    projection: Projection = option("where projections stand: on the skip, as published, or on the trunk")
+    projection: Projection = option("place of the projections: on the skip, as published, or on the trunk")
 
 
 class ResnetGeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections, ConditionalGenerator):
     name: Literal["resnet"] = option(NETWORK)
     width: Positive | None = option("channels of the widest stage; null: as published")
-    upsample: Upsample = option("how the resolution grows")
+    upsample: Upsample = option("method of upsampling")
 
 
 class ResnetDiscOptions(DiscOptions, PublishedOptions, WithProjections, ConditionalDisc):
     name: Literal["resnet"] = option(NETWORK)
     width: Positive | None = option("channels of the widest stage; null: as published")
-    pool: Pool = option("over the pixels that are left")
+    pool: Pool = option("pooling over the remaining pixels")
 
 
 class Resnet101GeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections):
@@ -263,8 +263,8 @@ class R3ganGeneratorOptions(GeneratorOptions, PublishedResidualOptions):
     width: Positive | list[Positive] = option(LAB_WIDTH)
     blocks: Positive = option("blocks per stage")
     group_size: Positive = option(GROUP_SIZE)
-    norm: Literal["none"] = option("there is none")
-    conditional: Literal["none", "concat"] = option("how the class enters: as a code beside the latent")
+    norm: Literal["none"] = option("this network has no norm")
+    conditional: Literal["none", "concat"] = option("how the class enters: as an embedding beside the latent")
 
 
 class R3ganDiscOptions(DiscOptions, PublishedResidualOptions):
@@ -272,20 +272,20 @@ class R3ganDiscOptions(DiscOptions, PublishedResidualOptions):
     width: Positive | list[Positive] = option(LAB_WIDTH)
     blocks: Positive = option("blocks per stage")
     group_size: Positive = option(GROUP_SIZE)
-    norm: Literal["none"] = option("there is none")
-    conditional: Literal["none", "projection"] = option("how the class enters: the logit is that of the class")
+    norm: Literal["none"] = option("this network has no norm")
+    conditional: Literal["none", "projection"] = option("how the class enters: it chooses the logit")
 
 
 class ModuleOptions(Options):
-    """A network of a user's own."""
+    """Options of a user-defined network."""
 
     residual: bool
-    path: str = option("its class, as file.py:NAME")
-    kwargs: dict[str, Any] = option("what the class is called with, and nothing else")
+    path: str = option("class of the network, as file.py:NAME")
+    kwargs: dict[str, Any] = option("keyword arguments of the class, which gets no others")
 
     @property
     def spectral(self) -> bool:
-        """Nothing is known of it."""
+        """False: nothing is known of a user-defined network."""
         return False
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Lists of seeds, as a user types them."""
+"""Lists of seeds as typed by the user."""
 
 import re
 
@@ -8,7 +8,7 @@ MOST_SEEDS = 10_000_000
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "0,2,5-7" -> [0, 2, 5, 6, 7]. Raises OptionsError."""
+    """Parse a list of seeds: "0,2,5-7" -> [0, 2, 5, 6, 7]. Raises OptionsError."""
     seeds: list[int] = []
     for part in str(text).split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)

@@ -1,7 +1,7 @@
-"""The options of `python -m resgan.train`. Defaults stand in conf/.
+"""The options of `python -m resgan.train`. The defaults are in conf/.
 
-Hydra composes conf/ and the command line; these models check the outcome before any data is read. What the data
-decides (image size, channels) is no option.
+Hydra composes conf/ and the command line; these models check the result before any data is read. Properties of the
+data (image size, channels) are not options.
 """
 
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ from resgan.options.validation import FileOf, NotNegative, Options, Positive, ch
 class LossOptions(Options):
     name: Annotated[str, FileOf("loss")] = option("the loss of G and D")
     r1: NotNegative = option("weight gamma of R1, gamma/2 |grad D|^2 on real samples; 0 for none")
-    r1_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
-    r1_interval: int = option("apply R1 every so many D steps, with as many times its weight", ge=1)
-    r2: NotNegative = option("weight gamma of R2, the same on fakes")
-    r2_final: NotNegative | None = option("what it is after burn_in_kimg; null: it stays")
-    r2_interval: int = option("apply R2 every so many D steps", ge=1)
+    r1_final: NotNegative | None = option("r1 after burn_in_kimg; null: unchanged")
+    r1_interval: int = option("n: apply R1 only in every n-th D step, with n times its weight", ge=1)
+    r2: NotNegative = option("weight gamma of R2, gamma/2 |grad D|^2 on fake samples; 0 for none")
+    r2_final: NotNegative | None = option("r2 after burn_in_kimg; null: unchanged")
+    r2_interval: int = option("n: apply R2 only in every n-th D step, with n times its weight", ge=1)
     gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
-    gp_interval: int = option("apply the gradient penalty every so many D steps", ge=1)
-    gp_with_spectral: bool = option("allow it beside spectral normalisation, which bounds the same gradient")
+    gp_interval: int = option("n: apply the penalty only in every n-th D step, with n times its weight", ge=1)
+    gp_with_spectral: bool = option("allow gp beside spectral normalisation, which bounds the same gradient")
 
 
 class AugmentOptions(Options):
-    """Random augmentation of every picture that D sees, real or not."""
+    """Random augmentation of every image that D sees, real or fake."""
 
-    operations: list[Operation] = option("which; [] for none")
-    p: float = option("the share of pictures each is done to", ge=0, le=1)
-    p_final: Annotated[float, Field(ge=0, le=1)] | None = option("what it is after burn_in_kimg; null: it stays")
-    adapt: Adaptation = option("move p by how D overfits: its sign on reals, or its fall to held-out ones")
-    target: float = option("p goes up where D overfits more than this, down where less", gt=0, lt=1)
-    adapt_kimg: float = option("how long p takes from 0 to 1 at the most", gt=0)
+    operations: list[Operation] = option("operations to apply at random; [] for none")
+    p: float = option("share of the images that each operation is applied to", ge=0, le=1)
+    p_final: Annotated[float, Field(ge=0, le=1)] | None = option("p after burn_in_kimg; null: unchanged")
+    adapt: Adaptation = option("adapt p to D's overfitting: sign on reals, or drop on held-out images")
+    target: float = option("overfitting above which p rises, and below which it falls", gt=0, lt=1)
+    adapt_kimg: float = option("thousands of images that p takes from 0 to 1 at its fastest", gt=0)
 
     @model_validator(mode="after")
     def _one_of_both_moves(self) -> "AugmentOptions":
@@ -52,24 +52,24 @@ class AugmentOptions(Options):
 
 
 class TrainerOptions(Options):
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("where to run")
-    precision: PrecisionOrAuto = option("auto: bf16 on hardware that has it, not for points or studies")
-    threads: Positive | None = option("CPU threads of torch; null: all; 1 where jobs run side by side")
-    channels_last: bool = option("memory format of images; the same function, faster")
-    fused: bool = option("resampling as one with the convolution beside it; the same function, faster")
-    compile: bool = option("torch.compile of both networks, but for steps with penalties; pays on an accelerator")
-    data_on_device: bool = option("hold the data on the accelerator")
-    stack: Positive = option("runs of a sweep or replicate that are trained as one, where they can be; 1: one by one")
-    deterministic: bool = option("refuse operations of an accelerator that differ from run to run")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("device to run on")
+    precision: PrecisionOrAuto = option("auto: bf16 on hardware with it, but not for points or studies")
+    threads: Positive | None = option("CPU threads of torch; null: all, or 1 where jobs run side by side")
+    channels_last: bool = option("channels-last memory format of images; the same function, faster")
+    fused: bool = option("fuse resampling with the convolution beside it; the same function, faster")
+    compile: bool = option("torch.compile both networks, except in steps with penalties; pays on an accelerator")
+    data_on_device: bool = option("keep the data on the accelerator")
+    stack: Positive = option("runs of a sweep or replicate to train as one, where possible; 1: one by one")
+    deterministic: bool = option("refuse accelerator operations whose results differ from run to run")
     progress: bool = option("show a progress bar")
 
 
 class WandbOptions(Options):
     mode: WandbMode = option("auto: online where a key is set, else offline")
-    project: str = option("where the run belongs")
-    entity: str | None = option("the user or team it belongs to; null: yours")
-    name: str | None = option("its name; null: the arm and the seed")
-    tags: list[str] = option("words to find it by")
+    project: str = option("W&B project of the run")
+    entity: str | None = option("W&B user or team that owns the run; null: yours")
+    name: str | None = option("name of the run; null: the arm and the seed")
+    tags: list[str] = option("tags to find the run by")
 
 
 class TrainOptions(Options):
@@ -78,24 +78,24 @@ class TrainOptions(Options):
     _overrides: tuple[str, ...] = PrivateAttr(default=())
 
     study: Annotated[str, Field(min_length=1)] | None = option("a designed experiment, arms x seeds: see below")
-    seed: int = option("of weights, data order and latents; the same seed in two arms makes them a pair", ge=0)
+    seed: int = option("seed of weights, data order and latents; runs of two arms with one seed are a pair", ge=0)
     seeds: Annotated[str, Field(min_length=1)] | None = option(
-        "several, as in 0-15, trained as one in this process, a run each; null: seed"
+        "several seeds, as in 0-15, trained as one in this process, each as a run; null: seed"
     )
     replicate: Annotated[int, Field(ge=0, le=9_999)] | None = option(
-        "a search of its own (tuning.candidates) and fresh seeds of its own; null: seed says all"
+        "number of a replicate, with its own search (tuning.candidates) and seeds; null: seed"
     )
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
-        "the run directory; null: a new one with date and time under runs/"
+        "the run directory; null: a new one under runs/, named by date and time"
     )
     total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
     burn_in_kimg: NotNegative = option(
-        "burn-in in thousands of images: options with a _final value are annealed to it (cosine)"
+        "thousands of images in which options with a _final value move to it (cosine); 0: none"
     )
     batch_size: int = option("images in a batch", ge=1)
-    score_kimg: NotNegative = option("score every so many thousand images; 0: only at the start and at the end")
-    sample_kimg: NotNegative = option("write a grid of samples every so many thousand images; 0: only at the end")
-    save_kimg: NotNegative = option("save a checkpoint every so many thousand images; 0: only at the end")
+    score_kimg: NotNegative = option("thousands of images between scores; 0: only at the start and at the end")
+    sample_kimg: NotNegative = option("thousands of images between grids of samples; 0: only at the end")
+    save_kimg: NotNegative = option("thousands of images between checkpoints; 0: only at the end")
     generator: AnyGenerator
     disc: AnyDisc
     loss: LossOptions
@@ -205,14 +205,14 @@ class TrainOptions(Options):
 
     @property
     def overrides(self) -> list[str]:
-        """The words that `configure` composed these options of; none of a command, whose job has them."""
+        """The overrides that `configure` composed these options from; empty in a command, whose job has them."""
         return list(self._overrides)
 
     def remember(self, overrides: Sequence[str]) -> None:
         self._overrides = tuple(overrides)
 
     def with_values(self, values: PlainData) -> "TrainOptions":
-        """The options with other values, given by their dotted names. Raises OptionsError."""
+        """Return the options with some values replaced, given by dotted name. Raises OptionsError."""
         nested = self.model_dump()
         for name, value in values.items():
             *group, key = name.split(".")
@@ -223,9 +223,9 @@ class TrainOptions(Options):
         return options
 
     def each_seed(self) -> list["TrainOptions"]:
-        """The options of every run that a result is drawn from, each as if it were alone.
+        """Return the options of every run that a result is drawn from, each as if it were alone.
 
-        Seeds of replicate r with k of them: rk to rk + k - 1, so that no two replicates share one.
+        Replicate r of k seeds has the seeds rk to rk + k - 1, so that no two replicates share one.
         """
         seeds = [self.seed] if self.seeds is None else parse_seeds(self.seeds)
         if self.replicate is not None:

@@ -1,4 +1,4 @@
-"""The options of equal tuning: by a study of its own, or by a search in every replicate."""
+"""The options of equal tuning: by a separate tuning study, or by a search in every replicate."""
 
 import itertools
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from resgan.options.validation import Options, option
 
 Range = Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# The options that each range of a search multiplies, and those that it chooses a start for.
+# The options that each range of a search multiplies, and those that a search may choose.
 RANGES = {
     "generator_lr": ("generator.lr",),
     "disc_lr": ("disc.lr",),
@@ -22,20 +22,20 @@ STARTS = ("generator.init", "disc.init")
 
 class TuningOptions(Options):
     best: Literal["none", "shared", "own"] = option(
-        "rates and penalties of a tuning study: best of all arms, or of each"
+        "rates and penalties of a tuning study: best over all arms, or per arm"
     )
-    runs: Annotated[str, Field(min_length=1)] | None = option("the directory of that study")
+    runs: Annotated[str, Field(min_length=1)] | None = option("directory of that tuning study; null: none")
     candidates: int = option("settings that each replicate searches, the same list in every arm; 0: no search", ge=0)
     rungs: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = option(
         "lengths of a candidate's runs in the search, as shares of total_kimg"
     )
-    keep: int = option("one candidate in so many goes on to the next rung", ge=2)
-    fresh_seeds: int = option("seeds of a replicate, trained at what its search found", ge=1, le=100)
-    generator_lr: Range | None = option("search generator.lr from so many times to so many times itself; null: not")
+    keep: int = option("n: one in n candidates goes on to the next rung", ge=2)
+    fresh_seeds: int = option("seeds of each replicate, trained with the options that its search found", ge=1, le=100)
+    generator_lr: Range | None = option("lowest and highest factor on generator.lr in the search; null: not searched")
     disc_lr: Range | None = option("the same for disc.lr")
-    penalty: Range | None = option("the same for loss.r1, loss.r2 and loss.gp, all by one factor")
-    inits: list[Init] = option("starts to search")  # of either network; short, for its values follow
-    accept_edge: bool = option("go on where the best candidate is the outermost one of a range, or tied")
+    penalty: Range | None = option("the same for loss.r1, loss.r2 and loss.gp, one factor for all")
+    inits: list[Init] = option("inits to search")  # of either network; short, because --help adds the choices
+    accept_edge: bool = option("go on even if the best candidate is the outermost of a range, or tied")
 
     @model_validator(mode="after")
     def _runs_are_named(self) -> "TuningOptions":
@@ -62,7 +62,7 @@ class TuningOptions(Options):
 
 
 def searched_options(config: PlainData) -> list[str]:
-    """Options that a search decides, from a dotted configuration; none where there is no search."""
+    """List the options that a search decides, from a dotted configuration; empty where there is no search."""
     if not config.get("tuning.candidates"):
         return []
     ranges = [option for name, options in RANGES.items() if config.get(f"tuning.{name}") for option in options]

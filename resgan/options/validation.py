@@ -1,4 +1,4 @@
-"""Checks of every option, and one line for each that is not valid."""
+"""Check every option, and report each invalid one in a line."""
 
 import difflib
 import types
@@ -22,7 +22,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class FileOf:
-    """Text that is the name of a file in a group of conf/, as an annotation."""
+    """Annotate a text that must be the name of a file in a group of conf/."""
 
     group: str
 
@@ -48,11 +48,11 @@ Model = TypeVar("Model", bound=Options)
 
 
 def check(model: type[Model], values: PlainData) -> Model:
-    """The values as a `model`. Raises OptionsError."""
+    """Check the values and return them as a `model`. Raises OptionsError."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        found: dict[str, list[str]] = {}  # an option of several types has a complaint of each
+        found: dict[str, list[str]] = {}  # an option of several types has one error per type
         for option, expected in (describe_error(item, model) for item in error.errors()):
             found.setdefault(option, []).append(expected)
         lines = (
@@ -81,8 +81,8 @@ EXPECTED = {
 
 
 def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]:
-    """One of pydantic's errors as (option=value, what is expected)."""
-    # The location of a variant holds its tag, and of a union the name of its type: neither is typed by a user.
+    """Translate one of pydantic's errors to (option=value, what is expected)."""
+    # A location also holds the tag of a variant and the type within a union, which no user types.
     steps = [step for step in error["loc"] if isinstance(step, str)]
     name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in tags(model)) and not _is_type(s))
     context = error.get("ctx", {})
@@ -105,7 +105,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     group, _, leaf = name.rpartition(".")
     options = [option.rpartition(".") for option in known if option != name]
     beside = [last for first, _, last in options if group and first == group]
-    if beside:  # in a group that is there, only its own: disc.blocks is no help to who typed generator.blocks
+    if beside:  # in an existing group suggest only its own: disc.blocks is no help after generator.blocks
         close = nearest(leaf, beside)
         close = close and f"{group}.{close}"
     else:
@@ -118,23 +118,23 @@ def _is_type(step: str) -> bool:
 
 
 def tags(model: type[Options]) -> set[str]:
-    """The names of all variants of its groups."""
+    """Return the names of all variants of the model's groups."""
     parts = [part for field in model.model_fields.values() for part in _members(field.annotation)]
     groups = [part for part in parts if isinstance(part, type) and issubclass(part, Options)]
     return {str(tag) for group in groups for tag in choices(group.model_fields.get("name"))}
 
 
 def nearest(name: str, known: list[str]) -> str | None:
-    """The known option most like a mistyped one."""
+    """Return the known option most similar to a mistyped one."""
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return found[0] if found else None
 
 
 @cache
 def names(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, str]:
-    """Every option of a model, dotted, with its meaning: for --help and for the nearest right name.
+    """Map every option of a model, dotted, to its meaning: for --help, and to suggest the nearest valid name.
 
-    variant: of the kinds of a group, the one of this name only.
+    variant: include only the variant of this name in a group that has several.
     """
     found: dict[str, str] = {}
     for attribute, field in model.model_fields.items():
@@ -152,7 +152,7 @@ def names(model: type[Options], prefix: str = "", *, variant: str | None = None)
 
 
 def choices(field: FieldInfo | None) -> tuple[object, ...]:
-    """The values of an option, or of its list's entries, that has a fixed set of them."""
+    """Return the choices of an option, or of its list's entries; empty where they are not a fixed set."""
     for mark in getattr(field, "metadata", ()):
         if isinstance(mark, FileOf):
             return tuple(files_of(mark.group))

@@ -1,1 +1,1 @@
-"""Run directories: their files, their names, what made them, and their mirror in W&B. No torch but for images."""
+"""Run directories: files, names, provenance and logging to W&B. torch is used only for images."""

@@ -1,4 +1,4 @@
-"""The options that make a run what it is, and how two configurations differ."""
+"""The options that identify a run, and the differences of two configurations."""
 
 from resgan.base.plain_data import PlainData, flat, format_value
 
@@ -14,8 +14,8 @@ BOOKKEEPING = (
     "trainer.progress",
     "trainer.stack",
     "hydra",
-)  # never part of what a run *is*
-PERMISSIONS = ("loss.gp_with_spectral",)  # neither, but part of the names of arms
+)  # never part of a run's identity
+PERMISSIONS = ("loss.gp_with_spectral",)  # not part of it either, but of the names of arms
 
 
 def is_bookkeeping(key: str) -> bool:
@@ -23,7 +23,7 @@ def is_bookkeeping(key: str) -> bool:
 
 
 def differences(old: PlainData, new: PlainData) -> list[str]:
-    """List the options in which two configurations, nested or flat, differ, one text each; but for bookkeeping."""
+    """List the options in which two configurations, nested or flat, differ, one text each, without bookkeeping."""
     old, new = flat(old), flat(new)
     keys = [key for key in [*old, *(key for key in new if key not in old)] if not is_bookkeeping(key)]
     return [

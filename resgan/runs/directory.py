@@ -1,4 +1,4 @@
-"""The run directory: the product of a run. What is in it, how it is written and read.
+"""The run directory, which holds everything a run produces: its files, and how they are written and read.
 
 config.yaml      the composed options        provenance.json  versions, git commit, device, command
 metrics.jsonl    one line per measurement    samples/         grids on fixed latents, and real samples: reals.png
@@ -25,11 +25,11 @@ Result = PlainData  # the content of result.json
 
 
 class RunError(UserError):
-    """A run directory that cannot be used; the message says which and why."""
+    """Raised for a run directory that cannot be used; the message says which and why."""
 
 
 class Run:
-    """One run directory. Nothing is created before `claim`."""
+    """A run directory. Nothing is created before `claim`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,7 +42,7 @@ class Run:
         self.checkpoints = path / "checkpoints"
 
     def claim(self, config: PlainData) -> None:
-        """Make the directory this run's, or see that it is already. Refuses one that belongs to other options."""
+        """Create the directory for this run, or accept it if it is this run's. Refuses one that has other options."""
         self.check(config)
         if not self.config.exists():
             try:
@@ -51,7 +51,7 @@ class Run:
                 raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
 
     def check(self, config: PlainData) -> None:
-        """Refuse a directory that belongs to other options, holds other things, or is none. Creates nothing."""
+        """Refuse a directory that has other options or other files, or is a file. Creates nothing."""
         try:
             self._check(config)
         except OSError as error:
@@ -73,11 +73,11 @@ class Run:
         check_writable("run_dir", self.path)
 
     def stored_config(self, *, like: PlainData) -> PlainData:
-        """The run's options, flattened and translated to those of today that the configuration `like` has."""
+        """Return the run's options, flattened and translated to today's options in the configuration `like`."""
         return completed(self._read_config(), flat(like))
 
     def kept_options(self, *, like: PlainData) -> PlainData:
-        """Options of `like` that a run keeps as it began with them, dotted; see history.kept. Raises RunError."""
+        """Return the options of `like` that a run keeps from its start, dotted; see history.kept. Raises RunError."""
         try:
             return kept(self._read_config(), flat(like)) if self.config.exists() else {}
         except OSError as error:
@@ -91,14 +91,14 @@ class Run:
         return flat(config) if isinstance(config, dict) else {}
 
     def clear_unfinished(self) -> None:
-        """Remove what a killed process had half written. For the one that holds the lock."""
+        """Remove files that a killed process left half written. Call only with the lock held."""
         folders = (self.path, self.checkpoints, self.samples)
         for path in itertools.chain.from_iterable(folder.glob("*.unfinished-*") for folder in folders):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process from writing here. The system lets go of the lock when the process ends, however."""
+        """Keep a second process from writing here. The system releases the lock however the process ends."""
         try:
             import fcntl
         except ImportError:  # Windows
@@ -113,12 +113,12 @@ class Run:
             yield
 
     def append(self, line: PlainData) -> None:
-        """One measurement to metrics.jsonl."""
+        """Append one measurement to metrics.jsonl."""
         with open(self.metrics, "a") as file:
             file.write(json.dumps(nan_to_none(line)) + "\n")
 
     def measurements(self) -> list[PlainData]:
-        """All lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        """Read all lines of metrics.jsonl, skipping a last line that a crash cut short."""
         if not self.metrics.exists():
             return []
         lines = []
@@ -128,21 +128,21 @@ class Run:
         return lines
 
     def forget_after(self, images_seen: int) -> None:
-        """Drop measurements later than the checkpoint a run continues from: it will make them again."""
+        """Drop measurements after the checkpoint that a run continues from: they will be made again."""
         if self.metrics.exists():
             kept = [line for line in self.measurements() if line["images_seen"] <= images_seen]
             write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def record_session(self, session: PlainData) -> None:
-        """Add to provenance.json what ran here, this time."""
+        """Append a session to provenance.json."""
         write_atomically(self.provenance, json.dumps({"sessions": [*self.sessions(), session]}, indent=2) + "\n")
 
     def sessions(self) -> list[PlainData]:
         return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
 
     def last_grid(self) -> Path | None:
-        """The newest picture of samples; None where there is none yet."""
-        return max(self.samples.glob("[0-9]*.png"), default=None)  # named by images seen, in digits of one length
+        """Return the path of the newest grid of samples; None if there is none yet."""
+        return max(self.samples.glob("[0-9]*.png"), default=None)  # names are images seen, with equally many digits
 
     def write_result(self, result: Result) -> None:
         write_atomically(self.result, json.dumps(nan_to_none(result), indent=2) + "\n")
@@ -157,7 +157,7 @@ class Run:
 
 
 def new_directory(parent: Path) -> Path:
-    """One named by date and time, which nobody else gets, even one who asks in the same second."""
+    """Create a directory named by date and time, a different one for each caller even within the same second."""
     now = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
     for count in itertools.count(1):
         path = parent / (now if count == 1 else f"{now}_{count}")
@@ -172,12 +172,12 @@ def new_directory(parent: Path) -> Path:
 
 
 def is_run(path: Path) -> bool:
-    """Does a run lie here? Other programs have a config.yaml too."""
+    """Return True if a run lies here; config.yaml alone may belong to another program."""
     return (path / "config.yaml").exists() and (path / "provenance.json").exists()
 
 
 def check_writable(option: str, directory: Path) -> None:
-    """Could a directory be made, or written to? Asked before the work whose product it is to hold."""
+    """Refuse a directory that could not be made or written to, before work is done for it. Raises RunError."""
     there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not there.is_dir():
         raise RunError(f"{option}={directory}: {there} is a file")

@@ -1,6 +1,6 @@
-"""The history of the options: how an old config.yaml or checkpoint reads in the options of today.
+"""The history of the options: how an old config.yaml or checkpoint translates to the options of today.
 
-Every commit that adds, renames or drops an option adds a row here. Options go by their names of today.
+Every commit that adds, renames or drops an option adds a row here. Rows use the names of today.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,24 +16,24 @@ class Added(NamedTuple):
     """An option added since the first runs."""
 
     option: str
-    before: Any  # the value that does what was done before the option existed; not always its default
-    kinds: tuple[str, ...] = ()  # of data that have it, or of networks built with it; none: all, and in no spec
-    keeps: bool = False  # an earlier run goes on with `before` unless the option is typed; else it must be equal
+    before: Any  # the value that reproduces the behaviour before the option existed; not always its default
+    kinds: tuple[str, ...] = ()  # kinds of data or network that have it; empty: all configurations, but no spec
+    keeps: bool = False  # True: an earlier run continues with `before` unless the option is typed; False: must equal it
 
 
 class RenamedValue(NamedTuple):
-    """A value of an option that has another name today."""
+    """A value of an option that has a different name today."""
 
     option: str
     before: Any
     today: Any
-    since: str  # an option that no config lacks that was written since
+    since: str  # an option that every config written since then has
 
 
 class NewDefault(NamedTuple):
-    """Defaults that were replaced: a run that has those of before goes on with them where today's are not typed.
+    """Defaults that were replaced: a run with the old defaults continues with them unless others are typed.
 
-    A kind (`.name`) stands in both, or is what was replaced.
+    A kind (`.name`) is in both as a condition, or is itself what was replaced.
     """
 
     before: PlainData
@@ -49,12 +49,12 @@ ADDED = (
     Added("metrics.resize", "default"),
     Added("metrics.scores", ["frechet"]),
     Added("metrics.norm_mode", "running"),
-    Added("metrics.cache", None),  # nothing was kept then; no value says so, and no score depends on it
+    Added("metrics.cache", None),  # nothing was cached then; no value means that, and no score depends on it
     # Kinds of block (017d8f0)
     *(Added(f"{network}.branch_scale", 1.0, LABS) for network in NETWORKS),
     *(Added(f"{network}.layer_scale", None, LABS) for network in NETWORKS),
-    *(Added(f"{network}.group_size", 16, ("lab",)) for network in NETWORKS),  # of bottlenecks, new too
-    Added("loss.gp_with_spectral", True),  # a permission, which was not needed before
+    *(Added(f"{network}.group_size", 16, ("lab",)) for network in NETWORKS),  # for bottlenecks, which were new too
+    Added("loss.gp_with_spectral", True),  # a permission that was not needed before
     # Classes, augmentation, burn-in (e236d64)
     *(Added(f"{network}.image_skips", False, ("lab",)) for network in NETWORKS),
     *(Added(f"{network}.conditional", "none", LABS) for network in NETWORKS),
@@ -65,7 +65,7 @@ ADDED = (
     Added("loss.r1_final", None),
     Added("loss.r2_final", None),
     Added("burn_in_kimg", 0),
-    Added("augment.operations", []),  # without any, the rest does nothing; it is as in augment=none
+    Added("augment.operations", []),  # with no operations the options below do nothing; values of augment=none
     Added("augment.p", 0.0),
     Added("augment.p_final", None),
     Added("augment.adapt", "none"),
@@ -77,7 +77,7 @@ ADDED = (
     Added("data.cache", False, ("folder",)),
     Added("trainer.compile", False),
     Added("trainer.stack", 1),
-    # Starts and norms that hide nothing
+    # Place of the norms; fan-in and first bias at the start
     *(Added(f"{network}.norm_place", "branch", LABS, keeps=True) for network in NETWORKS),
     *(Added(f"{network}.fan_in", "nominal", ("lab",), keeps=True) for network in NETWORKS),
     *(Added(f"{network}.first_bias", False, ("lab",), keeps=True) for network in NETWORKS),  # mlp has always drawn it
@@ -87,7 +87,7 @@ ADDED = (
     *(Added(f"{network}.skip_scale", None, LABS) for network in NETWORKS),
     *(Added(f"{network}.skip_final", None, LABS) for network in NETWORKS),
     Added("metrics.own", None),
-    # A search in every replicate; without candidates the rest does nothing, and is as in conf/train.yaml
+    # A search in every replicate; without candidates the rest does nothing, and has the values of conf/train.yaml
     Added("replicate", None),
     Added("tuning.candidates", 0),
     Added("tuning.rungs", [0.25, 0.5, 1.0]),
@@ -99,11 +99,11 @@ ADDED = (
     Added("tuning.accept_edge", False),
 )
 
-# Of these a config from before the defaults below moved has none. (One of networks of papers has none today, either.)
+# A config from before the defaults below changed has none of these. (Nor has one of published networks today.)
 SINCE = tuple(f"{network}.norm_place" for network in NETWORKS)
-# Smooth shapes, and fewer modes. What else data=shapes has is new with it, so that it needs no row above.
+# Smooth shapes, and fewer modes. The other options of data=shapes came with it, so that they need no rows above.
 RENAMED_VALUES = (RenamedValue("data.name", "shapes", "shapes_hard", since="data.count"),)
-AS_BEFORE = ("data=shapes",)  # typed again for an earlier run, as its command was, it means what it meant then
+AS_BEFORE = ("data=shapes",)  # typed again to continue an earlier run, this means what it meant then
 NEW_DEFAULTS = (
     *(
         NewDefault({f"{net}.name": "lab", f"{net}.join": "sum"}, {f"{net}.name": "lab", f"{net}.join": "stable"})
@@ -128,9 +128,9 @@ NEW_DEFAULTS = (
     *(NewDefault({f"{when}_kimg": 10}, {f"{when}_kimg": 20}) for when in ("sample", "save")),
     *(NewDefault({f"loss.{penalty}": 0.1}, {f"loss.{penalty}": 0.3}) for penalty in ("r1", "r2")),
 )
-FOUND = ("trainer.precision",)  # where auto: found when a run begins, and kept by it; 32-true before there was an auto
-RENAMED: dict[str, str] = {}  # old name: name
-DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other stays, to be seen as a difference
+FOUND = ("trainer.precision",)  # auto is resolved when a run begins, and kept; 32-true before there was an auto
+RENAMED: dict[str, str] = {}  # old name: new name
+DROPPED: dict[str, Any] = {}  # name: the value that did nothing; any other is kept, and shows as a difference
 
 
 def completed(old: PlainData, like: Collection[str]) -> PlainData:
@@ -139,9 +139,9 @@ def completed(old: PlainData, like: Collection[str]) -> PlainData:
 
 
 def kept(old: PlainData, like: PlainData) -> PlainData:
-    """The options in `like` that an old run, by its flattened config, keeps as it has them or as it was done then.
+    """Return the options in `like` that an old run (its flattened config) keeps, at its own or that time's values.
 
-    Where it keeps another kind of data or network, the whole group: {"data": {...}}.
+    If it keeps another kind of data or network, the whole group is returned: {"data": {...}}.
     """
     rows = [row for row in ADDED if row.keeps and row.option in like]
     found = {row.option: row.before for row in rows if row.option not in old}
@@ -166,7 +166,7 @@ def _before(row: NewDefault, like: PlainData) -> PlainData:
 
 
 def completed_spec(spec: PlainData) -> PlainData:
-    """Translate the spec of an old checkpoint, {"generator": {...}, "disc": {...}, ...}, likewise."""
+    """Translate the spec of an old checkpoint, {"generator": {...}, "disc": {...}, ...}, to the options of today."""
     old = {f"{network}.{name}": value for network in NETWORKS for name, value in spec[network].items()}
     new: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
     for option, value in _translated(
@@ -191,16 +191,16 @@ def _has(config: PlainData, row: Added) -> bool:
     return not row.kinds or config.get(f"{row.option.partition('.')[0]}.name") in row.kinds
 
 
-# Cards of scores. From before they said how a number is read, its name does.
+# Cards of scores. For cards written before they said how a number is read, its name tells.
 
 
 def completed_card(name: str, card: PlainData) -> PlainData:
-    """A card with how its number is read: as the score says it today."""
+    """Complete a card with how its number is read, as the score defines it today."""
     return reading_by_name(name) | card
 
 
 def reading_by_name(name: str) -> PlainData:
-    """Direction and scale of the scores that there were."""
+    """Return direction, scale and count of a score that existed then, by its name."""
     direction, scale, counted = "higher", "plain", "n_fake"
     if name in ("tv", "tv_data") or name.startswith(("validity", "valid_", "precision_")):
         direction, scale = "lower" if name.startswith("tv") else "higher", "share"

@@ -9,10 +9,10 @@ SPELLING = {"True": "true", "False": "false", "None": "null"}
 
 
 def arm_name(overrides: list[str]) -> str:
-    """Join every override but seed, replicate and bookkeeping, sorted, in letters that every file system takes.
+    """Join all overrides except seed, replicate and bookkeeping, sorted, in characters valid in every file system.
 
     ["seed=3", "generator.residual=true", "disc.residual=false"] -> "disc.residual-false_generator.residual-true".
-    Names that lose something in this, or grow too long, end with a hash of the whole.
+    Names that lose characters in this, or grow too long, end with a hash of the whole name.
     """
     kept = sorted(_as_typed(o) for o in overrides if not _is_bookkeeping_override(o))
     whole = "_".join(re.sub("[=/]", "-", override) for override in kept) or "default"
@@ -23,7 +23,7 @@ def arm_name(overrides: list[str]) -> str:
 
 
 def _as_typed(override: str) -> str:
-    """Write True as true: a sweeper and a user name the same arm."""
+    """Write True as true, so that a sweeper and a user name the same arm."""
     return re.sub(r"=(True|False|None)$", lambda match: f"={SPELLING[match[1]]}", override.lstrip("+~"))
 
 

@@ -12,7 +12,7 @@ from resgan.base.plain_data import PlainData
 
 
 def provenance(*, accelerator: str, arguments: list[str]) -> PlainData:
-    """Describe one session of a run: each time it is started or continued."""
+    """Describe one session of a run; each start or continuation is a session."""
     import torch
 
     device = torch.cuda.get_device_name() if accelerator == "cuda" else platform.processor() or platform.machine()
@@ -30,7 +30,7 @@ def provenance(*, accelerator: str, arguments: list[str]) -> PlainData:
 
 
 def git_state() -> PlainData | None:
-    """The commit of the checkout the package runs from, and whether it has uncommitted changes."""
+    """Return the commit of the checkout that the package runs from, and if it has uncommitted changes; else None."""
     here = Path(resgan.__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return None

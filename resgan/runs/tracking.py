@@ -1,4 +1,4 @@
-"""Weights & Biases, on by default and never in the way: no prompt, and no server is no reason to stop."""
+"""Logging to Weights & Biases: on by default, without prompts, and never a reason for a run to stop."""
 
 import contextlib
 import netrc
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from wandb import Run as WandbRun
 
 SECONDS_TO_CONNECT = 15
-SECONDS_TO_FINISH = 300  # of waiting for what is still to be sent; it stays on the disk for `wandb sync`
+SECONDS_TO_FINISH = 300  # to wait for unsent data, which stays on disk for `wandb sync`
 
 
 class Tracker:
-    """One W&B run; with mode "disabled", nothing at all. Every line goes by `images_seen`, never by a step of W&B."""
+    """A W&B run, or nothing with mode "disabled". Every line is logged against `images_seen`, not W&B's step."""
 
     def __init__(
         self,
         *,
         mode: str,  # "auto", "online", "offline" or "disabled"
         directory: Path,  # the run directory; W&B keeps its own folder in it
-        run_id: str | None,  # of the W&B run to continue
+        run_id: str | None,  # id of the W&B run to continue
         config: PlainData,
         project: str,
         entity: str | None,
@@ -44,7 +44,7 @@ class Tracker:
             return
         arguments = {"dir": str(directory), "config": config, "name": name, "group": group, "tags": tags}
         arguments["job_type"] = job_type
-        if "WANDB_SWEEP_ID" not in os.environ:  # an agent of a sweep has set all of these itself
+        if "WANDB_SWEEP_ID" not in os.environ:  # a sweep's agent sets all of these itself
             arguments |= {"project": project, "entity": entity}
             if run_id is not None and mode == "online":
                 arguments |= {"id": run_id, "resume": "allow"}
@@ -80,7 +80,7 @@ class Tracker:
         self.run = None
 
     def _tell(self, what: "Callable[[WandbRun], object]") -> None:
-        """Whatever fails in W&B ends W&B, not the run."""
+        """Call `what` with the W&B run; an error in it ends the logging to W&B, not the training run."""
         if self.run is None:
             return
         try:
@@ -88,12 +88,12 @@ class Tracker:
         except Exception as error:
             say(f"W&B failed ({first_line(error)}); the run goes on without it")
             with contextlib.suppress(Exception):
-                self.run.finish(exit_code=1)  # else the next run of this process would be logged into this one
+                self.run.finish(exit_code=1)  # else W&B would log this process's next run into this one
             self.run = None
 
 
 def resolve_mode(mode: str) -> str:
-    """ "auto" is what WANDB_MODE says; else online where there is a key, and offline where there is none."""
+    """Resolve "auto": to WANDB_MODE if it is set, else to online with an API key and to offline without one."""
     if mode != "auto":
         return mode
     said = os.environ.get("WANDB_MODE")
@@ -107,7 +107,7 @@ def resolve_mode(mode: str) -> str:
 
 
 def has_key() -> bool:
-    """Is there a key where W&B would look for one? W&B itself would ask the user."""
+    """Return True if an API key is where W&B would look for it; W&B itself would prompt for one."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
@@ -118,8 +118,8 @@ def has_key() -> bool:
 
 
 def start(mode: Any, arguments: PlainData) -> Any:
-    """Begin a W&B run; what cannot be reached becomes an offline run, with one line to say so."""
-    os.environ.setdefault("WANDB_SILENT", "true")  # the setting below comes too late for what is said at the login
+    """Start a W&B run; if the server cannot be reached, start an offline run and say so in one line."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # the setting below comes too late for the messages at login
     import wandb
     from wandb.errors import Error, UsageError
 
@@ -130,7 +130,7 @@ def start(mode: Any, arguments: PlainData) -> Any:
         silent=True,
         console="off",
         x_disable_stats=True,
-        reinit="create_new",  # seeds that are trained as one have a run each, at the same time
+        reinit="create_new",  # seeds trained as one have a W&B run each, all at the same time
     )
     try:
         if mode == "online" and not has_key():

@@ -1,7 +1,7 @@
-"""Cost of data: python scripts/bench/data.py --folder PICTURES
+"""Measure the cost of loading data: python scripts/bench/data.py --folder PICTURES
 
-Milliseconds a batch from memory, on one thread, and where a folder or archive of pictures is named, seconds to load it:
-without a cache, for the first time with one, and again.
+Milliseconds per batch from memory, on one thread; and for a folder or archive of images, if one is given, the seconds
+to load it without a cache, for the first time with one, and again.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Cost of a score: our path to FID against torchmetrics' default one, in turns, on the same pictures and weights.
+"""Measure the cost of a score: resgan's FID against torchmetrics' default, in turns, on the same images and weights.
 
     python scripts/bench/evaluate.py [--pictures 32] [--rounds 5] [--threads N]
 
-Prints, for Inception's features and for the Frechet distance at 2048 numbers, both times, their ratio, and how far the
-values lie apart; and what a second evaluation against the same reference still does on the real side. Weights are
-random (no value depends on them but the score), so nothing is downloaded. Run it alone on the machine.
+Print, for Inception's features and for the Frechet distance at 2048 features, both times, their ratio, and the
+difference of the values; and what a second evaluation against the same reference still computes for the reals. The
+weights are random (they affect only the score), so nothing is downloaded. Run it alone on the machine.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def in_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Median seconds of both, one after the other each round, after one that is not counted."""
+    """Return the median seconds of both, which alternate in each round, after a round that is not counted."""
     ours(), theirs()
     times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     return median(a for a, _ in times), median(b for _, b in times)
@@ -54,7 +54,7 @@ def compare_distances(rounds: int) -> None:
     generator = torch.Generator().manual_seed(0)
     fake, real = (torch.randn(5000, 2048, generator=generator) * scale for scale in (1.0, 1.2))
     fakes, reals = moments_of(fake), moments_of(real)
-    _ = reals.root  # what the cache holds
+    _ = reals.root  # which the cache holds
 
     class Features(torch.nn.Module):
         num_features = 2048
@@ -67,7 +67,7 @@ def compare_distances(rounds: int) -> None:
     theirs.update(real, real=True)
 
     def compute() -> float:
-        theirs._computed = None  # it would only hand out the last value again
+        theirs._computed = None  # else it would return its cached value
         return float(theirs.compute())
 
     mine, them = in_turns(lambda: frechet_distance(fakes, reals), compute, rounds)

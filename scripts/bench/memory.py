@@ -1,7 +1,7 @@
-"""The most memory that training and a large evaluation take: python scripts/bench/memory.py
+"""Measure the peak memory of training and of a large evaluation: python scripts/bench/memory.py
 
-Each in a process of its own, so that the peak of resident memory is its own: 3 steps of the lab networks, or scoring
-50,000 samples by cifarnet, of random 32 x 32 pictures. The first line is what importing takes.
+Each runs in a separate process, so that the peak of resident memory is its own: 3 steps of the lab networks, or
+scoring 50,000 samples by cifarnet, on random 32 x 32 images. The first line is the memory of the imports.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Gain of bf16-mixed on this processor: python scripts/bench/precision.py
+"""Measure the gain of bf16-mixed on this processor: python scripts/bench/precision.py
 
-CPU seconds of the same 32 steps of the lab networks on 16 x 16 pictures in float32 and in bf16-mixed, in turns, on one
+CPU seconds of the same 32 steps of the lab networks on 16 x 16 images in float32 and in bf16-mixed, in turns, on one
 thread; the ratio of each turn, and their median. Steps with penalties, every eighth, are float32 in both.
 """
 
@@ -37,7 +37,7 @@ def cpu_seconds(cycle: Callable[[], None], times: int) -> float:
 
 
 def ratios(width: int, batch: int, rounds: int) -> list[float]:
-    """How many times as fast bf16-mixed is, turn by turn."""
+    """Return the speedup of bf16-mixed in each turn."""
     options = options_of(width, batch)
     cycles = {
         name: cycle_of(options, Variant(("trainer.precision", name)), "cpu") for name in ("32-true", "bf16-mixed")
@@ -47,7 +47,7 @@ def ratios(width: int, batch: int, rounds: int) -> list[float]:
         names = list(cycles)[:: 1 if turn % 2 else -1]
         seconds = {name: cpu_seconds(cycles[name], STEPS // steps_of_cycle(options)) for name in names}
         found.append(seconds["32-true"] / seconds["bf16-mixed"])
-    return found[1:]  # the first allocates
+    return found[1:]  # without the first turn, which allocates
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Profile of a training step: python scripts/bench/profile_step.py
+"""Profile a training step: python scripts/bench/profile_step.py
 
-By operator, and how many floating point operations a second its convolutions do, beside the most that this machine does
-in one: the peak, over 3x3 convolutions of the network's widths at 8, 16 and 32 pixels, forward alone. Counted is what
-is really done, with resampling fused into convolutions. Run it alone on the machine.
+Print the time by operator, and the floating point operations per second of the convolutions beside this machine's
+peak: the highest over 3x3 convolutions of the network's widths at 8, 16 and 32 pixels, forward only. The operations
+are counted as executed, with resampling fused into convolutions. Run it alone on the machine.
 """
 
 import argparse
@@ -38,14 +38,14 @@ def seconds_by_group(steps: int, play: Any) -> dict[str, float]:
 
 
 def flops_of(play: Any) -> int:
-    """Operations of a step, forward and backward, as it is computed."""
+    """Count the operations of a step, forward and backward, as executed."""
     with FlopCounterMode(display=False) as counter:
         play()
     return counter.get_total_flops()
 
 
 def rates(width: int, size: int, batch: int) -> dict[str, float]:
-    """Floating point operations a second of a 3x3 convolution, the best of 8: forward, and either gradient."""
+    """Measure the floating point operations per second of a 3x3 convolution, best of 8: forward and both gradients."""
     x = torch.randn(batch, width, size, size).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(width, width, 3, 3).contiguous(memory_format=torch.channels_last)
     gradient, one = torch.randn_like(x), [1, 1]

@@ -1,8 +1,8 @@
-"""How the cost of a step grows: python scripts/bench/scaling.py --plot docs/images/scaling.png
+"""Measure how the cost of a step grows: python scripts/bench/scaling.py --plot docs/images/scaling.png
 
-With width, blocks, resolution, batch and seeds trained as one, each alone, about the lab networks of width 32 with one
-block a stage, 32 x 32, batch 16. The exponent is the slope of a least-squares line through the logarithms of the upper
-half of the sizes: small ones cost the same whatever they are. Run it alone on the machine.
+Width, blocks, resolution, batch and seeds trained as one are varied one at a time, around the lab networks of width 32
+with one block per stage, 32 x 32, batch 16. The exponent is the slope of a least-squares line through the logarithms of
+the upper half of the sizes, since all small sizes cost the same. Run it alone on the machine.
 """
 
 import argparse

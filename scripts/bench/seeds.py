@@ -1,7 +1,7 @@
-"""Several seeds as one, against processes side by side: python scripts/bench/seeds.py
+"""Compare several seeds trained as one with processes side by side: python scripts/bench/seeds.py
 
-A machine of so many cores plays steps in as many processes of one thread, all at once: each of a single GAN, or of a
-stack of seeds. Images a second are summed over processes and seeds. In turns, medians. Run it alone on the machine.
+One single-thread process per core runs training steps, all at once, each of a single GAN or of a stack of seeds. Images
+per second are summed over processes and seeds. In turns, medians. Run it alone on the machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ TOGETHER = (1, 2, 4, 8, 16)
 
 
 def images_a_second(case: str, together: int, seconds: float) -> float:
-    """In this process."""
+    """Measure the images per second of this process."""
     import torch
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -33,7 +33,7 @@ def images_a_second(case: str, together: int, seconds: float) -> float:
     cycle = cycle_of(given, Variant(stack_size=together), "cpu")
     cycle()
     print("ready", flush=True)
-    sys.stdin.readline()  # all begin together
+    sys.stdin.readline()  # wait, so that all begin together
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         cycle()

@@ -1,7 +1,7 @@
-"""Runs of many settings as one, against the same runs alone, in CPU seconds: python scripts/bench/settings.py
+"""Compare runs of many settings as one with the same runs alone, in CPU seconds: python scripts/bench/settings.py
 
-Perceptrons of width 32 on data=gaussians, batch 64. The members of the mixed stack are all arms x starts x learning
-rates x penalties; those of the other are seeds of one arm. One thread, all in one process, in turns, medians.
+Perceptrons of width 32 on data=gaussians, batch 64. The members of the mixed stack are all arms x inits x learning
+rates x penalties; the members of the other stack are seeds of one arm. One thread, one process, in turns, medians.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SETTINGS = {
     "generator.init": ("he", "orthogonal"),
     "disc.lr": (1e-3, 2e-3),
     "loss.r1": (0.01, 0.03),
-}  # 32 of them
+}  # 32 members
 
 
 def base(blocks: int) -> TrainOptions:
@@ -71,7 +71,7 @@ def main() -> None:
             for name, gan in gans.items():
                 real = points[0] if name == "alone" else points
                 found[name].append(cpu_seconds_of_step(gan, real, given.steps))
-        median = {name: statistics.median(values[1:]) for name, values in found.items()}  # the first ones allocate
+        median = {name: statistics.median(values[1:]) for name, values in found.items()}  # the first turns allocate
         each = {name: 1000 * found / (1 if name == "alone" else len(mixed)) for name, found in median.items()}
         results[blocks] = each
         told = ", ".join(f"{each['alone'] / each[name]:.1f} for {name}" for name in ("seeds", "mixed"))

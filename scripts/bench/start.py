@@ -1,7 +1,7 @@
-"""How long a command takes to begin: python scripts/bench/start.py
+"""Measure how long commands take to start: python scripts/bench/start.py
 
-CPU seconds of processes: importing torch and pytorch_lightning, help, and training of one step with its scores, from
-the command to the prompt; each beside the imports. In turns, medians.
+CPU seconds of whole processes: importing torch and pytorch_lightning, --help, and training one step with its scores;
+each is compared with the imports. In turns, medians.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Measure a training step against the plainest loop over the same networks: python scripts/bench/step.py
+"""Compare a training step with the simplest loop over the same networks: python scripts/bench/step.py
 
-The plain loop is what one writes first: it builds G's graph in D's step, takes gradients of D's weights in G's step,
+The plain loop is a first attempt: it builds G's graph in D's step, takes gradients of D's weights in G's step, and
 computes resampling and convolutions one after the other, in torch's default memory format, with Adam's plain loop.
-What is measured beside it is `GAN.training_step` with the defaults of trainer=auto, and the same in bf16-mixed. One D
-step and one G step of 64 pictures of 32 x 32, hinge loss, no penalty, an average of G's weights in both.
+It is compared with `GAN.training_step` with the defaults of trainer=auto, and the same in bf16-mixed. One D step and
+one G step of 64 images of 32 x 32, hinge loss, no penalty, an average of G's weights in both.
 
-Variants run in turns, in one process, each step timed; medians. Before, both play 5 steps in float32 from the same
-state, and the losses are compared. Run it alone on the machine.
+Variants run in turns in one process, with each step timed; medians. First, both run 5 float32 steps from the same
+state, and their losses are compared. Run it alone on the machine.
 """
 
 import argparse
@@ -64,9 +64,9 @@ def make(*overrides: str) -> GAN:
 
 @dataclass
 class Plain:
-    """The same networks, from the same weights, on the same latents."""
+    """A plain loop over the same networks, with the same weights and latents."""
 
-    gan: GAN  # for its networks and latents alone
+    gan: GAN  # only for its networks and latents
     generator_adam: torch.optim.Adam
     disc_adam: torch.optim.Adam
 
@@ -102,7 +102,7 @@ def plain_adam(net: nn.Module, adam: Any) -> torch.optim.Adam:
     return torch.optim.Adam(net.parameters(), lr=adam.lr, betas=adam.betas, foreach=False)
 
 
-# Ours.
+# The step of resgan.
 
 
 def ours(gan: GAN, real: Tensor, *, bf16: bool = False) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ def ours(gan: GAN, real: Tensor, *, bf16: bool = False) -> dict[str, Tensor]:
 
 
 def largest_difference(overrides: list[str], steps: int) -> float:
-    """Compare the losses of D and G over so many float32 steps. Adam makes much of rounding: later ones differ more."""
+    """Compare the losses of D and G in the first float32 steps; later ones differ more, as Adam amplifies rounding."""
     plain, gan = Plain.of(make(*overrides)), make(*overrides)
     real = real_batch()
     found = 0.0
@@ -130,7 +130,7 @@ def real_batch() -> Tensor:
 
 
 def measure(overrides: list[str], *, rounds: int, steps: int, bf16: bool) -> dict[str, float]:
-    """Seconds a step of each variant, the median over all."""
+    """Return the median seconds per step of each variant."""
     plain, gan, in_bf16 = Plain.of(make(*overrides)), make(*overrides), make(*overrides)
     real = real_batch()
     last = real.contiguous(memory_format=torch.channels_last)

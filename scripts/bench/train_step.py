@@ -1,11 +1,12 @@
-"""How much of a training step is ours: the step through Lightning against a hand-written loop over the same modules.
+"""Measure the overhead of a training step: through Lightning, against a hand-written loop over the same modules.
 
-    python scripts/bench/train_step.py            # both comparisons, some minutes; the machine should be idle
+    python scripts/bench/train_step.py            # all comparisons, a few minutes; the machine should be idle
 
-Two figures:
+Three figures:
 - width 32, batch 64, 32 x 32: images per second through Lightning as a share of the loop's;
-- a near-empty model: milliseconds a step that Lightning, the callbacks and the batches add.
-Both sides take turns in one process; the median of the ratios of neighbouring turns is what counts.
+- a near-empty model: milliseconds per step added by Lightning, the callbacks and the batches;
+- the defaults of data=gaussians: the share that they add to the loop's time.
+Both sides take turns in one process; each figure is a median over pairs of neighbouring turns.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def make(options: TrainOptions, dataset: Dataset, steps: int) -> GAN:
 
 
 def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> float:
-    """Seconds for `steps` steps by the product's own path: Trainer, recorder, progress bar, data module."""
+    """Return the seconds for `steps` steps as resgan trains: Trainer, recorder, progress bar, data module."""
     gan = make(options, dataset, steps)
     with tempfile.TemporaryDirectory() as folder:
         clock = Stopwatch()
@@ -62,7 +63,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
             run=Run(Path(folder)),
             gan=gan,
             scorer=build_scorer(options, dataset),
-            schedule=Schedule(score=0, sample=0, save=0, total=2 * gan.total_images),  # nothing but steps
+            schedule=Schedule(score=0, sample=0, save=0, total=2 * gan.total_images),  # only steps
             tracker=Tracker(mode="disabled", directory=Path(folder), run_id=None, config={}, project="", entity=None,
                             name=None, group=None, tags=[]),
             spec={},
@@ -79,7 +80,7 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
 
 
 def by_hand(options: TrainOptions, dataset: Dataset, steps: int) -> float:
-    """Seconds for the same steps in a plain loop: same networks, optimisers, losses, penalties, average, batches."""
+    """Return the seconds of the steps in a plain loop: same networks, Adam, losses, penalties, average and batches."""
     gan = make(options, dataset, steps)
     generator, disc, average = gan.generator, gan.disc, gan.generator_ema
     generator_adam, disc_adam = gan._adams
@@ -122,7 +123,7 @@ import pytorch_lightning as pl  # noqa: E402
 
 
 class Stopwatch(pl.Callback):
-    """From the end of the first step, which warms up, to the end of the last."""
+    """Time from the end of the first step, which warms up, to the end of the last."""
 
     started = seconds = 0.0
 
@@ -133,7 +134,7 @@ class Stopwatch(pl.Callback):
 
 
 def compare(options: TrainOptions, dataset: Dataset, *, steps: int, rounds: int) -> list[tuple[float, float]]:
-    """(seconds a step through Lightning, by hand) for each round; who goes first changes from round to round."""
+    """Return (seconds per step through Lightning, by hand) for each round; the order alternates between rounds."""
     pairs = []
     for k in range(rounds + 1):
         order = (through_lightning, by_hand) if k % 2 else (by_hand, through_lightning)

@@ -31,7 +31,7 @@ def test_enlarging_repeats_pixels():
 
 @pytest.mark.parametrize(("side", "times"), [(8, 8), (16, 4), (28, 3), (32, 2), (50, 2), (63, 2), (64, 1), (96, 1)])
 def test_pictures_show_every_pixel_in_its_own_colour(side, times):
-    """A whole number of times as large, 64 pixels at least, and nothing smoothed: a pixel is a block of one colour."""
+    """Images are enlarged by a whole factor to at least 64 pixels, each pixel to a block of one colour."""
     images = torch.randint(256, (5, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(side))
     for given in (images, to_float(images)):
         sheet, cell = picture(given, columns=3), times * side
@@ -45,14 +45,14 @@ def test_pictures_show_every_pixel_in_its_own_colour(side, times):
 
 
 def test_the_gap_is_told_from_the_usual_grounds():
-    """Black, mid-grey and white: by a quarter of the range of a channel about, 63 levels."""
+    """The gap differs from black, mid-grey and white by about a quarter of a channel's range, 63 levels."""
     assert min(abs(GAP_GREY - ground) for ground in (0, 127, 128, 255)) >= 63
 
 
 def test_scatter_puts_points_where_they_are():
     sheet = scatter(torch.tensor([[5.0, 5.0], [-5.0, 0.0], [99.0, 0.0]]), size=11)
     black = (sheet[0] == 0).nonzero().tolist()
-    assert black == [[0, 10], [5, 0]]  # up is up; what lies outside is not drawn
+    assert black == [[0, 10], [5, 0]]  # y points up; points outside are not drawn
 
 
 def test_files(tmp_path):

@@ -1,4 +1,4 @@
-"""The commands as strangers meet them: what is valid works, what is not is refused in one line, help is at once."""
+"""The commands as a new user meets them: valid input works, invalid input is refused in one line, --help is instant."""
 
 import json
 import os
@@ -35,14 +35,14 @@ QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0", "save_kimg=0.1"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(the process, its run directory) of one short run."""
+    """Return (process, run directory) of a short run."""
     folder = tmp_path_factory.mktemp("trained")
     process = run("train", *QUICK, "run_dir=a run", cwd=folder)
     assert process.returncode == 0, process.stderr
     return process, folder / "a run"
 
 
-# What is refused.
+# Refusals.
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_train_refuses_the_directory_of_another_configuration(tmp_path, refused,
 
 
 class Trap:
-    """Unpickling this would make a directory."""
+    """An object whose unpickling would make a directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -206,7 +206,7 @@ def test_sample_refuses(tmp_path, refused, trained, arguments, says):
     assert says in refused(sample, *arguments)
 
 
-# What works.
+# Valid commands.
 
 
 def test_the_closing_table_holds_commands_that_work(tmp_path, trained):
@@ -239,13 +239,13 @@ def test_the_closing_table_holds_commands_that_work(tmp_path, trained):
 
 
 def test_the_start_is_scored_however_seldom_the_rest(trained):
-    """score_kimg=0: at the start, and at the end."""
+    """With score_kimg=0 there are scores at the start and at the end."""
     lines = [json.loads(line) for line in (trained[1] / "metrics.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in lines if line["kind"] == "scores"] == [0, 200]
 
 
 def test_real_samples_lie_beside_the_grids(trained):
-    """On the axes of the samples: of modes at even numbers, in a square from -5 to 5."""
+    """The axes are those of the samples: the modes lie at even numbers, in a square from -5 to 5."""
     with (
         Image.open(trained[1] / "samples" / "reals.png") as reals,
         Image.open(trained[1] / "samples" / "000000200.png") as samples,
@@ -254,7 +254,7 @@ def test_real_samples_lie_beside_the_grids(trained):
         rows, columns = np.nonzero(np.asarray(reals) == 0)
     x, y = columns / 511 * 10 - 5, 5 - rows / 511 * 10
     modes = yaml.safe_load((trained[1] / "config.yaml").read_text())["data"]["modes"]
-    # SD 0.05 about a mode, four of them for the farthest of 1,000 numbers, and 0.02 for the rounding to pixels.
+    # A mode has SD 0.05; allow four SD for the farthest of 1,000 numbers, and 0.02 for rounding to pixels.
     for places in (x, y):
         assert np.abs(places - 2 * np.round(places / 2)).max() < 0.25
     assert len(set(zip(np.round(x / 2), np.round(y / 2), strict=True))) == modes
@@ -262,7 +262,7 @@ def test_real_samples_lie_beside_the_grids(trained):
 
 def test_without_a_terminal_the_progress_is_plain_lines(trained):
     lines = trained[0].stderr.splitlines()
-    assert len(lines) == 4  # one for each tenth of the run; a batch is a quarter of it
+    assert len(lines) == 4  # one per tenth of the run, at most one per batch, which is a quarter of it
     assert all("img/s" in line and "loss_d" in line and "\r" not in line for line in lines)
 
 
@@ -368,7 +368,7 @@ def test_a_sweep_with_joblib(tmp_path):
 
 
 def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
-    """`train` returns the primary endpoint; for a run that diverged the worst there is."""
+    """`train` returns the primary endpoint; for a run that diverged, its worst value."""
     monkeypatch.chdir(tmp_path)
     for lr, worst in (("1e-3", False), ("1e30", True)):
         options = check(TrainOptions, options_of(*QUICK, f"generator.lr={lr}"))
@@ -392,7 +392,7 @@ def test_help(name, flag, tmp_path):
         [sys.executable, "-c", code, f"resgan.{name}", flag], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert shown.returncode == 0, shown.stderr  # and no torch
+    assert shown.returncode == 0, shown.stderr  # the status is 1 if torch was imported
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     assert f"python -m resgan.{name} " in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 125
@@ -408,7 +408,7 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
         "data=gaussians:", "sets generator=mlp disc=mlp", "data.modes=9 ", "points to train on",
     )]  # fmt: skip
     assert places == sorted(places)
-    # What is shown is what the bare command does.
+    # The defaults shown are those of the bare command.
     defaults = flat(options_of())
     lines = re.findall(r"^  ([a-z_.0-9]+)=(\S+)  ", text[: text.index("examples:")], re.MULTILINE)
     shown = dict(reversed(lines))  # the default stands first, its variants below
@@ -446,7 +446,7 @@ def test_a_wheel_works_from_anywhere(tmp_path):
             command, cwd=tmp_path / "here", env=env, capture_output=True, text=True, timeout=600, check=True
         )
 
-    assert str(tmp_path) in call("inspect", "--details", "resgan").stdout  # it is the wheel that answers
+    assert str(tmp_path) in call("inspect", "--details", "resgan").stdout  # the wheel is the package that is used
     assert "THE SWITCH" in call("resgan.train", "--help").stdout
     call("resgan.train", *QUICK, "run_dir=run")
     call("resgan.train", *QUICK, "run_dir=other", "generator.residual=false")

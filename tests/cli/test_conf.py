@@ -1,4 +1,4 @@
-"""conf/ and the typed options say the same: every file composes, every option has a default, no key is unknown."""
+"""conf/ and the typed options agree: every file composes, every option has a default, no key is unknown."""
 
 import re
 import shlex
@@ -17,14 +17,14 @@ from resgan.options.train import TrainOptions
 from resgan.options.validation import check, names
 
 GROUPS = ("generator", "disc", "loss", "augment", "data", "metrics", "trainer", "wandb", "experiment", "study")
-# Files that are a variant of a network of another name.
+# Files that are variants of a network of another name.
 SELECTS = {"lab_plain": "lab", "lab_skip": "lab", "lab_residual": "lab", "sngan": "resnet", "wgan_gp": "resnet",
            "wgan_gp_101": "resnet101"}  # fmt: skip
 FILES = [(group, name) for group in GROUPS for name in files_of(group)]
 
 
 def filled(*overrides: str) -> dict:
-    """Composed, and with something for each value that the user has to give."""
+    """Compose the overrides, with a value for every option that the user has to give."""
     values = options_of(*overrides)
     missing = [key for key, value in flat(values).items() if value == "???"]
     return options_of(*overrides, *(f"{key}=something" for key in missing))
@@ -36,11 +36,11 @@ def test_every_file_composes_and_passes(group, name):
     values.pop("experiment", None)
     options = check(TrainOptions, values)
     if group in ("generator", "disc", "loss", "data"):
-        assert getattr(options, group).name == SELECTS.get(name, name)  # the file is called as what it selects
+        assert getattr(options, group).name == SELECTS.get(name, name)  # the file is named after what it selects
 
 
 def with_bases(group: str, name: str) -> dict:
-    """Values that a file of a group gives it, over the files it is made from."""
+    """Return the values that a file gives its group, on top of those of its bases."""
     values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     bases = [entry for entry in values.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
     values = values.get(group, values)
@@ -73,13 +73,13 @@ def test_two_arms_differ_in_one_key():
 
 
 def test_a_wandb_sweep_works_through_the_command_that_users_type():
-    """The agent replaces ${args_no_hyphens} by key=value for each parameter, values as Python prints them."""
+    """The sweep agent replaces ${args_no_hyphens} by key=value per parameter, values as Python prints them."""
     path = Path(__file__).resolve().parents[2] / "scripts" / "wandb_sweep.yaml"
     sweep = yaml.safe_load(path.read_text())
     assert sweep["metric"] == {"name": "tv", "goal": "minimize"}
     assert sweep["command"] == ["${env}", "${interpreter}", "-m", "resgan.train", "${args_no_hyphens}"]
     known = names(TrainOptions)
-    for wanted in (0, -1):  # the first and the last of every parameter
+    for wanted in (0, -1):  # the first and the last value of every parameter
         drawn = {key: (p["values"][wanted] if "values" in p else p["value"]) for key, p in sweep["parameters"].items()}
         assert set(drawn) <= set(known)
         options = check(TrainOptions, options_of(*(f"{key}={value}" for key, value in drawn.items())))

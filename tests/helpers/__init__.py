@@ -1,1 +1,1 @@
-"""Helpers that many tests share."""
+"""Helpers shared by many tests."""

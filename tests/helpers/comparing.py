@@ -4,7 +4,7 @@ import torch
 
 
 def disturbed(net: torch.nn.Module) -> torch.nn.Module:
-    """In float64, all parameters moved, so that no zero or one of the start hides a mistake."""
+    """Convert a network to float64 and move all parameters, so that no initial zero or one hides a mistake."""
     random = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -13,9 +13,9 @@ def disturbed(net: torch.nn.Module) -> torch.nn.Module:
 
 
 def agree(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Compare two results in float64: sums in another order differ in the 13th digit or so, mistakes in the first.
+    """Assert that two float64 results agree: a different order of sums shows in about the 13th digit, mistakes sooner.
 
-    And not because the network is dead or saturated, and gives one number whatever it is given.
+    Assert also that the network is not dead or saturated, giving one number for every input.
     """
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 1e-5

@@ -1,4 +1,4 @@
-"""Ctrl-C for a run in this process."""
+"""Send Ctrl-C to a run in this process."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def interrupted_at(run: Path, *, images: int) -> Iterator[None]:
-    """Send SIGINT to this process as soon as the run has a line about so many images."""
+    """Send SIGINT to this process as soon as the run has a line at this many images."""
     log, said = run / "metrics.jsonl", f'"images_seen": {images}'
 
     def interrupt() -> None:

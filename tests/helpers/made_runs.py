@@ -1,4 +1,4 @@
-"""Run directories as training leaves them, written in a moment with scores of our choosing."""
+"""Made-up run directories like those of training, written instantly with chosen scores."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ def make_run(
     study: str | None = None,
     overrides: tuple[str, ...] = (),
     more: dict[str, float | None] | None = None,  # scores
-    options: dict | None = None,  # dotted: of searches, which are in no composed configuration
+    options: dict | None = None,  # dotted, to add to the composed configuration, e.g. of searches
     loss_d: float | None = None,  # the last reading of D's loss
     start: float = 1.0,  # tv at step 0
 ) -> Path:
@@ -85,7 +85,7 @@ def base_config(overrides: tuple[str, ...]) -> dict:
 def make_study(
     path: Path, *, seeds: int = 8, g: float = 0.0, d: float = 0.0, gxd: float = 0.0, noise: float = 0.05, **given
 ) -> Path:
-    """Scores with planted effects on the logit of tv; positive: residual blocks help."""
+    """Write a study with planted effects on the logit of tv; positive: residual blocks help."""
     rng = np.random.default_rng(seeds)
     for seed, rg, rd in itertools.product(range(seeds), (False, True), (False, True)):
         effect = g * (rg - 0.5) + d * (rd - 0.5) + gxd * (rg - 0.5) * (rd - 0.5)

@@ -1,4 +1,4 @@
-"""Networks of the lab, from options in a row as conf/ has them."""
+"""Lab networks from flat options, as in conf/."""
 
 import inspect
 from dataclasses import fields, replace
@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def make_network(network: type[Network], **options: Any) -> Network:
-    """A LabGenerator or another with blocks; what is not given is as it is without options."""
+    """Make a LabGenerator or another network with blocks; options that are not given have their defaults."""
     default = inspect.signature(network).parameters["block"].default
     given = {"kind" if name == "block" else name: value for name, value in options.items()}
     block = {field.name: given.pop(field.name) for field in fields(BlockOptions) if field.name in given}

@@ -1,8 +1,8 @@
-"""Options as a user would give them."""
+"""Options, composed as for a user."""
 
 from pathlib import Path
 
-# A run of a second: tiny networks on points in the plane, only exact scores.
+# A run of one second: tiny networks on points in the plane, with exact scores only.
 TINY = [
     "data=gaussians",
     "data.size=500",
@@ -35,7 +35,7 @@ def options_of(*overrides: str, config: str = "train") -> dict:
 
 
 def nested(config: dict) -> dict:
-    """A flattened configuration as config.yaml has it."""
+    """Nest a flattened configuration, as in config.yaml."""
     found: dict = {}
     for option, value in config.items():
         *groups, name = option.split(".")

@@ -1,6 +1,6 @@
 """Plain PyTorch rewrites of GAN networks: a second implementation for the tests to compare with.
 
-Written from the papers' descriptions, with nothing shared between the papers but the two functions at the top:
+Written from the papers' descriptions; the papers share nothing except the two functions at the top:
 
 - Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (SNGAN);
 - Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN" (R3GAN);
@@ -8,10 +8,10 @@ Written from the papers' descriptions, with nothing shared between the papers bu
 - Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
   (DCGAN).
 
-At the end are the networks that no paper has: those of the lab, and multilayer perceptrons.
+At the end are the networks without a paper: the lab networks and the multilayer perceptrons.
 
-Everywhere, `residual=False` leaves the shortcuts out: a block is then its main path alone, and a layer that only the
-shortcut would use is not created. With `on_trunk` the shortcut's layer stands before the whole block, which then keeps
+`residual=False` always leaves the shortcuts out: a block is then its main path alone, and a layer that only the
+shortcut would use is not created. With `on_trunk` the shortcut's layer precedes the whole block, which then keeps
 its width. Discriminators return one logit per image, of shape (N,).
 """
 
@@ -29,13 +29,13 @@ def twice_the_size(x, upsample="nearest"):
 
 
 def one_hot_beside(x, labels, classes):
-    """x (N, C, ...) with a channel per class: ones in that of the label, zeros in the others."""
+    """Append a channel per class to x (N, C, ...): ones in the label's channel, zeros in the others."""
     planes = torch.zeros(len(x), classes, *x.shape[2:], dtype=x.dtype)
     planes[torch.arange(len(x)), labels] = 1
     return torch.cat([x, planes], dim=1)
 
 
-# Miyato et al. 2018, appendix B.4: the ResNet pairs, and how Miyato & Koyama 2018 tell them the class.
+# Miyato et al. 2018, appendix B.4: the ResNet pairs, with the class-conditioning of Miyato & Koyama 2018.
 
 
 class ClassBatchNorm(nn.Module):
@@ -85,8 +85,8 @@ class SnganGeneratorBlock(nn.Module):
 class SnganGenerator(nn.Module):
     """The generator (Miyato et al. 2018, appendix B.4, tables 4 to 6).
 
-    `widths` has the channels of the dense layer and of each block, which starts from `base` x `base` pixels. The class
-    is told to the norms of the blocks where `classes` > 0, or as a code beside the latent where `codes` > 0.
+    `widths` has the channels of the dense layer, whose output has `base` x `base` pixels, and of each block. The class
+    enters the norms of the blocks where `classes` > 0, or as a code beside the latent where `codes` > 0.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class SnganGenerator(nn.Module):
 class SnganDiscriminatorBlock(nn.Module):
     """A block of the discriminator (Miyato et al. 2018, appendix B.4), the first of which sees the image.
 
-    `norm` is what PyTorch-StudioGAN has in place of spectral normalisation: batch norms, on the shortcut too.
+    `norm` adds what PyTorch-StudioGAN has in place of spectral normalisation: batch norms, also on the shortcut.
     """
 
     def __init__(self, inputs, outputs, halves, first=False, norm=False, residual=True, on_trunk=False):
@@ -140,7 +140,7 @@ class SnganDiscriminatorBlock(nn.Module):
         self.conv2 = nn.Conv2d(hidden, outputs, 3, padding=1)
 
     def forward(self, x):
-        if self.trunk is not None:  # halved at the end, and the first block's input is no image any more
+        if self.trunk is not None:  # halved at the end, and the first block's input is no longer an image
             x = self.trunk(self.bn0(x))
             y = self.branch(F.relu(self.bn1(x)))
             y = x + y if self.residual else y
@@ -164,7 +164,7 @@ class SnganDiscriminatorBlock(nn.Module):
 class SnganDiscriminator(nn.Module):
     """The discriminator, without its spectral normalisation (Miyato et al. 2018, appendix B.4, tables 4 to 6).
 
-    `widths` has the channels of each block, of which the first `halvings` halve the size. WGAN-GP has `pool="mean"`.
+    `widths` has the channels of each block; the first `halvings` blocks halve the size. WGAN-GP has `pool="mean"`.
     With `classes` the logit has a projection beside its plain term (Miyato & Koyama 2018, equation 3); with `planes`
     the image has that many more channels, one-hot in the class (Mirza & Osindero 2014).
     """
@@ -226,14 +226,14 @@ def r3gan_kernel():
 
 
 def r3gan_upsample(x):
-    """Twice the size: zeros in between, then the kernel times 4 (Huang et al. 2024, section 3.3 and appendix)."""
+    """Double the size: zeros in between, then the kernel times 4 (Huang et al. 2024, section 3.3 and appendix)."""
     channels = x.shape[1]
     kernel = 4 * r3gan_kernel().to(x)
     return F.conv_transpose2d(x, kernel.repeat(channels, 1, 1, 1), stride=2, padding=1, groups=channels)
 
 
 def r3gan_downsample(x):
-    """Half the size: the kernel at every second pixel (Huang et al. 2024, section 3.3 and appendix)."""
+    """Halve the size: the kernel at every second pixel (Huang et al. 2024, section 3.3 and appendix)."""
     channels = x.shape[1]
     kernel = r3gan_kernel().to(x)
     return F.conv2d(x, kernel.repeat(channels, 1, 1, 1), stride=2, padding=1, groups=channels)
@@ -287,8 +287,8 @@ class R3ganGenerator(nn.Module):
 class R3ganDiscriminator(nn.Module):
     """The discriminator (Huang et al. 2024, section 3.3 and appendix).
 
-    `widths`, `groups` and `blocks` are given as to the generator, 4x4 first, but `stages` holds them in the order in
-    which the image meets them, highest resolution first. It is conditional where `classes` > 0.
+    `widths`, `groups` and `blocks` are ordered as in the generator, 4x4 first, but `stages` is in the order of the
+    computation, highest resolution first. It is conditional where `classes` > 0.
     `transitions[i]` leads from `stages[i]` to `stages[i + 1]`.
     """
 
@@ -448,7 +448,7 @@ class WganGp101DiscriminatorBlock(nn.Module):
 class WganGp101DownBlock(nn.Module):
     """The discriminator's bottleneck that halves the size (Gulrajani et al. 2017, appendix).
 
-    Where the convolution of stride 2 reaches beyond the image, it is below and to the right, as TensorFlow pads.
+    The convolution of stride 2 is padded below and to the right only, as in TensorFlow.
     """
 
     def __init__(self, inputs, outputs, residual=True):
@@ -553,7 +553,7 @@ class DcganGenerator(nn.Module):
 
 
 class DcganDiscriminatorBlock(nn.Module):
-    """A 5x5 convolution of stride 2, a leaky ReLU, and then the norm, as pytorch-gan-collections has them.
+    """A 5x5 convolution of stride 2, a leaky ReLU, and then the norm, as in pytorch-gan-collections.
 
     With a shortcut, a 1x1 projection of the input at half the size is added at the end. With `on_trunk` that projection
     is the block's input, the convolution has stride 1, and the sum is halved.
@@ -599,8 +599,8 @@ class DcganDiscriminator(nn.Module):
         return self.linear(x.flatten(1)).squeeze(1)
 
 
-# The lab networks and the multilayer perceptrons, written from docs/wirings.md and their docstrings: functions of the
-# weights `w` under the names that the networks give them.
+# The lab networks and the multilayer perceptrons, written from docs/wirings.md and their docstrings, as functions of
+# the weights `w` under the networks' own names.
 
 
 def leaky(x):
@@ -616,7 +616,7 @@ def affine(w, name, x, groups=1):
 
 
 def normed(w, name, x, norm, labels=None):
-    """The norm over this batch, with a gain and a bias for each channel; with labels, for each class and channel."""
+    """Normalise over this batch, with a gain and a bias per channel; with labels, per class and channel."""
     around = [1] * (x.ndim - 2)
     if norm == "batch":
         over = [0, *range(2, x.ndim)]
@@ -649,7 +649,7 @@ def lab_block(
     layer_scale=None,
     group_size=16,
 ):
-    """A block at one width: the table of docs/wirings.md. With labels, its norms are class-conditional."""
+    """A block of constant width, as in the table of docs/wirings.md. With labels, its norms are class-conditional."""
 
     def n(k, y):
         return normed(w, f"{name}.norm{k}", y, norm, labels) if norm_place == "branch" else y
@@ -689,7 +689,7 @@ def lab_stage(w, name, x, labels, *, blocks, **options):
 
 
 def lab_generator(w, z, labels, *, blocks, norm, conditional, image_skips, **options):
-    """From 4x4 pixels up, and with image skips the sum of an image of each resolution."""
+    """Build up from 4x4 pixels; with image skips, sum an image from each resolution."""
     if conditional == "concat":
         z = torch.cat([z, w["with_code.code.weight"][labels]], dim=1)
     told = labels if conditional == "norm" else None
@@ -705,7 +705,7 @@ def lab_generator(w, z, labels, *, blocks, norm, conditional, image_skips, **opt
 
 
 def lab_discriminator(w, images, labels, *, blocks, norm, conditional, classes, image_skips, **options):
-    """Down to 4x4 pixels, and with image skips the image of each resolution is added to the features."""
+    """Reduce to 4x4 pixels; with image skips, add the image at each resolution to the features."""
     x = affine(w, "from_image", one_hot_beside(images, labels, classes) if conditional == "concat" else images)
     options |= {"norm": norm, "depth": sum(blocks)}
     for k in range(len(blocks)):
@@ -718,7 +718,7 @@ def lab_discriminator(w, images, labels, *, blocks, norm, conditional, classes, 
 
 
 def logits_of(w, name, h, labels, conditional):
-    """w . h + b, and with a projection v_y . h beside it (Miyato & Koyama 2018, equation 3)."""
+    """Compute w . h + b, plus v_y . h with a projection (Miyato & Koyama 2018, equation 3)."""
     logits = affine(w, name, h).squeeze(1)
     if conditional == "projection":
         logits = logits + (w["to_class.weight"][labels] * h).sum(dim=1)
@@ -726,7 +726,7 @@ def logits_of(w, name, h, labels, conditional):
 
 
 def mlp_features(w, x, labels, *, blocks, norm, **options):
-    """The input of a perceptron's last layer."""
+    """Compute the input of a perceptron's last layer."""
     x = affine(w, "trunk.first", x)
     for k in range(blocks):
         x = lab_block(w, f"trunk.blocks.{k}", x, labels, norm=norm, depth=blocks, **options)

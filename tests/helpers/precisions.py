@@ -1,11 +1,11 @@
-"""The precision of torch's float32 products, and networks that note it."""
+"""The precision of torch's float32 products, and networks that record it."""
 
 import torch
 from torch import Tensor, nn
 
 
 def precisions() -> dict[str, str]:
-    """The settings in force: "ieee" is float32 itself, "tf32" and "bf16" are fewer bits, "none" is left to torch."""
+    """Return the current settings: "ieee" is full float32, "tf32" and "bf16" have fewer bits, "none" is up to torch."""
     backends = torch.backends
     return {
         "cuda products": backends.cuda.matmul.fp32_precision,
@@ -16,7 +16,7 @@ def precisions() -> dict[str, str]:
 
 
 class Note(torch.autograd.Function):
-    """The identity, and a note of the settings on the way there and on the way back."""
+    """The identity, which records the settings in the forward and in the backward pass."""
 
     @staticmethod
     def forward(ctx, x: Tensor, notes: list) -> Tensor:
@@ -31,7 +31,7 @@ class Note(torch.autograd.Function):
 
 
 class Noting(nn.Module):
-    """A network, and the settings in force while it was computed and differentiated."""
+    """A network that records the settings in force during its forward and backward passes."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

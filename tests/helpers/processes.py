@@ -1,7 +1,7 @@
-"""Commands in processes of their own, as users run them, without paying for the imports each time.
+"""Run commands in separate processes, as users do, without paying for the imports each time.
 
-A server that has imported everything and done nothing with it forks a child for each command: it has its own
-arguments, directory, environment and output, gets real signals, and ends with a real exit status.
+A server that has imported everything and run nothing forks a child for each command, which has its own arguments,
+directory, environment and output, gets real signals, and ends with a real exit status.
 """
 
 import atexit
@@ -69,7 +69,7 @@ def server() -> subprocess.Popen:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    atexit.register(process.communicate)  # the end of its input is the end of it
+    atexit.register(process.communicate)  # closing its input ends the server
     return process
 
 
@@ -84,7 +84,7 @@ def ask(request: dict) -> int | None:
 
 @dataclass
 class Process:
-    """One command under way."""
+    """A command that is running."""
 
     pid: int
     out: Path
@@ -106,7 +106,7 @@ class Process:
         return self
 
     def wait_for(self, what, timeout: float = 120) -> None:
-        """Until `what()` is true."""
+        """Wait until `what()` is true."""
         while not what():
             assert self.poll() is None, f"ended before: {self.stderr}"
             assert time.monotonic() - self.started < timeout
@@ -126,7 +126,7 @@ class Process:
 
 
 def start(name: str, *arguments: str, cwd: Path, terminal: str | None = None, **environment: str | None) -> Process:
-    """Begin `python -m resgan.<name> arguments...`. terminal: the path of one, to be all its input and output."""
+    """Start `python -m resgan.<name> arguments...`. terminal: path of a terminal for all its input and output."""
     folder = Path(tempfile.mkdtemp(prefix="resgan-test-"))
     out, err = folder / "out", folder / "err"
     out.touch(), err.touch()
@@ -146,5 +146,5 @@ def start(name: str, *arguments: str, cwd: Path, terminal: str | None = None, **
 
 
 def run(name: str, *arguments: str, cwd: Path, **environment: str | None) -> Process:
-    """The same, to its end."""
+    """Run `python -m resgan.<name> arguments...` to its end."""
     return start(name, *arguments, cwd=cwd, **environment).wait()

@@ -1,4 +1,4 @@
-"""Scores with numbers of our choosing."""
+"""Made-up scores with chosen numbers."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,7 +9,7 @@ from resgan.metrics.score import Score
 
 
 class MadeScore(Score):
-    """A score that is whatever `compute` makes of the samples."""
+    """A score whose value is what a given function computes from the samples."""
 
     def __init__(self, *names: str, compute: Callable[[Tensor], dict[str, float]] = lambda _: {}) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ def test_claim(tmp_path):
 
 
 def test_no_run_lies_inside_another(tmp_path):
-    """A report would not see it: it stops at the outer one. A config.yaml of another program is no run."""
+    """A report would miss the inner run, since it stops at the outer. Another program's config.yaml is not a run."""
     outer = Run(tmp_path / "study")
     outer.claim(CONFIG)
     Run(outer.path / "arm" / "0").check(CONFIG)
@@ -93,7 +93,7 @@ def test_arms():
     # A sweeper writes True; a norm is called none.
     assert arm_name(["generator.residual=True"]) == arm_name(["generator.residual=true"])
     assert arm_name(["wandb=x", "run_dir=y", "generator.norm=none"]) == "generator.norm-none"
-    # What loses letters, or is too long, keeps its identity in a hash.
+    # A name that loses characters, or is too long, is identified by a hash.
     lists = {arm_name([f"generator.width={value}"]) for value in ("[8,16]", "[81,6]", "[8,1,6]")}
     assert len(lists) == 3
     long = arm_name([f"generator.a{k}=1" for k in range(100)])

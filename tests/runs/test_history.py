@@ -1,4 +1,4 @@
-"""Old runs and old checkpoints, in the options of today."""
+"""Old runs and old checkpoints, translated to the options of today."""
 
 import json
 import tarfile
@@ -24,13 +24,13 @@ from resgan.runs.naming import arm_name
 
 EARLIER = Path(__file__).resolve().parents[1] / "data" / "earlier"
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "gaussians"
-ARCHIVES = {  # of real runs, and how many: by commits 21fc1bd, f144ecf
+ARCHIVES = {  # archives of real runs, with their number: made by commits 21fc1bd, f144ecf
     "runs.tar.xz": 416,
     "first-bias/runs.tar.xz": 112,
 }
 BLOCKS = "name width residual block blocks norm spectral join init"
 PUBLISHED = "name width residual spectral init norm"
-# What specs held when each kind of network was new (b85c894, e236d64): of G, without latent_dim, and of D.
+# Keys in the specs when each kind of network was new (b85c894, e236d64): of G, without latent_dim, and of D.
 FIRST_SPECS = {
     "lab": (BLOCKS, BLOCKS),
     "mlp": (BLOCKS, BLOCKS),
@@ -44,7 +44,7 @@ KINDS = {"lab": "lab", "mlp": "mlp", "resnet": "sngan", "resnet101": "wgan_gp_10
 
 @cache
 def today(*overrides: str) -> dict:
-    """A flattened configuration as it is written today."""
+    """Compose a flattened configuration as it is written today."""
     values = options_of(*overrides)
     return flat(check(TrainOptions, {k: v for k, v in values.items() if k != "experiment"}).model_dump())
 
@@ -60,17 +60,17 @@ def without(config: dict, *options: str) -> dict:
 
 
 def as_then(old: dict, now: dict) -> dict:
-    """Today's options with what an old run did that knew fewer of them."""
+    """Return today's options, with the old behaviour for those that an old run did not have."""
     return now | {row.option: row.before for row in ADDED if row.option in now and row.option not in old}
 
 
 def earlier(config: dict) -> dict:
-    """The options as they were before any was added."""
+    """Return the options as they were before any was added."""
     return without(config, *(row.option for row in ADDED))
 
 
 def kept_data(old: dict, *overrides: str) -> dict:
-    """The data that a run goes on with, where others are asked for."""
+    """Return the data options that an old run continues with when `overrides` ask for others."""
     return {name: value for name, value in kept(old, today(*overrides)).items() if name.startswith("data")}
 
 
@@ -79,7 +79,7 @@ def options_that_differ(old: dict, new: dict) -> list[str]:
 
 
 def present(row: Added) -> dict:
-    """Today's configuration of a run that has the option."""
+    """Compose today's configuration of a run that has the option."""
     if row.option == "data.cache":
         return today("data=folder", "data.path=x")
     return today()
@@ -140,7 +140,7 @@ def test_a_run_from_before_an_option_is_one_with_its_row_and_no_other(row):
 def test_what_an_old_run_says_stands():
     now = today("generator.branch_scale=0.3")
     assert completed(now, now) == now
-    assert completed(without(now, "seed"), now) == without(now, "seed")  # which no run was ever without
+    assert completed(without(now, "seed"), now) == without(now, "seed")  # every run has always had a seed
 
 
 @pytest.mark.parametrize("kind", ["lab", "mlp"])
@@ -154,7 +154,7 @@ def test_a_kind_of_network_gets_what_it_has(kind):
 
 
 def spec_of(kind: str, *, as_first: bool = False) -> dict:
-    """As a checkpoint of today holds it; of a network as the first of its kind was, in the options of today."""
+    """Return a spec as today's checkpoints hold it; as_first: of a network like the first of its kind."""
     group = KINDS[kind]
     size = {"dcgan": 32, "resnet101": 64, "resnet": 32, "r3gan": 32}.get(kind, 16)
     now = today(f"generator={group}", f"disc={group}", "loss=hinge")
@@ -221,13 +221,13 @@ def test_an_option_that_comes_later_is_one_row(monkeypatch):
     monkeypatch.setattr(history, "ADDED", (*ADDED, Added("generator.noise", 0.0, ("lab",))))
     old = today()
     assert completed(old, [*old, "generator.noise"]) == old | {"generator.noise": 0.0}
-    assert completed(old, old) == old  # not before it is there
+    assert completed(old, old) == old  # unchanged while there is no such row
     assert completed_spec(spec_of("lab"))["generator"]["noise"] == 0.0
     assert "noise" not in completed_spec(spec_of("mlp"))["generator"]
 
 
 def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named():
-    """By the options there were at 770148d: a forgotten row orphans the runs from before it."""
+    """Compare with the options at 770148d: a forgotten row orphans earlier runs."""
     then = json.loads((EARLIER / "770148d" / "options.json").read_text())
     today_names = {(row.option, row.before): row.today for row in history.RENAMED_VALUES}
     for files, options in then.items():
@@ -240,15 +240,15 @@ def test_every_option_that_came_later_has_a_row_and_every_one_that_went_is_named
             assert went <= set(history.RENAMED) | set(history.DROPPED), file
 
 
-# Values and defaults that go by another name, or are others, today.
+# Values that were renamed, and defaults that were changed.
 
 DEFAULTS = json.loads((EARLIER / "770148d" / "defaults.json").read_text())
-REDESIGNED = {"study=depth"}  # of other runs than it was
+REDESIGNED = {"study=depth"}  # has other runs than it had
 
 
 @pytest.mark.parametrize("line", sorted(DEFAULTS.keys() - REDESIGNED))
 def test_a_run_of_an_earlier_version_goes_on_with_the_same_command(line, tmp_path):
-    """A default that moves without a row in NEW_DEFAULTS orphans the runs from before."""
+    """A default that changes without a row in NEW_DEFAULTS orphans earlier runs."""
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(DEFAULTS[line])))
     run, now = Run(tmp_path), check(TrainOptions, nested(today(*line.split())))
     run.check(now.with_values(run.kept_options(like=now.model_dump())).model_dump())
@@ -258,7 +258,7 @@ def test_shapes_of_before_the_smooth_ones_are_the_hard_edged():
     old = {"data.name": "shapes", "data.size": 32, "data.flip": False}
     assert completed(old, old) == old | {"data.name": "shapes_hard"}
     assert kept_data(old, "data=shapes", "data.size=32") == {"data": {"name": "shapes_hard", "size": 32, "flip": False}}
-    for asked in ("data.count=500", "data.withhold=true"):  # which an earlier run knows nothing of
+    for asked in ("data.count=500", "data.withhold=true"):  # options that an earlier run does not have
         assert kept_data(old, "data=shapes", asked) == {}
     now = today("data=shapes")
     assert completed(now, now) == now
@@ -317,7 +317,7 @@ def test_an_old_run_goes_on_with_the_defaults_it_had_and_a_run_of_today_with_wha
     if "data.name" not in kept_before:
         assert kept_before.items() <= kept(earlier(now) | row.before, now).items()
         assert not kept_before.keys() & kept(earlier(now) | dict.fromkeys(row.before, "another"), now).keys()
-        assert not kept_before.keys() & kept(now | row.before, now).keys()  # it was typed: the move was before
+        assert not kept_before.keys() & kept(now | row.before, now).keys()  # typed, since the run is newer
 
 
 def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path):

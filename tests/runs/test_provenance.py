@@ -1,4 +1,4 @@
-"""The record of a session: which code made a run."""
+"""The record of a session, which says what code made a run."""
 
 import subprocess
 from pathlib import Path

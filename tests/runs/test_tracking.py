@@ -1,4 +1,4 @@
-"""Weights & Biases: what an offline run holds when it is read back, and that W&B is never in the way."""
+"""Weights & Biases: the content of an offline run when it is read back, and that W&B never stops a run."""
 
 import json
 import os
@@ -16,18 +16,18 @@ from wandb.proto import wandb_internal_pb2 as pb
 from resgan.runs import tracking
 
 QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0.1", "sample_kimg=0.1", "save_kimg=0.1"]
-BLOCK = 32 * 1024  # of a LevelDB log
+BLOCK = 32 * 1024  # bytes of a block in a LevelDB log
 
 
 @pytest.fixture
 def no_key(tmp_path):
-    """The environment of somebody who has never used W&B."""
+    """Set the environment of a user who has never used W&B."""
     (tmp_path / "home").mkdir()
     return {"WANDB_MODE": None, "WANDB_API_KEY": None, "NETRC": None, "HOME": str(tmp_path / "home")}
 
 
 def records(path: Path):
-    """The records of a transaction log: LevelDB framing round protobuf messages."""
+    """Yield the records of a transaction log: protobuf messages in LevelDB framing."""
     data = path.read_bytes()
     assert struct.unpack("<4sHB", data[:7])[:2] == (b":W&B", 0xBEE1)
     position, parts = 7, []
@@ -42,7 +42,7 @@ def records(path: Path):
             continue
         parts.append(data[position + 7 : position + 7 + length])
         position += 7 + length
-        if kind in (1, 4):  # the whole of a record, or its last part
+        if kind in (1, 4):  # a whole record, or its last part
             record = pb.Record()
             record.ParseFromString(b"".join(parts))
             parts = []
@@ -58,7 +58,7 @@ def logs(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> dict:
-    """{"history": [...], "config": {...}, "summary": {...}, "exit_code": ..., "group": ...} of a log."""
+    """Read a log: {"history": [...], "config": {...}, "summary": {...}, "exit_code": ..., "group": ...}."""
     found: dict = {"history": [], "config": {}, "summary": {}, "exit_code": None}
     for record in records(path):
         match record.WhichOneof("record_type"):
@@ -108,12 +108,12 @@ def test_one_wandb_run_for_each_job_of_a_sweep(tmp_path, no_key):
     found = [read(log) for folder in sorted((tmp_path / "s").glob("*/0")) for log in logs(folder)]
     assert len(found) == len({run["id"] for run in found}) == 2
     assert {run["config"]["disc"]["residual"] for run in found} == {True, False}
-    assert len({run["group"] for run in found}) == 2  # seeds of one arm stand together
+    assert len({run["group"] for run in found}) == 2  # seeds of one arm share a group
     assert all(run["exit_code"] == 0 and run["config"]["arm"] == run["group"] for run in found)
 
 
 def test_seeds_that_are_trained_as_one_have_a_wandb_run_each(tmp_path, no_key):
-    """In a study, whose own list of seeds they take the place of."""
+    """The seeds replace the study's own list of seeds."""
     arguments = ["study=smoke", *QUICK[1:], "seeds=4,7", "generator.residual=true", "disc.residual=true"]
     process = run("train", *arguments, "run_dir=mine", cwd=tmp_path, **no_key)
     assert process.returncode == 0, process.stderr
@@ -164,7 +164,7 @@ def test_a_server_that_cannot_be_reached_does_not_stop_the_run(tmp_path, no_key)
     begun = time.monotonic()
     process = run("train", *QUICK, "run_dir=run", cwd=tmp_path, **environment)
     assert process.returncode == 0, process.stderr
-    assert time.monotonic() - begun < 60  # of which the connection is given 15
+    assert time.monotonic() - begun < 60  # including 15 for the connection
     said = [line for line in process.stderr.splitlines() if "img/s" not in line]
     assert len(said) == 1
     assert "W&B is not reachable" in said[0]
