@@ -68,14 +68,14 @@ def complete_own(spec: Spec, network: str) -> None:
 def build_networks(spec: Spec) -> tuple[nn.Module, nn.Module]:
     """Return (generator, discriminator). Raises OptionsError where an option does not fit the images.
 
-    User-defined networks run their own code: only for specs from options, never for the spec of a checkpoint.
+    User-defined networks run their own code, so build them only for specs from options, never from a checkpoint.
     """
     generator, disc = (build_network(spec, network) for network in ("generator", "disc"))
     return generator, disc
 
 
 def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -> nn.Module:
-    """Build the generator or the disc of a spec; own: the class to call in place of the one that the spec names.
+    """Build the generator or the disc of a spec; own: a class to call instead of the one it names.
 
     Raises OptionsError.
     """

@@ -1,8 +1,8 @@
 """The looks-linear start (Balduzzi et al. 2017, "The shattered gradients problem", section 4).
 
-For a leaky ReLU a of slope s, a(h) - a(-h) = (1 + s) h. So where the halves of a network's
-channels or features are [h, -h], a layer [A, -A] / (1 + s) after an activation gives A h: at the start the network is
-affine, however deep.
+For a leaky ReLU a of slope s, a(h) - a(-h) = (1 + s) h. So where the halves of a network's channels or
+features are [h, -h], a layer [A, -A] / (1 + s) after an activation gives A h: at the start the network is affine,
+however deep.
 
 Each layer is drawn as by init=he, keeps a part of its weights, and derives the others from it:
 

@@ -55,7 +55,7 @@ def skips_that_stop(net: nn.Module) -> list[Skip]:
 
 @contextmanager
 def stopped(skips: Sequence[Skip]) -> Iterator[None]:
-    """Stop the skips in this context: gradients are those that they let pass."""
+    """Stop the skips in this context: gradients pass only as the skips let them."""
     for skip in skips:
         skip.stopped = True
     try:

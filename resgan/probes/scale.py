@@ -35,7 +35,7 @@ def places(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
     """Measure scales in the order of computation, from inputs (and labels). The network is left as it was.
 
-    The gradient is that of the outputs' sum with fixed random signs, one for each output.
+    The gradient is that of the sum of the outputs with fixed random signs.
     """
     seen: list[tuple[str, nn.Module, Tensor]] = []
 

@@ -71,7 +71,7 @@ def cutout(images: Tensor, u: Tensor) -> Tensor:
     return images.masked_fill(window(height, u[0]).mT & window(width, u[1]), 0)
 
 
-# In the order of application, that of Zhao et al.: colours come before the zeros of translation, which stay 0.
+# In the order of application, that of Zhao et al.: colour comes before translation, whose zeros stay 0.
 OPERATIONS: dict[Operation, Callable[[Tensor, Tensor], Tensor]] = {
     "flip": flip,
     "colour": colour,

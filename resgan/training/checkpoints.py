@@ -40,7 +40,7 @@ def save_last(directory: Path, state: State) -> None:
 
 
 def load(path: Path) -> State:
-    """Load the state from a file, of which nothing is executed, whoever made it. Raises CheckpointError."""
+    """Load the state from a file without executing anything in it. Raises CheckpointError."""
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
         raise CheckpointError(

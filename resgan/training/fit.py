@@ -31,7 +31,7 @@ def fit(
         devices=1,
         precision=precision,
         deterministic=deterministic,
-        max_epochs=1,  # the stream of batches is one long epoch, from where the run stands to its end
+        max_epochs=1,  # the remaining batches are one long epoch
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
