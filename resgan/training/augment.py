@@ -27,7 +27,7 @@ def whole(u: Tensor, low: int, high: int) -> Tensor:
 
 
 def flip(images: Tensor, u: Tensor) -> Tensor:
-    """Mirror every other image, at random: D sees both forms even at p = 1 (Karras et al. 2020, appendix B)."""
+    """Mirror each image with probability 1/2: at p = 1 too D sees both forms (Karras et al. 2020, appendix B)."""
     return torch.where(u[0] < 0.5, images.flip(3), images)
 
 
