@@ -29,10 +29,10 @@ class RunComponents:
 def build_components(
     options: TrainOptions,
     *,
-    side_by_side: bool = False,  # with other jobs, so that each takes one thread
-    reuse: RunComponents | None = None,  # those of another seed, for all that does not depend on the seed
+    side_by_side: bool = False,  # with other jobs, so that each uses one thread
+    reuse: RunComponents | None = None,  # of another seed, for all that does not depend on the seed
 ) -> RunComponents:
-    """Read the data, build networks and scores. Raises UserError for all that cannot be built."""
+    """Read the data, build networks and scores. Raises UserError where one cannot be built."""
     if threads := options.trainer.threads or (1 if side_by_side else None):
         torch.set_num_threads(threads)
     progress = options.trainer.progress

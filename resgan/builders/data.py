@@ -1,4 +1,4 @@
-"""Data sets from their options, and what is known of them without reading any."""
+"""Data sets from their options, and their properties, some of them known without reading any data."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from resgan.options.train import TrainOptions
 
 
 def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
-    """Raises DataError."""
+    """Load or draw the data set. Raises DataError."""
     match options:
         case Gaussians():
             return gaussians.load_gaussians(modes=options.modes, size=options.size, seed=seed)
@@ -40,9 +40,9 @@ def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
 
 
 def mixed_batch(dataset: Dataset, count: int, *, labelled: bool) -> list[Tensor]:
-    """Samples to train on as D sees them, and their labels: the same ones for every run on the data set.
+    """Draw training samples as D sees them, and their labels: the same ones for every run on the data set.
 
-    Mixed, since many data sets come sorted by class; from the front again where there are fewer.
+    They are shuffled, since many data sets are sorted by class, and repeat where there are fewer than `count`.
     """
     order = torch.randperm(len(dataset.train), generator=make_generator("mixed batch"))
     index = order[torch.arange(count) % len(order)]
@@ -60,7 +60,7 @@ def is_conditional(options: TrainOptions) -> bool:
 
 
 def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
-    """The classes of class-conditional networks, by name, and their shares of the training data; else none.
+    """Return the classes of class-conditional networks and their shares of the training data; else none.
 
     Raises OptionsError where the data has no classes.
     """
@@ -77,7 +77,7 @@ def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
 
 
 def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
-    """Training samples, drawn by a fixed key, that stand beside grids of generated ones; where there are fewer, again.
+    """Draw training samples, by a fixed key, to show beside generated ones; they repeat where there are fewer.
 
     by_class: sample k is of class k % classes, as in the grid of a class-conditional GAN; else classes are mixed.
     """
@@ -85,7 +85,7 @@ def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
     if not by_class or dataset.labels is None:
         return dataset.train[order[torch.arange(count) % len(order)]]
     members = [order[dataset.labels[order] == label] for label in range(len(dataset.classes))]
-    members = [places if len(places) else order for places in members]  # a class may be held out as a whole
+    members = [places if len(places) else order for places in members]  # all of a class may be held out
     rows = [divmod(k, len(members)) for k in range(count)]
     return dataset.train[torch.stack([members[label][row % len(members[label])] for row, label in rows])]
 
@@ -94,14 +94,14 @@ def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
 
 
 def expected_shape(data: DataSet) -> tuple[int, ...]:
-    """The shape of one sample. Raises OptionsError where only the data can tell."""
+    """Return the shape of one sample. Raises OptionsError where only the data can tell."""
     if data.sample_shape is None:
         raise OptionsError("data.size=null: the size is what is to be described; give data.size")
     return data.sample_shape
 
 
 def expected_class_shares(options: TrainOptions) -> dict[str, float]:
-    """As `class_shares`, with numbers for names and equal shares. Raises OptionsError where only the data can tell."""
+    """Return `class_shares`, with numbers as names and equal shares. Raises OptionsError where only data can tell."""
     if not is_conditional(options):
         return {}
     if (count := options.data.class_count) is None:

@@ -24,7 +24,7 @@ MATCHED_ON = 256  # samples
 
 
 def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
-    """Raises OptionsError."""
+    """Build the networks of a spec, and the GAN that trains them. Raises OptionsError."""
     augmentation = build_augmentation(options, dataset)
     networks = build_networks(spec)
     match_networks(networks, spec, dataset)
@@ -38,9 +38,9 @@ def build_gan(options: TrainOptions, spec: Spec, dataset: Dataset) -> GAN:
 
 
 def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: Dataset) -> None:
-    """Finish init=matched, where there are data: G on latents drawn from the seed, D on samples to train on.
+    """Finish init=matched, which needs data: G on latents drawn from the seed, D on training samples.
 
-    Not a part of `build_networks`: a checkpoint's network has weights already.
+    This is not part of `build_networks`, since the networks of a checkpoint have their weights already.
     """
     if "matched" not in (spec["generator"].get("init"), spec["disc"].get("init")):
         return
@@ -54,7 +54,7 @@ def match_networks(networks: tuple[nn.Module, nn.Module], spec: Spec, dataset: D
 
 
 def build_stack(each: Sequence[TrainOptions], gans: Sequence[GAN]) -> GAN:
-    """GANs as one, from where they stand; their options differ in what may differ in a stack (builders/stacking.py)."""
+    """Stack GANs in their current states; their options differ only where builders/stacking.py allows it."""
     generator, disc = Stack([gan.generator for gan in gans]), Stack([gan.disc for gan in gans])
     randomness = StackedRandomness([gan.randomness for gan in gans])
     alike = {"latent_dim": gans[0].latent_dim, "augmentation": gans[0].augmentation}
@@ -115,7 +115,7 @@ def build_adam(each: Sequence[AdamOptions]) -> Adam:
 
 
 def build_augmentation(train: TrainOptions, dataset: Dataset) -> Augmentation | None:
-    """Raises OptionsError where p is to follow held-out pictures and there are none."""
+    """Build the augmentation, if any. Raises OptionsError where p needs held-out images and there are none."""
     options = train.augment
     if not options.operations:
         return None
@@ -135,5 +135,5 @@ def build_augmentation(train: TrainOptions, dataset: Dataset) -> Augmentation | 
 
 
 def round_to_batches(options: TrainOptions) -> int:
-    """The length of a run in images, whole batches: the last one is complete."""
+    """Return the length of a run in images, rounded up to whole batches."""
     return -(-round(1000 * options.total_kimg) // options.batch_size) * options.batch_size

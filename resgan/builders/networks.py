@@ -1,4 +1,4 @@
-"""Networks from plain data: the spec that a checkpoint holds, and both networks from it."""
+"""Networks from plain data: the spec, which a checkpoint holds, and both networks from it."""
 
 from dataclasses import fields
 
@@ -37,12 +37,12 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 
 def spec_of(options: TrainOptions, dataset: Dataset) -> Spec:
-    """The spec of a run: all that `build_networks` needs to make both networks again."""
+    """Return the spec of a run: all that `build_networks` needs to make both networks again."""
     return {"data": dataset.name, **spec_of_networks(options, dataset.shape, classes=class_shares(options, dataset))}
 
 
 def spec_of_networks(options: TrainOptions, shape: tuple[int, ...], *, classes: dict[str, float]) -> Spec:
-    """The spec for samples of a shape; `classes` are the names and shares of class-conditional networks, else empty."""
+    """Return the spec for samples of a shape; `classes`: names and shares, empty if not class-conditional."""
     spec = {
         "shape": list(shape),
         "seed": options.seed,
@@ -57,7 +57,7 @@ def spec_of_networks(options: TrainOptions, shape: tuple[int, ...], *, classes: 
 
 
 def complete_own(spec: Spec, network: str) -> None:
-    """Check a network of a user's own, and note the size of its latent. Raises OptionsError."""
+    """Check a user-defined network, and note the size of its latent in the spec. Raises OptionsError."""
     net, own = build_network(spec, network), spec[network]
     if network == "generator":
         own["latent_dim"] = latent_size(net, own["latent_dim"])
@@ -66,23 +66,23 @@ def complete_own(spec: Spec, network: str) -> None:
 
 
 def build_networks(spec: Spec) -> tuple[nn.Module, nn.Module]:
-    """(generator, discriminator). Raises OptionsError where an option does not fit the images.
+    """Return (generator, discriminator). Raises OptionsError where an option does not fit the images.
 
-    Networks of a user's own are made by their code: of specs from options alone, never from a checkpoint.
+    User-defined networks run their own code, so build them only for specs from options, never from a checkpoint.
     """
     generator, disc = (build_network(spec, network) for network in ("generator", "disc"))
     return generator, disc
 
 
 def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -> nn.Module:
-    """The generator or the disc of a spec; own: the class to call in place of the one that it names.
+    """Build the generator or the disc of a spec; own: a class to call instead of the one it names.
 
     Raises OptionsError.
     """
     arguments = dict(spec[network])
     if arguments["name"] == "module":
         return build_own_network(network, arguments, seed=spec["seed"], given=own)
-    if "block" in arguments:  # networks of papers have a wiring of their own
+    if "block" in arguments:  # published networks have their own wiring
         arguments["block"] = take_block_options(arguments)
     make = NETWORKS[arguments.pop("name")][0 if network == "generator" else 1]
     given = {"shape": tuple(spec["shape"]), "seed": spec["seed"], "classes": len(spec.get("classes", {}))}
@@ -103,9 +103,9 @@ def take_block_options(arguments: PlainData) -> BlockOptions:
 
 
 def count(spec: Spec) -> PlainData:
-    """Parameters, and floating point operations of one forward pass of one sample, of both networks.
+    """Count the parameters of both networks, and the floating point operations of a forward pass of one sample.
 
-    And the same with each switch at its other position: networks of papers lose the projections on their skips.
+    The same with each switch at its other position: plain published networks lose the projections on their skips.
     """
     other = spec | {net: spec[net] | {"residual": not spec[net]["residual"]} for net in ("generator", "disc")}
     return {**costs(spec), "switched": costs(other)}
@@ -129,7 +129,7 @@ def parameters(net: nn.Module) -> int:
 
 
 def flops(net: nn.Module, *inputs: Tensor) -> int:
-    """Floating point operations of one forward pass, without fusing; a multiply-add is two."""
+    """Count the floating point operations of one forward pass, without fusing; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter, torch.no_grad(), layers.unfused(net):
         net.eval()(*inputs)
     net.train()

@@ -1,4 +1,4 @@
-"""Networks of a user's own: classes in a file, called with their kwargs alone, and checked before anything trains."""
+"""User-defined networks: classes in a file, called with their kwargs alone, and checked before training."""
 
 import copy
 import io
@@ -11,15 +11,15 @@ from resgan.base.own_code import describe, load_named
 from resgan.base.plain_data import PlainData
 from resgan.base.rng import derive_seed
 
-SAMPLES = 4  # that a network is tried on
+SAMPLES = 4  # on which a network is tried
 
 MakeNetwork = type[nn.Module]
 
 
 def build_own_network(network: str, arguments: PlainData, *, seed: int, given: MakeNetwork | None = None) -> nn.Module:
-    """The network of `path`, or of the class that is given in its place. Its first weights come from the seed.
+    """Build the network of `path`, or of the class `given` in its place; the seed decides its initial weights.
 
-    Raises OptionsError, in one line, for what cannot be made.
+    Raises OptionsError, in one line, where it cannot be built.
     """
     where, kwargs = arguments["path"], dict(arguments["kwargs"])
     if "residual" in kwargs:
@@ -29,7 +29,7 @@ def build_own_network(network: str, arguments: PlainData, *, seed: int, given: M
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, network))
             net = make(**kwargs)
-    except Exception as error:  # whatever the code raises
+    except Exception as error:  # user code may raise anything
         raise OptionsError(f"{network}.path={where}: {describe(error)}") from error
     if not isinstance(net, nn.Module):
         raise OptionsError(f"{network}.path={where}: makes a {type(net).__name__}; expected a torch.nn.Module")
@@ -47,7 +47,7 @@ def check_own_network(net: nn.Module, network: str, where: str, *, shape: tuple[
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise OptionsError(f"{name}: has no parameters; expected a network that learns")
     try:
-        tried = copy.deepcopy(net)  # as the average is made; and its running statistics may move
+        tried = copy.deepcopy(net)  # as for the average; trying it also moves running statistics
         buffer = io.BytesIO()
         torch.save(tried.state_dict(), buffer)
         buffer.seek(0)

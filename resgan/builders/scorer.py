@@ -1,4 +1,4 @@
-"""Scorers from the options of scores and data."""
+"""Scorers, from the options of scores and data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class SampleSource:
 
     count: int
     averaged: bool | None  # of a generator: the averaged weights, or the raw ones
-    norm_mode: str | None  # of a generator: what its batch norms take for the mean and the variance
+    norm_mode: str | None  # of a generator: the mean and variance that its batch norms use
 
     @staticmethod
     def generator(metrics: MetricsOptions, *, norm: str, averaged: bool = True) -> "SampleSource":
@@ -44,7 +44,7 @@ class SampleSource:
 
 
 def build_scorer(options: TrainOptions, dataset: Dataset, *, device: str = "cpu", progress: bool = False) -> Scorer:
-    """The scorer of a run in training; `progress` is of the real pictures alone."""
+    """Build the scorer of a run in training; `progress` shows a bar for the real images only."""
     fakes = SampleSource.generator(options.metrics, norm=getattr(options.generator, "norm", "none"))
     load = partial(build_extractor, options.metrics, device=device)
     bars = ("real",) if progress else ()
@@ -52,21 +52,21 @@ def build_scorer(options: TrainOptions, dataset: Dataset, *, device: str = "cpu"
 
 
 def build_extractor(metrics: MetricsOptions, *, device: str) -> Extractor:
-    """Raises ExtractorError."""
+    """Load the extractor of features. Raises ExtractorError."""
     return load_extractor(metrics.extractor, weights=metrics.weights, clean=metrics.resize == "clean").to(device)
 
 
 def make_scorer(
     metrics: MetricsOptions,
-    data: DataSet | None,  # the options of a data set, or None where only its pictures are known
+    data: DataSet | None,  # the options of a data set, or None where only its images are known
     dataset: Dataset,
     *,
     seed: int,  # of the data set
     fakes: SampleSource,
     load: Callable[[], Extractor],  # called where features are needed; scorers may share one
-    bars: tuple[str, ...] = (),  # "real", "generated": show a bar while these pictures go through it
+    bars: tuple[str, ...] = (),  # "real", "generated": show a bar while features of these images are computed
 ) -> Scorer:
-    """The exact scores where the truth is known, then those of features, then the variance."""
+    """Collect the scores: exact ones where the truth is known, those of features, your own, then the variance."""
     card = {
         "n_fake": fakes.count,
         "n_real": len(dataset.reference),
@@ -96,7 +96,7 @@ def make_scorer(
 
 
 def refuse_no_primary(scores: list[Score], metrics: MetricsOptions) -> None:
-    """The first number ranks runs: there has to be one, and lower has to be better. Raises OptionsError."""
+    """Raise OptionsError unless there is a first number, which ranks runs, and lower is better in it."""
     if not scores:
         raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
     name, how = next(iter(scores[0].readings.items()))
@@ -108,7 +108,7 @@ def refuse_no_primary(scores: list[Score], metrics: MetricsOptions) -> None:
 
 
 def exact_scores(data: DataSet | None, dataset: Dataset, card: PlainData, *, seed: int) -> list[Score]:
-    """The scores of a testbed; none for other data."""
+    """Build the exact scores of a testbed; none for other data."""
     match data:
         case Gaussians():
             return [build_mode_score(data, dataset, card)]
@@ -173,7 +173,7 @@ def build_template_score(data: ShapesHard, card: PlainData, *, seed: int) -> Sco
 def feature_scores(
     metrics: MetricsOptions, dataset: Dataset, card: PlainData, *, extractor: Extractor, bars: tuple[str, ...]
 ) -> list[Score]:
-    """Scores of features, which share the reference of the data set. Raises OptionsError for what cannot be had."""
+    """Build the scores of features, which share one reference. Raises OptionsError for unavailable scores."""
     reference = Reference(
         extractor,
         dataset.reference,

@@ -1,4 +1,4 @@
-"""Which runs can be trained as one (training/stack.py), by their options."""
+"""Groups of runs that can be trained as one (training/stack.py), by their options."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
@@ -9,18 +9,18 @@ from resgan.runs.configuration import is_bookkeeping
 
 Item = TypeVar("Item")
 
-# What the members of a stack may differ in, beside bookkeeping. Everything else decides the structure of the networks,
-# what a step computes, or what is due when.
+# Options in which the members of a stack may differ, besides bookkeeping. All others decide the structure of the
+# networks, what a step computes, or what is due when.
 FREE = (
     "seed",
     *(f"{net}.{name}" for net in ("generator", "disc") for name in ("lr", "betas", "init", "fan_in", "first_bias")),
 )
-FREE_WEIGHTS = ("loss.r1", "loss.r2", "loss.gp")  # of penalties that all members have; none: all are without
+FREE_WEIGHTS = ("loss.r1", "loss.r2", "loss.gp")  # may differ only where all members have the penalty
 FREE_JOINS = ("lab", "mlp")  # networks in which both arms own the same parameters; a learned gate is one more
 
 
 def structure(options: TrainOptions) -> Hashable:
-    """Key of what the members of a stack share: runs can be trained as one where it is equal."""
+    """Return a key of all that members of a stack share: runs with equal keys can be trained as one."""
     values = flat(options.model_dump())
     shared = {name: value for name, value in values.items() if name not in FREE and not is_bookkeeping(name)}
     shared |= {name: bool(values[name]) for name in FREE_WEIGHTS}
@@ -33,14 +33,14 @@ def structure(options: TrainOptions) -> Hashable:
 
 
 def can_be_stacked(options: TrainOptions) -> bool:
-    """Spectral normalisation moves its vectors in a way that cannot be stacked; of own networks nothing is known."""
+    """Can a run be in a stack? Not with user-defined networks, or spectral norms, whose vectors cannot be stacked."""
     return not any(net.name == "module" or net.spectral for net in (options.generator, options.disc))
 
 
 def stacks_of(
     runs: Sequence[Item], options_of: Callable[[Item], TrainOptions], *, most: int | None
 ) -> list[list[Item]]:
-    """Runs in groups of one structure, of `most` at most (None: any number), in the order of their first ones."""
+    """Group runs of one structure, at most `most` in a group (None: any number), in the order of their first runs."""
     groups: dict[Hashable, list[Item]] = {}
     for place, run in enumerate(runs):
         options = options_of(run)

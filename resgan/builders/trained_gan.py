@@ -20,11 +20,11 @@ from resgan.training import checkpoints
 
 @dataclass(frozen=True)
 class TrainedGan:
-    """Both networks in eval mode, and what they were trained as."""
+    """A trained GAN: both networks in eval mode, and the spec of their training."""
 
     generator: nn.Module  # averaged weights
     generator_raw: nn.Module  # the weights of the last step
-    disc: nn.Module | None  # None: a class of a user's own, which was not given
+    disc: nn.Module | None  # None: a user-defined class, which was not given
     spec: Spec
     images_seen: int
 
@@ -32,13 +32,13 @@ class TrainedGan:
         self,
         seeds: Iterable[int],
         *,
-        label: int | str | None = None,  # a class's number or name; None: drawn for each seed, as often as in the data
-        truncation: float | None = None,  # cut the normal of the latents at +- this
+        label: int | str | None = None,  # a class's number or name; None: drawn for each seed by the shares of the data
+        truncation: float | None = None,  # truncate the normal latents at +- this
         averaged: bool = True,  # False: the raw weights
     ) -> Tensor:
-        """Images (N, C, H, W), float32 in [-1, 1], or points (N, 2); each depends on its seed, and on its class.
+        """Generate images (N, C, H, W), float32 in [-1, 1], or points (N, 2); each depends on its seed and class.
 
-        Raises OptionsError for a class that is not there.
+        Raises OptionsError for an unknown class.
         """
         seeds = list(seeds)
         z, labels = self.latents(seeds, truncation=truncation), self.labels(seeds, label=label)
@@ -46,21 +46,21 @@ class TrainedGan:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes; none where the GAN is not class-conditional."""
+        """Return the names of the classes; none where the GAN is not class-conditional."""
         return list(self.spec.get("classes", {}))
 
     def latents(self, seeds: Iterable[int], *, truncation: float | None = None) -> Tensor:
-        """(N, latent_dim)."""
+        """Draw the latents of seeds (N, latent_dim)."""
         return sampling.latents(list(seeds), dim=self.spec["generator"]["latent_dim"], truncation=truncation)
 
     def labels(self, seeds: Iterable[int], *, label: int | str | None = None) -> Tensor | None:
-        """(N,); None where the GAN is not class-conditional. Raises OptionsError."""
+        """Return the labels of seeds (N,); None where the GAN is not class-conditional. Raises OptionsError."""
         if label is not None:
             return torch.full((len(list(seeds)),), self.class_number(label))
         return sampling.labels(list(seeds), shares=list(self.spec["classes"].values())) if self.classes else None
 
     def class_number(self, label: int | str) -> int:
-        """The number of a class, given by its number or name. Raises OptionsError."""
+        """Return the number of a class, given by number or name. Raises OptionsError."""
         if not self.classes:
             raise OptionsError(f"class={label}: this GAN was trained without classes; leave it out")
         given = str(label)
@@ -72,7 +72,7 @@ class TrainedGan:
         raise OptionsError(f"class={label}: valid are 0 to {len(self.classes) - 1}, or {names}")
 
     def generate(self, z: Tensor, labels: Tensor | None = None, *, averaged: bool = True) -> Tensor:
-        """Samples of latents (N, latent_dim), and labels (N,) where the GAN is class-conditional."""
+        """Generate samples from latents (N, latent_dim), and labels (N,) where the GAN is class-conditional."""
         return sampling.generate(self.generator if averaged else self.generator_raw, z, labels)
 
 
@@ -80,10 +80,10 @@ def load_gan(
     path: str | Path,
     *,
     device: str = "cpu",
-    generator: MakeNetwork | None = None,  # the class, where it was trained with one of your own
+    generator: MakeNetwork | None = None,  # the class, where the generator is user-defined
     disc: MakeNetwork | None = None,
 ) -> TrainedGan:
-    """Open a checkpoint; the file is all it needs, but for classes of your own, since a file never makes code run.
+    """Open a checkpoint; only user-defined classes have to be given again, since a file never runs code.
 
     Raises CheckpointError, OptionsError: both are a ValueError.
     """
@@ -114,12 +114,12 @@ def load_gan(
 
 
 def is_own(spec: Spec, network: str) -> bool:
-    """Is it a network of a user's own?"""
+    """Is the network user-defined?"""
     return spec[network]["name"] == "module"
 
 
 def load_gan_for(options: CheckpointOptions, path: Path, *, device: str) -> TrainedGan:
-    """As `load_gan`, with the classes that a command names. Raises OptionsError."""
+    """Open a checkpoint with the classes that a command names. Raises OptionsError."""
     classes = {
         network: load_named(where, option=f"{network}.path", error=OptionsError)[0]
         for network in ("generator", "disc")

@@ -17,7 +17,7 @@ class Dataset:
 
     name: str  # what scores and pages call it
     train: Tensor  # what D is shown
-    holdout: Tensor  # the same kind, never shown; may have no rows
+    holdout: Tensor  # of the same kind, but never shown to D; may have no rows
     reference: Tensor  # what Frechet distances are measured against
     split: str  # what `reference` is, in words, for the score's card: "train", "all"
     classes: tuple[str, ...] = ()  # their names, by label; empty: there are no labels

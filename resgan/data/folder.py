@@ -1,4 +1,4 @@
-"""Pictures of one's own: a folder, a zip or a tar of them, decoded once into one uint8 tensor."""
+"""Images of your own: a folder, a zip or a tar, decoded once into one uint8 tensor."""
 
 import json
 import lzma
@@ -29,46 +29,46 @@ from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
 from resgan.data.picture_cache import BLOCK, PictureCache
 
-Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and what reads the encoded picture
+Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and functions that read the encoded images
 Size = tuple[int, int]  # width, height
 
 SOURCES = "a folder of pictures, a .zip, or a .tar of any compression"
 # Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-# What decodes them: raise the number when the pixels of any picture change. JPEG is the format whose decoders differ.
+# Versions of the decoders: raise the number when the pixels of any image change. Decoders differ for JPEG.
 DECODER = [1, PIL.__version__, features.version("jpg")]
-CHUNK = 8  # pictures a thread takes at a time: enough to hide its bookkeeping, few to hold encoded in memory
+CHUNK = 8  # images that a thread takes at a time: enough to hide its bookkeeping, few enough to hold encoded in memory
 
 
 def load_folder(
     path: str | Path,
     *,
-    size: int | None,  # pixels; None: the pictures are square and of one size already
+    size: int | None,  # pixels; None: the images are square and of one size already
     channels: int,  # 1 (grey) or 3 (RGB)
-    holdout: float,  # share of the pictures kept out of training, in [0, 1)
-    seed: int,  # of the draw of those pictures
+    holdout: float,  # share of the images kept out of training, in [0, 1)
+    seed: int,  # of the draw of the held-out images
     progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
-    memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of what is free
-    cache_directory: Path | None = None,  # where decoded pictures are kept for the next time; None: nowhere
+    memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of the free memory
+    cache_directory: Path | None = None,  # where decoded images are kept for the next time; None: nowhere
 ) -> Dataset:
-    """The pictures under `path`, as uint8 (N, channels, H, W), whose subfolders are their classes.
+    """Load the images under `path` as uint8 (N, channels, H, W), with their subfolders as classes.
 
-    Hidden files, links inside archives, and names without the ending of a picture format are passed over.
-    Pictures stand in the order of their names, the held-out ones apart; which ones those are depends on
-    the seed and the list of names alone. What the cache gives is what decoding gives, bit for bit.
+    Hidden files, links inside archives, and names without the ending of an image format are skipped. Images
+    are in the order of their names, the held-out ones apart; which ones are held out depends on the seed and
+    the list of names alone. The cache returns what decoding would return, bit for bit.
 
-    A picture's class is the first folder it lies in below `path`, however deep; where all pictures share that
-    folder, as archives often have it, the one below that. There are classes only where every picture has one
-    and there are two or more of them.
+    The class of an image is the first folder below `path` on its way, however deep it lies; where all images
+    share that folder, as in many archives, the next folder below. There are classes only where every image
+    has one and there are two or more of them.
 
     - Orientation: as the EXIF tag says. Animations: the first frame.
-    - Size: the shorter side resized by Pillow's LANCZOS, in one step from the full picture, and the middle of
-      the longer side kept. Never enlarged.
+    - Size: the shorter side is resized by Pillow's LANCZOS, in one step from the full image, and the middle
+      of the longer side is kept. Never enlarged.
     - Transparency: laid on white. Palettes: looked up. Grey of 16 bits and more: the high byte of 16.
     - CMYK and the like: Pillow's own conversion, without colour profiles. RGB to grey: ITU-R 601 luma.
 
-    DataError: nothing usable at `path`, a picture that cannot be decoded or is too small, sizes that differ
-    where `size` is None, options out of range.
+    Raises DataError for: nothing usable at `path`, an image that cannot be decoded or is too small, sizes
+    that differ where `size` is None, options out of range.
     """
     path = Path(path).expanduser()
     check_options(size=size, channels=channels, holdout=holdout)
@@ -112,13 +112,13 @@ def check_options(*, size: int | None, channels: int, holdout: float) -> None:
 
 
 def source_name(path: Path) -> str:
-    """The folder's name, or the archive's without .zip, .tar.xz and the like."""
+    """Return the folder's name, or the archive's without .zip, .tar.xz and the like."""
     path = Path(os.path.abspath(path))  # so that "." has a name
     return path.name if path.is_dir() else path.stem.removesuffix(".tar")
 
 
-# Where pictures come from. Each source is a sorted list of names, and a function that starts one pass over
-# (name, reader) in whatever order is cheap.
+# Sources of images. Each is a sorted list of names, and a function that starts one pass over (name, reader) in
+# whatever order is cheap.
 
 
 def open_source(path: Path) -> tuple[list[str], Callable[[], Files]]:
@@ -157,9 +157,9 @@ def open_zip(path: Path) -> tuple[list[str], Callable[[], Files]]:
 
 
 def open_tar(path: Path) -> tuple[list[str], Callable[[], Files]]:
-    """Two passes from front to back, for the names and for the pictures: a compressed tar cannot seek."""
+    """Read a tar twice from front to back, for the names and for the images: a compressed tar cannot seek."""
     members = (member for _, member in walk_tar(path) if member.isfile() and is_picture(member.name))
-    offsets = {picture_name(member.name): member.offset for member in members}  # the last of a name counts
+    offsets = {picture_name(member.name): member.offset for member in members}  # of equal names the last counts
     return sorted(offsets), partial(read_tar, path, offsets)
 
 
@@ -182,7 +182,7 @@ def walk_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
 
 
 def check_end(tar: tarfile.TarFile) -> None:
-    """A tar ends with blocks of zeros. Python also stops, in silence, at half a header or a damaged one."""
+    """Check for the zeros that end a tar: Python also stops, in silence, at half a header or a damaged one."""
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
@@ -198,7 +198,7 @@ def is_tar(path: Path) -> bool:
 
 @cache
 def picture_endings() -> dict[str, str]:
-    """File endings and the formats Pillow decodes them by: {".png": "PNG", ...}."""
+    """Return file endings and the formats Pillow decodes them by: {".png": "PNG", ...}."""
     endings = Image.registered_extensions()
     return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_PICTURES}
 
@@ -209,7 +209,7 @@ def is_picture(name: str) -> bool:
 
 
 def picture_name(name: str) -> str:
-    """Without a leading ./, which some archives have."""
+    """Return the name without a leading ./, which some archives have."""
     return posixpath.normpath(name)
 
 
@@ -222,7 +222,7 @@ def raise_error(error: OSError) -> None:
     raise error
 
 
-# Who is held out.
+# Held-out images.
 
 
 def count_held_out(count: int, *, path: Path, holdout: float) -> int:
@@ -236,18 +236,18 @@ def count_held_out(count: int, *, path: Path, holdout: float) -> int:
 
 
 def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
-    """The same names with `held` of them, drawn from `seed`, moved to the end; both parts stay sorted."""
+    """Move `held` of the names, drawn from `seed`, to the end; both parts stay sorted."""
     order = torch.randperm(len(names), generator=make_generator(seed, "folder"))
     drawn = set(order[:held].tolist())
     return [names[k] for k in sorted(range(len(names)), key=lambda k: (k in drawn, k))]
 
 
-# Which class they belong to.
+# Classes.
 
 
 def classify(names: list[str]) -> tuple[tuple[str, ...], Tensor | None]:
-    """The classes, sorted, and the number of each picture's, int64 (N,): by the rule in `load_folder`."""
-    folders = [posixpath.dirname(name).split("/") for name in names]  # [""]: in none
+    """Return the sorted classes, and each image's label, int64 (N,), by the rule in `load_folder`."""
+    folders = [posixpath.dirname(name).split("/") for name in names]  # [""]: in no folder
     if len({folder[0] for folder in folders}) == 1:
         folders = [folder[1:] or [""] for folder in folders]
     classes = sorted({folder[0] for folder in folders})
@@ -257,7 +257,7 @@ def classify(names: list[str]) -> tuple[tuple[str, ...], Tensor | None]:
     return tuple(classes), torch.tensor([numbers[folder[0]] for folder in folders])
 
 
-# What was decoded before.
+# The cache of decoded images.
 
 
 def through_cache(
@@ -266,10 +266,10 @@ def through_cache(
     decode: Callable[[], Tensor],
     shape: tuple[int, ...],
     *,
-    rows: Tensor,  # where each picture goes, in the order of their names
+    rows: Tensor,  # where each image goes, in the order of their names
     limit: int,
 ) -> Tensor:
-    """Decoded pictures, from the cache or decoded and then kept there."""
+    """Return decoded images from the cache, or decode them and keep them there."""
     content = key()
     if content is None:
         return decode()
@@ -277,7 +277,7 @@ def through_cache(
     stored = entry.read(shape)
     if stored is None:
         images = decode()
-        if key() == content:  # else they changed while they were decoded
+        if key() == content:  # else files have changed while they were decoded
             entry.write(images, rows)
         return images
     if torch.equal(rows, torch.arange(len(rows))):
@@ -294,9 +294,9 @@ def content_key(
     channels: int,
     bar: Callable[..., tqdm],
 ) -> str | None:
-    """A hash of all that decides the pixels; None where something cannot be read: decoding is going to say so.
+    """Hash all that decides the pixels; None where something cannot be read, which decoding will report.
 
-    Of a folder every file is hashed, of an archive the archive, which may be compressed.
+    For a folder every file is hashed, for an archive the archive itself, which may be compressed.
     """
     options = {"decoder": DECODER, "size": size, "channels": channels, "names": names}
     digest = blake2b(json.dumps(options).encode(), digest_size=20)
@@ -341,7 +341,7 @@ def decode_source(
     limit: int,
     bar: Callable[..., tqdm],
 ) -> Tensor:
-    """All pictures, each in its row. Raises DataError."""
+    """Decode all images, each into its row. Raises DataError."""
     images = allocate(shape, limit=limit)
     sizes, broken = decode_all(files(), images, rows=rows, resize=resize, bar=bar(total=len(rows), unit=" pictures"))
     check_decoded(broken, path=path)
@@ -350,7 +350,7 @@ def decode_source(
 
 
 def free_memory() -> int:
-    """In bytes; all there is where the system does not say what is free."""
+    """Return the free memory in bytes, or all memory where the system does not say what is free."""
     known = getattr(os, "sysconf_names", {})
     if "SC_PHYS_PAGES" not in known:
         return 2**63  # Windows: leave it to its own swapping
@@ -359,7 +359,7 @@ def free_memory() -> int:
 
 
 def allocate(shape: tuple[int, ...], *, limit: int) -> Tensor:
-    """uint8, in memory up to `limit` bytes, else in a mapped temporary file whose name is gone at once."""
+    """Allocate uint8: in memory up to `limit` bytes, else in a mapped temporary file, deleted once mapped."""
     count = int(np.prod(shape, dtype=np.int64))
     if count <= limit:
         return torch.empty(shape, dtype=torch.uint8)
@@ -375,7 +375,7 @@ def allocate(shape: tuple[int, ...], *, limit: int) -> Tensor:
 
 
 def reserve(file: int, count: int) -> None:
-    """Room on the disk, now: writing to a mapped file on a full disk would kill the process."""
+    """Reserve room on the disk now: writing to a mapped file on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, count)
     else:
@@ -383,7 +383,7 @@ def reserve(file: int, count: int) -> None:
 
 
 def first_side(files: Files) -> int:
-    """The size of the first picture that opens; where none does, decoding will report it."""
+    """Return the side of the first image that opens; 1 where none does, which decoding will report."""
     for name, read in files:
         try:
             with open_picture(read()) as picture:
@@ -398,7 +398,7 @@ def first_side(files: Files) -> int:
 def decode_all(
     files: Files, images: Tensor, *, rows: dict[str, int], resize: bool, bar: tqdm
 ) -> tuple[dict[str, Size], dict[str, str]]:
-    """Fill `images`. Returns the size of every picture, and why those that cannot be decoded cannot."""
+    """Fill `images`. Returns the sizes of the images, and the errors of those that cannot be decoded."""
     sizes: dict[str, Size] = {}
     broken: dict[str, str] = {}
     pixels = images.numpy()
@@ -414,7 +414,7 @@ def decode_all(
 
 
 def in_threads(files: Files, work: Callable[[str, Callable[[], bytes]], None], *, bar: tqdm) -> None:
-    """work(name, reader) for all files."""
+    """Call work(name, reader) for all files, in threads."""
 
     def work_through(chunk: list[tuple[str, Callable[[], bytes]]]) -> int:
         for name, read in chunk:
@@ -428,7 +428,7 @@ def in_threads(files: Files, work: Callable[[str, Callable[[], bytes]], None], *
 
 
 def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahead: int) -> Iterator[int]:
-    """work(chunk) for all chunks, at most `ahead` of them under way: an archive need not fit in memory."""
+    """Call work(chunk) for all chunks, at most `ahead` of them under way: an archive need not fit in memory."""
     items, pending = iter(items), deque[Future]()
     while chunk := list(islice(items, CHUNK)):
         pending.append(pool.submit(work, chunk))
@@ -439,7 +439,7 @@ def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahea
 
 
 def decode(data: bytes, out: np.ndarray, *, resize: bool) -> Size:
-    """Into uint8 (C, H, W), unless the size forbids it. Returns the size found."""
+    """Decode into `out`, uint8 (C, H, W), unless the size does not fit. Returns the size found."""
     channels, side, _ = out.shape
     with open_picture(data) as picture:
         size = picture.size
@@ -454,7 +454,7 @@ def decode(data: bytes, out: np.ndarray, *, resize: bool) -> Size:
 
 @cache
 def picture_formats() -> list[str]:
-    """In the order they are tried: the usual ones first."""
+    """List the formats in the order in which they are tried: the usual ones first."""
     return sorted(set(picture_endings().values()), key=lambda form: (form not in ("JPEG", "PNG"), form))
 
 
@@ -463,7 +463,7 @@ def open_picture(data: bytes) -> Image.Image:
 
 
 def convert(picture: Image.Image, *, channels: int) -> Image.Image:
-    """To grey or RGB of 8 bits, by the rules in `load_folder`."""
+    """Convert to grey or RGB of 8 bits, by the rules in `load_folder`."""
     if picture.mode == "F":
         raise ValueError("floating-point pixels, whose black and white are not stated")
     if picture.mode.startswith("I"):
@@ -476,7 +476,7 @@ def convert(picture: Image.Image, *, channels: int) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-# What was wrong with them, once all have been seen.
+# Errors, reported once all images have been seen.
 
 
 def check_decoded(broken: dict[str, str], *, path: Path) -> None:

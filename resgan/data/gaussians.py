@@ -12,7 +12,7 @@ SPACING, SD = 2.0, 0.05
 
 
 def centres(modes: int) -> Tensor:
-    """The modes (modes, 2), on a square grid round the origin: for 25, at -4, -2, 0, 2, 4 in each direction."""
+    """Return the modes (modes, 2), on a square grid around the origin: for 25, at -4, -2, 0, 2, 4 in each direction."""
     side = math.isqrt(modes)
     if side < 2 or side * side != modes:
         raise DataError(f"data.modes={modes}: the grid is square; valid are 4, 9, 16, 25, ...")
@@ -21,12 +21,12 @@ def centres(modes: int) -> Tensor:
 
 
 def draw(count: int, *, modes: int, generator: torch.Generator) -> Tensor:
-    """`count` points (count, 2) of the mixture."""
+    """Draw `count` points (count, 2) from the mixture."""
     return draw_labelled(count, modes=modes, generator=generator)[0]
 
 
 def draw_labelled(count: int, *, modes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The same points (count, 2), and the mode each was drawn from, int64 (count,)."""
+    """Draw the same points (count, 2), and return the mode of each, int64 (count,)."""
     labels = torch.randint(modes, (count,), generator=generator)
     return centres(modes)[labels] + SD * torch.randn(count, 2, generator=generator), labels
 
@@ -37,7 +37,7 @@ def load_gaussians(
     size: int,  # points to train on; as many again are held out
     seed: int,
 ) -> Dataset:
-    """The classes are the modes, by their numbers in `centres`."""
+    """Draw the data set, whose classes are the modes, numbered as in `centres`."""
     (train, labels), (holdout, holdout_labels) = (
         draw_labelled(size, modes=modes, generator=make_generator(seed, "gaussians", split))
         for split in ("train", "holdout")

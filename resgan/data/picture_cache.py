@@ -1,6 +1,6 @@
-"""Decoded pictures on disk: found by a key that names their content, mapped and not read when they are used again.
+"""Decoded images on disk: found by a key of their content, checked, and mapped when they are used again.
 
-<cache>/pictures/<key>.npy: uint8 (N, C, H, W) in the order of names, as numpy.load reads it, and behind it a seal.
+<cache>/pictures/<key>.npy: uint8 (N, C, H, W) in the order of names, as numpy.load reads it, followed by a seal.
 """
 
 import math
@@ -17,19 +17,19 @@ from torch import Tensor
 
 from resgan.base.cache import say_corrupt, store
 
-SEAL = 32  # bytes: blake2b of the key and all that stands before it, so that damage and others' entries are noticed
+SEAL = 32  # bytes: blake2b of the key and all before the seal, so that damage and entries of other keys are noticed
 BLOCK = 2**24  # bytes that are hashed or written at a time
 
 
 class PictureCache:
-    """The entry of one key."""
+    """The cache entry of one key."""
 
     def __init__(self, cache: Path, key: str) -> None:
         self.path = cache / "pictures" / f"{key}.npy"
         self.key = key
 
     def read(self, shape: tuple[int, ...]) -> Tensor | None:
-        """The pictures, mapped: processes share their pages, and what one of them changes is its own. None: decode."""
+        """Map the images: processes share the pages, copied on write. None where there is no valid entry."""
         try:
             with open(self.path, "rb") as file:
                 return self._map(file, shape)
@@ -53,7 +53,7 @@ class PictureCache:
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="c", offset=len(start), shape=shape))
 
     def write(self, images: Tensor, rows: Tensor) -> None:
-        """rows: where in `images` the pictures stand, in the order of their names."""
+        """Write the entry; `rows` are the places in `images`, in the order of names."""
 
         def write_to(file: IO[bytes]) -> None:
             seal = self._new_seal()

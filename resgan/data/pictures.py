@@ -1,4 +1,4 @@
-"""Samples from somewhere else: pictures or points at a path, whatever kind of file it is."""
+"""Samples from elsewhere: images or points at a path, from a folder, an archive or an npz."""
 
 import zipfile
 from pathlib import Path
@@ -10,22 +10,22 @@ from torch import Tensor
 from resgan.data.dataset import DataError
 from resgan.data.folder import load_folder
 
-KEYS = ("samples", "arr_0", "images", "x")  # of an npz: ours, numpy's own, and what others use
+KEYS = ("samples", "arr_0", "images", "x")  # of an npz: ours, NumPy's own, and those that others use
 
 
 def load_pictures(
     path: str | Path,
     *,
-    option: str,  # that named the path, for messages
+    option: str,  # the option that named the path, for messages
     size: int | None,  # pixels; None: as they are. An npz is taken as it is
     channels: int,
     progress: bool,
-    cache_directory: Path | None = None,  # where decoded pictures of folders and archives are kept; None: nowhere
+    cache_directory: Path | None = None,  # where decoded images of folders and archives are kept; None: nowhere
 ) -> Tensor:
-    """Pictures of a folder, zip, tar or npz as uint8 (N, C, H, W), or points of an npz as float32 (N, 2).
+    """Load images of a folder, zip, tar or npz as uint8 (N, C, H, W), or points of an npz as float32 (N, 2).
 
-    Of an npz the array `samples`, `arr_0`, `images` or `x`, or the only one: uint8 (N, H, W, C) or (N, H, W), or
-    floats (N, 2). Folders and archives are read as `data=folder` reads them. Raises DataError.
+    An npz is read from its array `samples`, `arr_0`, `images` or `x`, or its only one: uint8 (N, H, W, C) or (N, H, W),
+    or floats (N, 2). Folders and archives are read as `data=folder` reads them. Raises DataError.
     """
     path = Path(path).expanduser()
     if path.suffix == ".npz":
@@ -40,7 +40,7 @@ def load_pictures(
             progress=progress,
             cache_directory=cache_directory,
         ).train
-    except DataError as error:  # speaks of the options of data=folder, which have other names here
+    except DataError as error:  # it names options of data=folder, which have other names here
         raise DataError(str(error).replace("data.path=", f"{option}=").replace("data.size", "size")) from None
 
 
@@ -61,7 +61,7 @@ def load_npz(path: Path, *, option: str) -> Tensor:
 
 
 def as_samples(array: np.ndarray, *, where: str) -> Tensor:
-    """uint8 pictures or finite points, as tensors."""
+    """Convert uint8 images or finite points to tensors. Raises DataError for other arrays."""
     points = array.ndim == 2 and array.shape[1] == 2 and np.issubdtype(array.dtype, np.floating)
     pictures = array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3)))
     if not (points or pictures) or len(array) < 2:

@@ -1,11 +1,11 @@
-"""Bars in six colours at any place: a smooth manifold of small pictures, with an exact truth.
+"""Bars in six colours at any place: a smooth manifold of small images, with an exact truth.
 
 4 orientations of one bar x 6 colours on mid-grey, with soft edges, at 16 x 16; the centre lies anywhere in a square.
-Every class is a sheet of pictures with two coordinates, where a centre is; a sample is valid when it lies within TAU
-of a sheet. The sheets are never closer than 2 TAU, so it is then a sample of one class only.
+Every class is a sheet of images, whose two coordinates are those of the centre; a sample is valid when it lies within
+TAU of a sheet. The sheets are never closer than 2 TAU, so a valid sample belongs to one class only.
 
-Classes differ in nothing but what they are called by: the bars are each other's rotations, so their edges, their energy
-and their distances are alike, and all colours are equally far from the ground.
+Classes differ in orientation and colour alone: the bars are rotations of each other, so their edges, their energy and
+their distances are alike, and all colours are equally far from the background.
 """
 
 import math
@@ -18,7 +18,7 @@ from resgan.base.images import to_uint8
 from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
 
-# Lengths and places are in pixels of 16 x 16 pictures, whose middle is (7.5, 7.5); other sizes sample them more finely.
+# Lengths and places are in pixels of 16 x 16 images, whose middle is (7.5, 7.5); other sizes sample them more finely.
 BASE_SIZE = 16
 HALF_LENGTH = 4.3
 # The integral of mask^2 over the plane is 18: so is its sum over the pixels, on average over centres, for each bar.
@@ -39,26 +39,26 @@ CLASSES = len(FORMS) * len(COLOURS)  # 24
 QUADRANTS = 4
 
 # Half the smallest L2 distance between two classes on [-1, 1] is 5.555 / 2 = 2.78, by search over both centres (a
-# test): of a diagonal and a straight bar of one colour at nearly the same place. Colours of one bar are 8.4 apart. Less
-# a twentieth, so that what is half of one class and half of another is a sample of neither.
+# test): that of a diagonal and a straight bar of one colour at nearly the same place. Colours of one bar are 8.4 apart.
+# TAU is a twentieth less, so that an even blend of two classes is a sample of neither.
 TAU = 2.64
-ROUNDING = 0.0826  # median distance of a drawn picture, as uint8, to its class (a test)
+ROUNDING = 0.0826  # median distance of a drawn image, as uint8, to its class (a test)
 
-HOLDOUT, REFERENCE = 2_000, 10_000  # pictures
+HOLDOUT, REFERENCE = 2_000, 10_000  # images
 
 
 def class_names() -> tuple[str, ...]:
-    """By class: "horizontal-red", "horizontal-green", ..."""
+    """Return names by class: "horizontal-red", "horizontal-green", ..."""
     return tuple("-".join(words) for words in product(FORMS, COLOURS))
 
 
 def tau(size: int) -> float:
-    """How far from its class a valid picture may be, in L2 on [-1, 1]."""
+    """Return the largest distance of a valid image from its class, in L2 on [-1, 1]."""
     return TAU * size / BASE_SIZE
 
 
 def rounding(size: int) -> float:
-    """How far from its class a picture is that is true but for rounding: the errors of all its values together."""
+    """Return the distance from its class of an image that is exact except for the rounding of its values."""
     return ROUNDING * size / BASE_SIZE
 
 
@@ -66,7 +66,7 @@ def rounding(size: int) -> float:
 
 
 def masks(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
-    """Ink in [0, 1], (N, size, size), of bars of `forms` (N,) at `centres` (x, y), (N, 2).
+    """Draw the ink in [0, 1], (N, size, size), of bars of `forms` (N,) at `centres` (x, y), (N, 2).
 
     sigmoid(-d / SOFTNESS), where d = max(|u| - HALF_LENGTH, |v| - HALF_WIDTH) and u, v are along and across the bar.
     """
@@ -76,7 +76,7 @@ def masks(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
 
 
 def slopes(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
-    """Derivatives of the masks by the coordinates of the centre: (N, 2, size, size)."""
+    """Compute the derivatives of the masks by the coordinates of the centre: (N, 2, size, size)."""
     along, across = (part.unsqueeze(1) for part in coordinates(forms, centres, size=size))
     mask = masks(forms, centres, size=size).unsqueeze(1)
     direction = directions()[forms].to(centres.dtype)
@@ -87,7 +87,7 @@ def slopes(forms: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
 
 
 def coordinates(forms: Tensor, centres: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
-    """Places of all pixels along and across the bars, from their centres: twice (N, size, size)."""
+    """Compute the places of all pixels along and across the bars, from their centres: two (N, size, size)."""
     line = (torch.arange(size) + 0.5) * (BASE_SIZE / size) - 0.5
     dx, dy = (line - centres[:, :1]).unsqueeze(1), (line - centres[:, 1:]).unsqueeze(2)
     cosine, sine = directions()[forms].to(centres.dtype).view(-1, 2, 1, 1).unbind(1)
@@ -95,18 +95,18 @@ def coordinates(forms: Tensor, centres: Tensor, *, size: int) -> tuple[Tensor, T
 
 
 def directions() -> Tensor:
-    """Unit vectors (x, y) along the bars: (4, 2)."""
+    """Return unit vectors (x, y) along the bars: (4, 2)."""
     angles = torch.tensor(list(FORMS.values()), dtype=torch.float64) * (math.pi / 180)
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
 def colours() -> Tensor:
-    """Signs of the channels (6, 3)."""
+    """Return the signs of the channels of each colour (6, 3)."""
     return torch.tensor(list(COLOURS.values()), dtype=torch.float32)
 
 
 def render(labels: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
-    """Pictures (N, 3, size, size), uint8, of classes `labels` (N,) at `centres` (N, 2). Raises DataError."""
+    """Draw images (N, 3, size, size), uint8, of classes `labels` (N,) at `centres` (N, 2). Raises DataError."""
     if size % BASE_SIZE or size <= 0:
         raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
     forms, hues = labels // len(COLOURS), labels % len(COLOURS)
@@ -117,13 +117,13 @@ def render(labels: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
 
 
 def quadrants(centres: Tensor) -> Tensor:
-    """The quarter of the square that a centre (N, 2) lies in: 0 and 1 above, left and right, 2 and 3 below; (N,)."""
+    """Return the quadrant (N,) of centres (N, 2): 0 and 1 are above, left and right; 2 and 3 likewise below."""
     right, below = (centres >= (LOW + HIGH) / 2).long().unbind(1)
     return 2 * below + right
 
 
 def withheld_quadrants(seed: int) -> Tensor:
-    """The quadrant (24,) in which each class is not shown: a Latin arrangement, permuted by `seed`.
+    """Return the quadrant (24,) in which each class is not shown: a Latin arrangement, permuted by `seed`.
 
     (form + colour) mod 4 leaves out each quadrant once in each colour, and once or twice in each form. So of the 96
     triples 24 are withheld, and every pair of form and colour, form and quadrant, colour and quadrant is seen.
@@ -134,13 +134,13 @@ def withheld_quadrants(seed: int) -> Tensor:
 
 
 def balanced_labels(count: int, generator: torch.Generator) -> Tensor:
-    """Labels (count,) in random order: `count` // 24 of each class, and one more of as many as remain, at random."""
+    """Draw labels (count,) in random order: `count` // 24 of each class, and one more of `count` % 24 random ones."""
     kinds = torch.randperm(CLASSES, generator=generator)
     return kinds.repeat(-(-count // CLASSES))[:count][torch.randperm(count, generator=generator)]
 
 
 def draw_centres(labels: Tensor, generator: torch.Generator, *, withheld: Tensor | None = None) -> Tensor:
-    """Centres (N, 2), uniform over the square but for the quadrant `withheld` (24,) of their class."""
+    """Draw centres (N, 2), uniform over the square except for the quadrant `withheld` (24,) of their class."""
     quadrant = torch.randint(QUADRANTS if withheld is None else QUADRANTS - 1, labels.shape, generator=generator)
     if withheld is not None:
         quadrant += quadrant >= withheld[labels]
@@ -151,7 +151,7 @@ def draw_centres(labels: Tensor, generator: torch.Generator, *, withheld: Tensor
 def draw(
     count: int, generator: torch.Generator, *, size: int = BASE_SIZE, withheld: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`count` independent draws of the distribution: pictures (count, 3, size, size), uint8, and labels (count,)."""
+    """Draw `count` independent samples: images (count, 3, size, size), uint8, and labels (count,)."""
     labels = torch.randint(CLASSES, (count,), generator=generator)
     return render(labels, draw_centres(labels, generator, withheld=withheld), size=size), labels
 
@@ -159,14 +159,14 @@ def draw(
 def load_shapes(
     *,
     size: int,  # pixels
-    count: int,  # pictures to train on
+    count: int,  # images to train on
     withhold: bool,  # show no class in all of its quadrants
     seed: int,
 ) -> Dataset:
-    """Frechet distances are against draws of the whole distribution, the same for every seed.
+    """Draw the data set; the reference of Frechet distances is of the whole distribution, the same for every seed.
 
-    The training set has as many pictures of one class as of another, as far as `count` allows, so that it is itself at
-    no distance from uniform. The held-out pictures are drawn from what is shown.
+    The training set has equally many images of each class, as far as `count` allows, so that its own distance from
+    uniform is 0. The held-out images are drawn like the training images, without what is withheld.
     """
     withheld = withheld_quadrants(seed) if withhold else None
     generator = make_generator(seed, "shapes", "train")

@@ -1,7 +1,7 @@
-"""1,200 hard-edged shapes of which a GAN sees half: the first testbed of pictures, called shapes at its time.
+"""1,200 hard-edged shapes, of which a GAN sees half: the first testbed of images, earlier called shapes.
 
 4 forms x 6 colours x 2 sizes x 25 positions on black, at 16 x 16. A sample is valid when it lies within TAU of a
-template; the forms are chosen so that two templates are never closer than 2 TAU, so it is then a sample of one only.
+template; the forms are chosen so that two templates are never closer than 2 TAU, so a valid sample belongs to one only.
 """
 
 from itertools import product
@@ -32,7 +32,7 @@ TAU = 3.4
 
 
 def form(name: str, size: int) -> Tensor:
-    """A mask (size, size)."""
+    """Draw the mask (size, size) of a form. Raises ValueError for other names."""
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     edge = torch.stack([y, x, size - 1 - y, size - 1 - x]).amin(0)
     centre = (size - 1) / 2
@@ -49,7 +49,7 @@ def form(name: str, size: int) -> Tensor:
 
 
 def templates(size: int = BASE_SIZE) -> Tensor:
-    """All 1,200 pictures (1200, 3, size, size), uint8, ordered by form, colour, form size, row, column."""
+    """Draw all 1,200 images (1200, 3, size, size), uint8, ordered by form, colour, form size, row, column."""
     if size % BASE_SIZE or size <= 0:
         raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
     pictures = []
@@ -67,22 +67,22 @@ def templates(size: int = BASE_SIZE) -> Tensor:
 
 
 def classes() -> Tensor:
-    """The form x colour x size class of each template (1200,), 0 to 47."""
+    """Return the form x colour x size class of each template (1200,), 0 to 47."""
     return torch.arange(CLASSES).repeat_interleave(POSITIONS)
 
 
 def class_names() -> tuple[str, ...]:
-    """By class: "square-red-small", "square-red-large", "square-green-small", ..."""
+    """Return names by class: "square-red-small", "square-red-large", "square-green-small", ..."""
     return tuple("-".join(words) for words in product(FORMS, COLOURS, FORM_SIZES))
 
 
 def tau(size: int) -> float:
-    """How far from a template a valid picture may be, in L2 on [-1, 1]."""
+    """Return the largest distance of a valid image from a template, in L2 on [-1, 1]."""
     return TAU * size / BASE_SIZE
 
 
 def trained_half(seed: int) -> Tensor:
-    """Which 600 templates are trained on (1200,), bool: 12 or 13 of the 25 positions of each class, by `seed`."""
+    """Draw the 600 templates to train on (1200,), bool: 12 or 13 of the 25 positions of each class, by `seed`."""
     generator = make_generator(seed, "shapes")
     order = torch.rand(CLASSES, POSITIONS, generator=generator).argsort(1).argsort(1)
     counts = torch.full((CLASSES,), POSITIONS // 2)
@@ -93,12 +93,12 @@ def trained_half(seed: int) -> Tensor:
 def load_shapes_hard(
     *,
     size: int,  # pixels
-    seed: int,  # which half is trained on
+    seed: int,  # decides which half is trained on
 ) -> Dataset:
-    """Frechet distances are against all 1,200: a reference of the trained half would reward copying it."""
+    """Load the data set. Its reference is all 1,200 images: the trained half alone would reward copying it."""
     pictures, trained = templates(size), trained_half(seed)
     return Dataset(
-        name=f"shapes{size}",  # as on the cards of earlier runs: scores of then and now may stand in one table
+        name=f"shapes{size}",  # as on the cards of earlier runs, so that scores of both may be in one table
         train=pictures[trained],
         holdout=pictures[~trained],
         reference=pictures,

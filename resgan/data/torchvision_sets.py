@@ -1,4 +1,4 @@
-"""The small data sets torchvision knows, by its loaders: fetched on request, or from archives put there."""
+"""Small data sets of torchvision, by its own loaders: fetched on request, or from archives in place."""
 
 from collections.abc import Callable
 from http.client import HTTPException
@@ -13,7 +13,7 @@ from resgan.base.console import one_line
 from resgan.data.dataset import DataError, Dataset
 
 Sums = dict[str, str]  # official files, relative to the root, and their MD5 sums
-Split = tuple[Tensor, Tensor, tuple[str, ...]]  # images, labels int64 (N,), the classes where they have names
+Split = tuple[Tensor, Tensor, tuple[str, ...]]  # images, labels int64 (N,), names of the classes if any
 
 
 def one_archive(dataset: Any) -> Sums:
@@ -28,7 +28,7 @@ def one_per_split(dataset: Any) -> Sums:
     return {name: md5 for _, name, md5 in (dataset.split_list[split] for split in ("train", "test"))}
 
 
-# name: (torchvision's class, its words for training and test, which files it reads)
+# name: (torchvision's class, its arguments for training and test, the files it reads)
 TORCHVISION_SETS: dict[str, tuple[str, dict, dict, Callable[[Any], Sums]]] = {
     "cifar10": ("CIFAR10", {"train": True}, {"train": False}, one_archive),
     "cifar100": ("CIFAR100", {"train": True}, {"train": False}, one_archive),
@@ -46,9 +46,9 @@ def load_torchvision(
     root: str | Path,  # torchvision's own layout below it; official archives put there are unpacked on first use
     download: bool,  # False: the network is never touched
 ) -> Dataset:
-    """Training split to train on and as reference, test split held out, as uint8 (N, C, H, W), and their labels.
+    """Load the training split, which is also the reference, and the held-out test split: uint8 (N, C, H, W), labels.
 
-    DataError: an unknown name; files that are not there, cannot be fetched, or are not the official ones.
+    Raises DataError for an unknown name, and files that are missing, cannot be fetched, or are not the official ones.
     """
     if name not in TORCHVISION_SETS:
         raise DataError(f"data.name={name}: valid are {', '.join(TORCHVISION_SETS)}")
@@ -69,7 +69,7 @@ def load_torchvision(
 
 
 def load_split(name: str, split: dict, *, root: Path, download: bool) -> Split:
-    from torchvision import datasets  # here, because it takes a second
+    from torchvision import datasets  # imported here, because it takes a second
 
     class_name, _, _, official = TORCHVISION_SETS[name]
     dataset = getattr(datasets, class_name)
@@ -78,7 +78,7 @@ def load_split(name: str, split: dict, *, root: Path, download: bool) -> Split:
         try:
             return unpack(dataset(root, **split, download=False))
         except RuntimeError:  # torchvision's "not found"
-            # It unpacks only when told to download, and then fetches nothing whose MD5 sum is right.
+            # It unpacks only with download=True, and then fetches no file whose MD5 sum is right.
             if not download and not all(check_sums(root, files).values()):
                 raise
             return unpack(dataset(root, **split, download=True))
@@ -95,12 +95,12 @@ def unpack(dataset: Any) -> Split:
 
 
 def numbers(*labels: Tensor) -> tuple[str, ...]:
-    """Names of classes that have none: "0" up to the largest label."""
+    """Name classes without names by their numbers: "0" up to the largest label."""
     return tuple(str(k) for k in range(int(torch.cat(labels).max()) + 1))
 
 
 def as_images(data: Tensor | np.ndarray) -> Tensor:
-    """(N, H, W), (N, H, W, 3) or (N, 3, H, W), of NumPy or torch, to (N, C, H, W) in one piece."""
+    """Convert (N, H, W), (N, H, W, 3) or (N, 3, H, W), of NumPy or torch, to contiguous (N, C, H, W)."""
     images = torch.as_tensor(data)
     if images.ndim == 3:
         images = images.unsqueeze(1)
@@ -116,7 +116,7 @@ def check_sums(root: Path, files: Sums) -> dict[str, bool]:
 
 
 def explain_failure(class_name: str, files: Sums, *, root: Path, download: bool, error: Exception) -> str:
-    """One line: what is wrong, and which files would put it right."""
+    """Explain in one line what is wrong, and which files would put it right."""
     reason = one_line(error)
     wanted = [name for name, right in check_sums(root, files).items() if not right]
     damaged = [name for name in wanted if (root / name).exists()]
@@ -136,7 +136,7 @@ def explain_failure(class_name: str, files: Sums, *, root: Path, download: bool,
 
 
 def listed(names: list[str], *, root: Path) -> str:
-    """Files of one folder: "a, b and c into folder"."""
+    """List files of one folder: "a, b and c into folder"."""
     *most, last = (Path(name).name for name in names)
     files = f"{', '.join(most)} and {last}" if most else last
     return f"{files} into {(root / names[0]).parent}"

@@ -1,4 +1,4 @@
-"""The switch: is a block's input added back to what the block makes of it?"""
+"""Blocks, and their switch: is the input of a block added back to the output of its branch?"""
 
 import math
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def join(
     residual: bool,
     join: Join = "sum",
     gate: Tensor | float | None = None,
-    depth: int = 1,  # L, the blocks of the network
-    carry: Layer | None = None,  # what a control of the skip makes of x; None: x
+    depth: int = 1,  # L, the number of blocks in the network
+    carry: Layer | None = None,  # a control of the skip, applied to x; None: x itself
 ) -> Tensor:
     """Connect the trunk x with the branch y = F(x), both of one shape.
 
@@ -37,7 +37,7 @@ def join(
     scaled  (x + y) / sqrt 2  | y      (Karras et al. 2020: keeps the variance of independent terms)
     gated   x + g y           | g y    with a learned number g
 
-    Under each of them a gate may scale the branch, in both arms.
+    In each of them a gate may also scale the branch, in both arms.
     """
     y = y if gate is None else gate * y
     if not residual:
@@ -49,7 +49,7 @@ def join(
 
 
 def join_weights(*, residual: bool, join: Join = "sum", depth: int = 1) -> tuple[float, float]:
-    """(a, b) such that `join` is a x + b y, with y scaled by its gate."""
+    """Return (a, b) such that `join` computes a x + b y, where y is already scaled by its gate."""
     if not residual:
         return 0.0, 1.0
     if join == "scaled":
@@ -58,15 +58,15 @@ def join_weights(*, residual: bool, join: Join = "sum", depth: int = 1) -> tuple
 
 
 class Block(nn.Module):
-    """The base of all blocks: trunk and branch at constant width. `residual` decides one thing, in `join`.
+    """The base class of blocks: trunk and branch at constant width. `residual` acts in `join` alone.
 
-    Options come whole, or one by one as keywords: Preact(64, residual=False, norm="pixel"). The kinds of block below
-    say what the branch F is, and what comes after the join.
+    Pass the options as a whole, or one by one as keywords: Preact(64, residual=False, norm="pixel"). Subclasses define
+    the branch F, and what comes after the join.
     """
 
     branch_layers: ClassVar[tuple[str, ...]] = ("layer1", "layer2")  # the layers of F, in their order
-    mixed: Tensor | None  # (2,), weights in place of the options: of one member of a stack that are joined differently
-    share: Tensor | None  # s of an annealed join, s join(x, F) + (1 - s) F, which ends at `skip_final`
+    mixed: Tensor | None  # weights (2,) of x and F in place of the options, for members of a stack with different joins
+    share: Tensor | None  # s in the annealed join s join(x, F) + (1 - s) F; it ends at `skip_final`
 
     def __init__(
         self,
@@ -89,23 +89,23 @@ class Block(nn.Module):
         if self.options.layer_scale is not None:
             self.gate = nn.Parameter(torch.full((width,), self.options.layer_scale))
         self.carry = make_skip(width, self.options)
-        # In the state: a checkpoint has that of its moment.
+        # A buffer, so that a checkpoint holds the current share.
         self.register_buffer("share", None if self.options.skip_final is None else torch.ones(()))
 
     def normalised(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The block's input as join and branch take it: n(x) where the norm stands on the trunk, else x itself."""
+        """Return the common input of join and branch: n(x) where the norm is on the trunk, else x itself."""
         return x
 
     def branch(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """F(x). The labels (N,) are for class-conditional norms."""
+        """Compute F(x). The labels (N,) are for class-conditional norms."""
         raise NotImplementedError
 
     def skip(self, x: Tensor) -> Tensor:
-        """The trunk at the join: x itself, but in some networks of papers."""
+        """Return the trunk at the join: x itself, except in some published networks."""
         return x
 
     def after(self, y: Tensor) -> Tensor:
-        """The block's output, from the outcome of the join."""
+        """Return the block's output, given the result of the join."""
         return y
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -113,7 +113,7 @@ class Block(nn.Module):
         return self.joined(self.skip(x), self.branch(x, labels))
 
     def joined(self, x: Tensor, y: Tensor) -> Tensor:
-        """The block's output, from the trunk and the branch."""
+        """Join the trunk x with the branch y, and return the block's output."""
         gate = self.gate_for(y)
         if self.mixed is not None:
             a, b = (weight.view(*weight.shape, *(1,) * (x.ndim - weight.ndim)) for weight in self.mixed.unbind(-1))
@@ -135,30 +135,30 @@ class Block(nn.Module):
         options = self.options
         return join_weights(residual=options.residual, join=options.join, depth=options.depth)
 
-    # At another resolution. Some kinds compute it faster than so: fused with a convolution, the same function.
+    # At another resolution. Some kinds override these with the same function, fused with a convolution: faster.
 
     def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The block of x at twice the size."""
+        """Upsample x to twice the size, then apply the block."""
         return self(layers.upsample(x), labels)
 
     def downsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Half the size of the block of x."""
+        """Apply the block to x, then downsample to half the size."""
         return layers.downsample(self(x, labels))
 
     def gate_for(self, x: Tensor) -> Tensor | float | None:
-        """The gate in a shape that broadcasts over x."""
+        """Return the gate in a shape that broadcasts over x."""
         if isinstance(self.gate, Tensor) and self.gate.ndim == 1:
             return self.gate.view(-1, *(1,) * (x.ndim - 2))
         return self.gate
 
 
 class TwoLayers(Block):
-    """The common part of the kinds with two layers at constant width; each says what its branch is.
+    """The base class of blocks with two layers at constant width; subclasses define the branch.
 
-    A norm stands on the trunk, join(n(x), F(n(x))), and the branch has none. Inside the branch (norm_place=branch) it
-    hides the size of x from a plain block and not from a residual one, whose skip goes around it.
+    With norm_place=trunk the norm is on the trunk, join(n(x), F(n(x))), and the branch has none. Inside the branch
+    (norm_place=branch) it hides the scale of x from a plain block, but not from a residual one, whose skip bypasses it.
 
-    Raises ValueError for norms inside a branch that has another width inside.
+    Raises ValueError for norms inside a branch whose inner width differs.
     """
 
     def __init__(
@@ -186,16 +186,16 @@ class TwoLayers(Block):
         return normalise(self.norm, x, labels)
 
     def branch(self, x: Tensor, labels: Tensor | None = None, *, first: Layer | None = None) -> Tensor:
-        """F(x); `first` stands in for the first layer."""
+        """Compute F(x); `first` replaces the first layer where given."""
         raise NotImplementedError
 
     def norms_before_first_layer(self) -> list[nn.Module]:
-        """The norms that see x at the resolution it comes in."""
+        """Return the norms that see x at its input resolution."""
         return [self.norm]
 
     def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         if any(isinstance(part, BatchNorm) for norm in self.norms_before_first_layer() for part in norm.modules()):
-            return super().upsampled(x, labels)  # a quarter of the pixels would move its running variance
+            return super().upsampled(x, labels)  # on a quarter of the pixels, its running variance would differ
         x = self.normalised(x, labels)
         y = self.branch(x, labels, first=partial(layers.upsampled_conv, layer=self.layer1))
         return self.joined(layers.upsample(x), y)
@@ -241,7 +241,8 @@ class StyleGan2(TwoLayers):
 class Bottleneck(Block):
     """join(x, W3 a(W2 a(W1 x)))      1x1 to twice the width, grouped 3x3, 1x1 back (Huang et al. 2024, R3GAN)
 
-    No norm, a linear end without a bias, nothing after the join. Raises ValueError for what it has no place for.
+    It has no norm, ends in a convolution without a bias, and has nothing after the join. Raises ValueError for options
+    that it does not support.
     """
 
     branch_layers = ("layer1", "layer2", "layer3")
@@ -252,8 +253,8 @@ class Bottleneck(Block):
         width: int,
         options: BlockOptions | None = None,
         *,
-        layer: MakeLayer = layers.conv3x3,  # valid is this one
-        classes: int = 0,  # valid is 0
+        layer: MakeLayer = layers.conv3x3,  # only this one is valid
+        classes: int = 0,  # only 0 is valid
         **fields: Any,
     ) -> None:
         super().__init__(width, options, **fields)
@@ -288,12 +289,12 @@ BLOCKS: dict[str, Callable[..., Block]] = {
 
 
 def make_block(width: int, options: BlockOptions, *, layer: MakeLayer = layers.conv3x3, classes: int = 0) -> Block:
-    """A block of the kind that its options name."""
+    """Make a block of the kind named in its options."""
     return BLOCKS[options.kind](width, options, layer=layer, classes=classes)
 
 
 def branches(net: nn.Module) -> list[list[str]]:
-    """The names of the weights of each branch in a network, for initialisations that treat them as one."""
+    """List the names of the weights of each branch, for initialisations that treat a branch as a whole."""
     return [
         [f"{name}.{layer}.weight".removeprefix(".") for layer in block.branch_layers]
         for name, block in net.named_modules()

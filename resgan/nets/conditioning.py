@@ -12,14 +12,14 @@ def check_classes(conditional: str, classes: int) -> None:
 
 
 def required(labels: Tensor | None) -> Tensor:
-    """The labels. Raises ValueError where there are none."""
+    """Return the labels. Raises ValueError where there are none."""
     if labels is None:
         raise ValueError("this network is class-conditional: it needs labels (N,)")
     return labels
 
 
 class LabelEmbedding(nn.Module):
-    """(z, e_y): a learned code of the class beside the latent (Mirza & Osindero 2014)."""
+    """Concatenate the latent with a learned embedding of the class, (z, e_y) (Mirza & Osindero 2014)."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class LabelEmbedding(nn.Module):
 
 
 def append_label_planes(images: Tensor, labels: Tensor | None, *, classes: int) -> Tensor:
-    """Images (N, C, H, W), or points (N, F), with `classes` more channels: ones in that of the class, else zeros."""
+    """Append one channel per class to images (N, C, H, W) or points (N, F): ones for the label, else zeros."""
     planes = F.one_hot(required(labels), classes).to(images.dtype).view(-1, classes, *[1] * (images.ndim - 2))
     return torch.cat([images, planes.expand(-1, -1, *images.shape[2:])], dim=1)
 
 
 def projection_logit(class_logits: Tensor, labels: Tensor | None) -> Tensor:
-    """v_y . h (N,), from v . h for all classes (N, classes): what a projection adds (Miyato & Koyama 2018, eq. 3)."""
+    """Select v_y . h (N,) from v . h of all classes (N, classes): the projection (Miyato & Koyama 2018, eq. 3)."""
     return class_logits.gather(1, required(labels).view(-1, 1)).squeeze(1)

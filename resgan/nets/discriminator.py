@@ -14,9 +14,9 @@ from resgan.options.choices import DiscConditioning, FanIn, Init
 
 
 class LabDiscriminator(nn.Module):
-    """Images (N, C, H, W) in [-1, 1], and labels (N,) where class-conditional, to logits (N,): more is more real.
+    """Images (N, C, H, W) in [-1, 1], and labels (N,) where class-conditional, to logits (N,): higher is more real.
 
-    Raises ValueError for shapes and options that make no network.
+    Raises ValueError for invalid shapes and options.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class LabDiscriminator(nn.Module):
         image_skips: bool = False,  # the image again at every resolution (Karras et al. 2020, figure 7b)
         spectral: bool = False,  # spectral normalisation of every layer
         init: Init = "he",
-        fan_in: FanIn = "effective",  # what the start's variance counts as a layer's inputs
-        first_bias: bool = True,  # drawn as the first weights; False: 0
+        fan_in: FanIn = "effective",  # how the initial variance counts the inputs of a layer
+        first_bias: bool = True,  # of the first layer, drawn like its weights; False: 0
         seed: int = 0,  # of the weights
         conditional: DiscConditioning = "none",  # how the class enters
         classes: int = 0,  # in the data

@@ -15,11 +15,11 @@ from resgan.options.choices import FanIn, GeneratorConditioning, Init, Norm
 
 
 class LabGenerator(nn.Module):
-    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W), about in [-1, 1].
+    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W) in about [-1, 1].
 
-    No tanh closes the network: where most pixels of the data are black, its gradient dies early and all stays black.
-    Resolution changes between stages, on the trunk, in both arms; with one width the identity path of the residual
-    arm runs from the base to the image. Raises ValueError for shapes and options that make no network.
+    There is no final tanh: where most pixels of the data are black, its gradient vanishes early and all stays black.
+    Resolution changes between stages, on the trunk, in both arms; with a single width the identity path of the residual
+    arm runs from the base to the image. Raises ValueError for invalid shapes and options.
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class LabGenerator(nn.Module):
         image_skips: bool = False,  # an image at every resolution, and their sum (Karras et al. 2020, figure 7b)
         spectral: bool = False,  # spectral normalisation of every layer
         init: Init = "he",
-        fan_in: FanIn = "effective",  # what the start's variance counts as a layer's inputs
-        first_bias: bool = True,  # drawn as the first weights; False: 0
+        fan_in: FanIn = "effective",  # how the initial variance counts the inputs of a layer
+        first_bias: bool = True,  # of the first layer, drawn like its weights; False: 0
         seed: int = 0,  # of the weights
         conditional: GeneratorConditioning = "none",  # how the class enters
         classes: int = 0,  # in the data
@@ -86,7 +86,7 @@ class LabGenerator(nn.Module):
 
 
 class ToImage(nn.Module):
-    """The trunk as an image of its resolution."""
+    """Convert the trunk to an image at its resolution."""
 
     def __init__(self, width: int, channels: int, *, norm: Norm) -> None:
         super().__init__()

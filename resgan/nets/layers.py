@@ -1,4 +1,4 @@
-"""The layers both networks are made of, and an initialisation keyed by name.
+"""The layers of both networks, and their initialisation, keyed by name.
 
 Shapes: N samples, C channels, H x W pixels, F features of a point.
 """
@@ -22,12 +22,12 @@ GROUPS = 8  # of group normalisation, where the width allows
 
 
 def activation(x: Tensor) -> Tensor:
-    """Leaky ReLU, never in place: a block needs its input again when it adds it back."""
+    """Apply the leaky ReLU, never in place: a block needs its input again for the join."""
     return F.leaky_relu(x, SLOPE)
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution, padded by a ring of zeros. `size`: the side of its maps in pixels, where it is known."""
+    """A 3x3 convolution, with zero padding of 1. `size`: the side of its maps in pixels, where known."""
 
     size: int | None = None
 
@@ -40,7 +40,7 @@ def conv3x3(width_in: int, width_out: int) -> Conv3x3:
 
 
 def set_map_size(net: nn.Module, size: int) -> None:
-    """Note in every 3x3 convolution of a part of a network how large its maps are."""
+    """Set the size of the maps, in pixels, of every 3x3 convolution in a module."""
     for module in net.modules():
         if isinstance(module, Conv3x3):
             module.size = size
@@ -51,7 +51,7 @@ def conv1x1(width_in: int, width_out: int) -> nn.Conv2d:
 
 
 class Linear(nn.Linear):
-    """A linear map of features (N, F); with weights (S, F', F) and biases (S, F'), S of them, of (S, N, F)."""
+    """A linear map of features (N, F); with weights (S, F', F) and biases (S, F'), S maps of (S, N, F)."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.weight.ndim == 3:
@@ -68,7 +68,7 @@ def unbiased(width_in: int, width_out: int) -> nn.Linear:
 
 
 class FrozenMap(nn.Module):
-    """Q x at each pixel, or of features, with an orthogonal map Q that never learns: in the state, not a parameter."""
+    """Apply an orthogonal map Q, a buffer that never learns, to features or at each pixel."""
 
     weight: Tensor
 
@@ -81,32 +81,32 @@ class FrozenMap(nn.Module):
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Nearest neighbour, twice the size."""
+    """Upsample to twice the size, by nearest neighbour."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 def downsample(x: Tensor) -> Tensor:
-    """Mean of 2 x 2 pixels, half the size."""
+    """Downsample to half the size, by the mean of 2 x 2 pixels."""
     return F.avg_pool2d(x, kernel_size=2)
 
 
-# Resampling and the 3x3 convolution `layer` beside it as one 4x4 of stride 2: 4 multiply-adds in place of 9.
+# Resampling fused with the adjacent 3x3 convolution `layer` into one 4x4 of stride 2: 4 multiply-adds, not 9.
 
 
 def upsampled_conv(x: Tensor, layer: nn.Conv2d | nn.Linear) -> Tensor:
-    """layer(upsample(x)) for a 3x3 convolution of padding 1: neighbours that are copies share a sum of weights."""
+    """Compute layer(upsample(x)) for a 3x3 convolution with padding 1: copied neighbours share a sum of weights."""
     weight = sum_2x2_shifts(layer.weight.flip(2, 3)).transpose(0, 1)
     return F.conv_transpose2d(x, weight, layer.bias, stride=2, padding=1)
 
 
 def downsampled_conv(x: Tensor, layer: nn.Conv2d | nn.Linear) -> Tensor:
-    """downsample(layer(x)) likewise: the mean of four places is taken of the weights."""
+    """Compute downsample(layer(x)) likewise: the mean over four pixels is folded into the weights."""
     return F.conv2d(x, sum_2x2_shifts(layer.weight) / 4, layer.bias, stride=2, padding=1)
 
 
 @runtime_checkable
 class Fusable(Protocol):
-    """A module that computes resampling and convolution as one, or one after the other."""
+    """A module that computes resampling and convolution fused, or one after the other."""
 
     fused: bool
 
@@ -119,7 +119,7 @@ def fuse(net: nn.Module, fused: bool) -> None:
 
 @contextlib.contextmanager
 def unfused(net: nn.Module) -> Iterator[None]:
-    """One after the other, for counts and for looking inside."""
+    """Turn fusing off in this context, to count operations and to look inside blocks."""
     before = [(module, module.fused) for module in fusable(net)]
     fuse(net, False)
     try:
@@ -134,7 +134,7 @@ def fusable(net: nn.Module) -> list[Fusable]:
 
 
 def sum_2x2_shifts(weight: Tensor) -> Tensor:
-    """Sums over 2 x 2 shifts: (out, in, 3, 3) to (out, in, 4, 4)."""
+    """Sum a kernel over 2 x 2 shifts: (out, in, 3, 3) to (out, in, 4, 4)."""
     rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
 
@@ -179,12 +179,12 @@ class ClassNorm(nn.Module):
 
 
 def make_norm(norm: Norm, width: int, *, classes: int = 0) -> nn.Module:
-    """A norm; with `classes`, a class-conditional one."""
+    """Make a norm; with `classes`, a class-conditional one."""
     return ClassNorm(norm, width, classes=classes) if classes else NORMS[norm](width)
 
 
 def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """norm(x), or norm(x, labels) of a class-conditional norm."""
+    """Apply a norm to x, with the labels where it is class-conditional."""
     if not isinstance(norm, ClassNorm):
         return norm(x)
     if labels is None:
@@ -197,7 +197,7 @@ def add_spectral_norm(net: nn.Module) -> None:
     with torch.random.fork_rng(devices=[]):
         for name, module in list(net.named_modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                # Where the power iteration starts: by name, since one arm may have projections that the other has not.
+                # Seed the power iteration by name, since one arm may have projections that the other lacks.
                 torch.manual_seed(derive_seed("power iteration", name))
                 spectral_norm(module)
 
@@ -214,19 +214,19 @@ def initialise(
     network: str,  # "generator" or "disc": the two draw different weights
     scheme: Init | Scheme,
     branches: Sequence[Sequence[str]] = (),  # the names of the weights of each branch, in their order
-    fan_in: FanIn = "nominal",  # effective: without the taps of a 3x3 that fall on its padding
+    fan_in: FanIn = "nominal",  # effective: corrected for zero padding, see `effective_share`
 ) -> None:
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
 
-    So the same seed gives the same weights in every arm, and at every depth to the layers that both depths have
-    (but for `fixup`, whose scale is that of the depth).
+    So the same seed gives the same weights in both arms, and to the layers that networks of two depths share (except
+    for `fixup`, whose scale depends on the depth).
     """
     for name, module in net.named_modules():
         if isinstance(module, WITH_WEIGHTS):
             name = f"{name}.weight".removeprefix(".")
             generator = make_generator(seed, network, name)
             if isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, generator=generator)  # a code, as large as the latent it stands beside
+                nn.init.normal_(module.weight, generator=generator)  # as large as the latent it is concatenated with
             elif callable(scheme):
                 scheme(name, module.weight, generator)
             else:
@@ -251,14 +251,14 @@ def rescale_branches(net: nn.Module, *, scheme: Init, branches: Sequence[Sequenc
 
 @torch.no_grad()
 def rescale_branch_init(weights: Sequence[Tensor], *, scheme: Init, blocks: int) -> None:
-    """Rescale the weights of a branch, once they are drawn, as the initialisation asks.
+    """Rescale the drawn weights of one branch, as the initialisation requires.
 
     zero_last  the last one is zero: a residual block begins as the identity (Zhang et al. 2019, Fixup, rule 1)
-    fixup      that, and the others times L^(-1 / (2m - 2)), with L blocks of m layers (the same, rule 2; R3GAN too)
-    dirac      all are the identity, so that a plain block begins as near to it as its activations let it: a(a(x)) for
-               preact without norm (Zagoruyko and Komodakis 2017, DiracNets). It tells "begins near the identity" from
-               "has a path around"
-    looks_linear  [[V, -V], [-V, V]] / 1.2, V orthogonal: a plain preact block of mirrored input begins as an isometry
+    fixup      as zero_last, and the others times L^(-1 / (2m - 2)), with L blocks of m layers (rule 2; R3GAN too)
+    dirac      all are the identity, so that a plain block begins as near it as its activations allow: a(a(x)) for
+               preact without norm (Zagoruyko and Komodakis 2017, DiracNets). It separates "begins near the identity"
+               from "has a skip"
+    looks_linear  [[V, -V], [-V, V]] / 1.2, V orthogonal: a plain preact block begins as an isometry on mirrored input
                (Balduzzi et al. 2017); the rest of the network has to be mirrored too, see looks_linear.py
     """
     if scheme == "dirac":
@@ -275,9 +275,10 @@ def rescale_branch_init(weights: Sequence[Tensor], *, scheme: Init, blocks: int)
 
 
 def fill_identity(weight: Tensor) -> None:
-    """Fill a weight (out, in / groups, ...) with that of the identity.
+    """Fill a weight (out, in / groups, ...) with the identity.
 
-    From few to many channels each is copied as often as there is room, from many to few the first ones are kept.
+    A convolution to more channels repeats them as often as they fit, a linear map to more features leaves the rest 0;
+    to fewer, both keep the first ones.
     """
     if weight.ndim == 2:
         nn.init.eye_(weight)
@@ -287,9 +288,9 @@ def fill_identity(weight: Tensor) -> None:
 
 
 def draw_bias(layer: nn.Linear | nn.Conv2d, *, seed: int, network: str) -> None:
-    """For the first layer: as its weights, as if the input had one more number, which is always 1.
+    """Draw the bias of the first layer like its weights, as if the input had one more feature, always 1.
 
-    Otherwise a norm that divides by the length hides the size of the input: D(2x) = D(x), G(2z) = G(z).
+    With a zero bias, a norm that divides by the length hides the scale of the input: D(2x) = D(x), G(2z) = G(z).
     """
     sd = nn.init.calculate_gain("leaky_relu", SLOPE) / math.sqrt(inputs_of_output(layer))
     assert layer.bias is not None
@@ -297,11 +298,11 @@ def draw_bias(layer: nn.Linear | nn.Conv2d, *, seed: int, network: str) -> None:
 
 
 def effective_share(layer: nn.Module) -> float:
-    """The share of the variance that a layer of random weights keeps, in the long run, in spite of its zero padding.
+    """Return the share of the variance that a layer of random weights keeps, in the long run, despite zero padding.
 
-    A 3x3 on maps of s x s pixels takes their variances to the sums over 3 x 3 neighbours, over 9. The largest
-    eigenvalue of this map is ((1 + 2 cos(pi / (s + 1))) / 3)^2: .76 a layer at 4 pixels, .92 at 8, .98 at 16. (The mean
-    share of the taps that fall inside, .69 at 4, is that of one layer only: variances come to be larger in the middle.)
+    A 3x3 convolution on s x s pixels maps the variance of each to the sum over its 3 x 3 neighbours, divided by 9. The
+    largest eigenvalue of this map is ((1 + 2 cos(pi / (s + 1))) / 3)^2: .76 per layer at 4 pixels, .92 at 8, .98 at 16.
+    (The mean share of taps inside the map, .69 at 4, holds for one layer only: variances grow larger in the middle.)
     """
     if not isinstance(layer, Conv3x3) or layer.size is None:
         return 1.0
@@ -309,8 +310,8 @@ def effective_share(layer: nn.Module) -> float:
 
 
 def inputs_of_output(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:
-    """The fan-in: how many numbers one output is a weighted sum of, those of the padding included."""
-    if isinstance(layer, nn.ConvTranspose2d):  # whose weight is (in, out, ...); a stride leaves gaps between inputs
+    """Return the fan-in: the number of inputs, padding included, that one output is a weighted sum of."""
+    if isinstance(layer, nn.ConvTranspose2d):  # its weight is (in, out, ...); a stride leaves gaps between inputs
         return layer.weight[:, 0].numel() / math.prod(layer.stride)
     return layer.weight[0].numel()
 
@@ -319,11 +320,11 @@ def inputs_of_output(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float
 def draw_weight(weight: Tensor, generator: torch.Generator, *, scheme: Init, fan_in: float) -> None:
     """Fill a weight (out, in, ...) in place.
 
-    he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the size of a leaky ReLU's signal (He et al. 2015)
+    he          normal, variance 2 / ((1 + 0.2^2) fan_in): keeps the signal's scale through leaky ReLUs (He et al. 2015)
     glorot      normal, variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)
     orthogonal  orthogonal rows or columns with the gain of the leaky ReLU (Saxe et al. 2014)
     zero_last, fixup, dirac, looks_linear   as he; `rescale_branch_init` does the rest
-    matched     as he; `match_variances` in matched.py does the rest, where there are data
+    matched     as he; `match_variances` in matched.py does the rest, on data
     """
     match scheme:
         case "he" | "zero_last" | "fixup" | "dirac" | "looks_linear" | "matched":

@@ -1,11 +1,12 @@
 """The looks-linear start (Balduzzi et al. 2017, "The shattered gradients problem", section 4).
 
-For a leaky ReLU a of slope s, a(h) - a(-h) = (1 + s) h. So where a network carries [h, -h], halves of its channels or
-features, a layer [A, -A] / (1 + s) after an activation gives A h: at the start the network is affine, however deep.
+For a leaky ReLU a of slope s, a(h) - a(-h) = (1 + s) h. So where the halves of a network's channels or
+features are [h, -h], a layer [A, -A] / (1 + s) after an activation gives A h: at the start the network is affine,
+however deep.
 
-A layer of weights W, drawn as He's, keeps a part of them:
+Each layer is drawn as by init=he, keeps a part of its weights, and derives the others from it:
 
-first    [A, -A], of all inputs: what it gives is mirrored, its bias too
+first    [A, -A], of all inputs: its outputs are mirrored, and so is its bias
 branch   [[V, -V], [-V, V]] / (1 + s) after an activation, V orthogonal, on the centre tap of a 3x3: [h, -h] to
          [V h, -V h], an isometry
 between  [[A, -A], [-A, A]] / 2, without an activation before it: where the width changes
@@ -22,9 +23,9 @@ Layer = nn.Linear | nn.Conv2d
 
 @torch.no_grad()
 def fill_isometry(weight: Tensor, *, slope: float) -> None:
-    """For a layer of a branch: its weight (width, width, ...). Raises ValueError for an odd width.
+    """Fill the weight (width, width, ...) of a layer in a branch. Raises ValueError for an odd or a changing width.
 
-    V is the nearest orthogonal matrix to a quarter of the weights drawn, which for normal ones is uniform among all.
+    V is the orthogonal matrix nearest to a quarter of the drawn weights; for normal weights it is uniform among all.
     """
     out, inputs = weight.shape[:2]
     if out != inputs or out % 2:
@@ -38,11 +39,11 @@ def fill_isometry(weight: Tensor, *, slope: float) -> None:
 
 @torch.no_grad()
 def mirror(*, first: Iterable[Layer], between: Iterable[Layer], last: Iterable[Layer], slope: float) -> None:
-    """Mirror the layers outside the blocks, once they are drawn. Raises ValueError for an odd width."""
+    """Mirror the drawn weights of the layers outside the blocks. Raises ValueError for an odd width."""
     for layer in first:
         mirror_outputs(layer)
     for layer in between:
-        mirror_inputs(layer, slope=1.0)  # as if of the activation x, of slope 1
+        mirror_inputs(layer, slope=1.0)  # no activation before it: slope 1
         mirror_outputs(layer)
     for layer in last:
         mirror_inputs(layer, slope=slope)

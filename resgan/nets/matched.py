@@ -9,16 +9,16 @@ from resgan.nets.layers import unfused
 
 @torch.no_grad()
 def match_variances(net: nn.Module, *inputs: Tensor) -> None:
-    """Scale the last layer of every branch so that its plain block keeps the variance of its input.
+    """Scale the last layer of every branch so that the plain block keeps the variance of its input.
 
-    inputs: a batch (N, ...), and labels (N,) where the network is class-conditional. The variance is that of all values
-    in the batch; where a norm stands on the trunk, the input is what it gives. Blocks are taken in their order, each on
-    what those before it, scaled already, make of the batch.
+    inputs: a batch (N, ...), and labels (N,) where the network is class-conditional. The variance is taken over all
+    values in the batch; where a norm is on the trunk, the input is the norm's output. Blocks are scaled in order, each
+    on the output of the blocks before it, which are scaled already.
 
-    So a plain network without norms keeps the variance from block to block (LSUV sets it to 1, by layers). In a
-    residual one every branch has the variance of its input, and the join decides what becomes of the sum. Since later
-    blocks are given other inputs there, the weights of the arms differ by a factor a block, all else being equal. A
-    branch whose output is constant is left as it is.
+    So a plain network without norms keeps the variance from block to block (LSUV sets it to 1, layer by layer). In a
+    residual network every branch has the variance of its input, and the join determines that of the sum. Its later
+    blocks see other inputs, so the weights of the two arms differ by one factor per block, all else being equal. A
+    branch whose output is constant is left unchanged.
     """
     before = {name: buffer.clone() for name, buffer in net.named_buffers()}
     hooks = [module.register_forward_pre_hook(match_block) for module in net.modules() if isinstance(module, Block)]
@@ -28,7 +28,7 @@ def match_variances(net: nn.Module, *inputs: Tensor) -> None:
     finally:
         for hook in hooks:
             hook.remove()
-        for name, buffer in net.named_buffers():  # running statistics have moved
+        for name, buffer in net.named_buffers():  # the forward pass has moved running statistics
             buffer.copy_(before[name])
 
 

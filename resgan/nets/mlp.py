@@ -1,6 +1,6 @@
-"""Multilayer perceptrons on the same blocks: the fully connected residual block.
+"""Multilayer perceptrons of the same blocks, with fully connected layers.
 
-Dimensions are counted from the last: (N, ...) may have one more in front (training/stack.py).
+Dimensions are counted from the last, so that (N, ...) may have one more in front (training/stack.py).
 """
 
 import math
@@ -40,7 +40,7 @@ class Trunk(nn.Module):
         return self.last(self.features(x, labels))
 
     def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The input of the last layer (N, width)."""
+        """Return the input of the last layer (N, width)."""
         x = self.first(x)
         for block in self.blocks:
             x = block(x, labels)

@@ -1,4 +1,4 @@
-"""From seeds to latents to samples: sample i depends on its seed and on nothing else."""
+"""Latents from seeds, and samples from latents: sample i depends on its own seed alone."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,23 +11,23 @@ from resgan.base.device import full_precision
 from resgan.base.rng import make_generator
 from resgan.options.choices import NormMode
 
-CHUNK = 64  # samples that go through the generator together, always: kernels, and so last bits, depend on the count
+CHUNK = 64  # samples in every forward pass: kernels, and so the last bits, depend on the batch size
 RECOMPUTED_FROM = 100  # batches of CHUNK
-TORCH_SEEDS = 2**32  # torch's generator on the CPU looks at the last 32 bits of its seed and at no other
+TORCH_SEEDS = 2**32  # torch's CPU generator uses only the low 32 bits of its seed
 
 
 def latents(seeds: Sequence[int], *, dim: int, truncation: float | None = None) -> Tensor:
-    """Standard normal latents (len(seeds), dim), each from a generator of its own, float32.
+    """Draw standard normal latents (len(seeds), dim), float32, each from its own generator.
 
-    Seeds are 0 and up, of any size: from 2^32 on another generator takes over, one that looks at every bit.
-    truncation: each number is drawn from the normal cut off at +-truncation (Brock et al. 2019, section 3.1).
+    Seeds are 0 or more, of any size; from 2^32 on they go to another generator, which uses every bit.
+    truncation: each number is drawn from a normal truncated at +-truncation (Brock et al. 2019, section 3.1).
     """
     rows = [(latent if seed < TORCH_SEEDS else latent_of_large_seed)(seed, dim, truncation) for seed in seeds]
     return torch.stack(rows) if rows else torch.empty(0, dim)
 
 
 def latent(seed: int, dim: int, truncation: float | None) -> Tensor:
-    """(dim,)."""
+    """Draw one latent (dim,)."""
     generator = torch.Generator().manual_seed(seed)
     if truncation is None:
         return torch.randn(dim, generator=generator)
@@ -35,7 +35,7 @@ def latent(seed: int, dim: int, truncation: float | None) -> Tensor:
 
 
 def latent_of_large_seed(seed: int, dim: int, truncation: float | None) -> Tensor:
-    """(dim,), decided by every bit of the seed."""
+    """Draw one latent (dim,), which depends on every bit of the seed."""
     generator = np.random.Generator(np.random.PCG64(seed))
     if truncation is None:
         return torch.from_numpy(generator.standard_normal(dim, dtype=np.float32))
@@ -45,19 +45,19 @@ def latent_of_large_seed(seed: int, dim: int, truncation: float | None) -> Tenso
 
 
 def labels(seeds: Sequence[int], *, shares: Sequence[float]) -> Tensor:
-    """A class for each seed (len(seeds),), as often as `shares` say; seed and shares alone decide it."""
+    """Draw a class for each seed (len(seeds),) with probabilities `shares`, by the seed and `shares` alone."""
     draws = [torch.rand((), generator=make_generator("class", seed)) for seed in seeds]
     return classes_at(torch.stack(draws) if draws else torch.empty(0), shares)
 
 
 def classes_at(places: Tensor, shares: Sequence[float]) -> Tensor:
-    """The class (N,) in whose share each place (N,) from 0 to 1 lies."""
+    """Return the class (N,) into whose share of [0, 1] each place (N,) falls."""
     ends = torch.tensor(shares).cumsum(0)
     return torch.searchsorted(ends, places, right=True).clamp_max(len(shares) - 1)
 
 
 def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
-    """`steps` latents (steps, dim) from `start` towards `end`, both (dim,), along the great circle; `end` is left out.
+    """Interpolate from `start` to `end`, both (dim,), along the great circle: (steps, dim), without `end` itself.
 
     slerp(t) = (sin((1 - t) w) a + sin(t w) b) / sin w, with w the angle between a and b (Shoemake 1985).
     """
@@ -68,11 +68,11 @@ def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
 
 
-# What a generator's batch norms take for mean and variance when it samples. Other norms know no such thing.
+# The mean and variance that a generator's batch norms use when it samples. Other norms have no such choice.
 
 
 def norm_mode_in_words(mode: NormMode) -> str:
-    """For a score's card."""
+    """Describe a norm mode for the card of a score."""
     return {
         "running": "running statistics",
         "batch": f"batches of {CHUNK}",
@@ -81,11 +81,11 @@ def norm_mode_in_words(mode: NormMode) -> str:
 
 
 def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int, shares: Sequence[float] = ()) -> nn.Module:
-    """The generator as it is (running), or a copy whose batch norms take another mean and variance.
+    """Return the generator itself (running), or a copy whose batch norms use another mean and variance.
 
-    batch       those of the batch at hand: a sample depends on the others beside it
-    recomputed  the averages over fresh latents (dim,), and classes by their shares: what averaged weights lack, whose
-                running statistics are those of other weights
+    batch       those of the current batch: a sample depends on the others in it
+    recomputed  averages over fresh latents (dim,), with classes by their shares: for averaged weights, whose running
+                statistics belong to other weights
     """
     if mode == "running":
         return generator
@@ -95,7 +95,7 @@ def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int, shares: Se
         for norm in norms:
             norm.running_mean = norm.running_var = None
         return changed
-    for norm in norms:  # these alone: spectral norms would go on turning their vectors
+    for norm in norms:  # only these: in train mode, spectral norms would continue their power iteration
         norm.reset_running_stats()
         norm.momentum = None  # an average over all batches
         norm.train()
@@ -116,7 +116,7 @@ def generate(
     *,
     on_batch: Callable[[], None] | None = None,  # called after each chunk
 ) -> Tensor:
-    """Samples on the CPU, computed in float32 without TF32: (N, C, H, W) in [-1, 1], or (N, 2)."""
+    """Generate samples in float32 without TF32; returns (N, C, H, W) in [-1, 1], or (N, 2), on the CPU."""
     device = next(generator.parameters()).device
     was_training = generator.training
     generator.eval()
@@ -124,7 +124,7 @@ def generate(
         chunks = []
         for index in torch.arange(len(z)).split(CHUNK):
             missing = torch.arange(CHUNK - len(index)) % len(z)
-            padded = torch.cat([index, missing])  # with latents, since a batch norm may look at them
+            padded = torch.cat([index, missing])  # with latents, since they may enter the statistics of batch norms
             given = [] if labels is None else [labels[padded].to(device)]
             with full_precision(device.type):
                 chunks.append(generator(z[padded].to(device), *given)[: len(index)].float().cpu())

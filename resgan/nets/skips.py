@@ -1,4 +1,4 @@
-"""Controls of the skip: what it carries from a block's input to the join, in place of the input itself."""
+"""Controls of the skip: functions of a block's input that it passes to the join, in place of the input itself."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,17 +11,17 @@ from resgan.options.block import BlockOptions
 
 
 class Skip(nn.Module):
-    """s(x) in join(s(x), F(x)), of the shape of x. A plain block owns it too, and does not use it.
+    """s(x) in join(s(x), F(x)), of the shape of x. A plain block owns it too, but does not use it.
 
-    orthogonal  Q x, with an orthogonal map Q that never learns: a path that is linear, and not the identity
-    forward     the value of x, and no gradient; while it is not `stopped`, x
-    gradient    the gradient of x, and the value 0: x - stop(x); while it is not `stopped`, 0
+    orthogonal  Q x, with an orthogonal map Q that never learns: a path that is linear, but not the identity
+    forward     the value of x without its gradient; x itself while not `stopped`
+    gradient    the gradient of x with the value 0, x - stop(x); 0 while not `stopped`
 
-    And times a learned number beta, which begins at `skip_scale`.
+    With `skip_scale`, s(x) is also multiplied by a learned number beta, which begins there.
 
-    So a block has one function at any time, and `stopped` chooses between the gradient of this function and another:
-    forward, dy = dF for y = x + F; gradient, dy = dx + dF for y = F. Training stops a network for its own step by the
-    loss of the game alone. Everyone else sees the function and its gradient.
+    So the function of a block never changes, and `stopped` chooses between its own gradient and another: forward,
+    dy = dF for y = x + F; gradient, dy = dx + dF for y = F. Training stops the skips of a network only in that
+    network's own step, and only for the loss of the game. Everything else sees the function and its own gradient.
     """
 
     def __init__(self, width: int, options: BlockOptions) -> None:
@@ -44,18 +44,18 @@ class Skip(nn.Module):
 
 
 def make_skip(width: int, options: BlockOptions) -> Skip | None:
-    """None: the skip carries x."""
+    """Make the control of a skip; None where the skip carries x itself."""
     return None if options.skip == "identity" and options.skip_scale is None else Skip(width, options)
 
 
 def skips_that_stop(net: nn.Module) -> list[Skip]:
-    """The skips of a network that pass on one of value and gradient."""
+    """List the skips of a network that pass on only the value or only the gradient."""
     return [skip for skip in net.modules() if isinstance(skip, Skip) and skip.kind in ("forward", "gradient")]
 
 
 @contextmanager
 def stopped(skips: Sequence[Skip]) -> Iterator[None]:
-    """Gradients of what is computed here are those that the skips let pass."""
+    """Stop the skips in this context: gradients pass only as the skips let them."""
     for skip in skips:
         skip.stopped = True
     try:

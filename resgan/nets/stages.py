@@ -8,7 +8,7 @@ from resgan.options.block import BlockOptions
 
 
 def sizes(image_size: int) -> list[int]:
-    """The resolutions of the stages, lowest first: halved while even and not below 4. 32 -> [4, 8, 16, 32]."""
+    """Return the resolutions of the stages, lowest first: halved while even and not below 4. 32 -> [4, 8, 16, 32]."""
     found = [image_size]
     while found[0] % 2 == 0 and found[0] >= 8:
         found.insert(0, found[0] // 2)
@@ -16,14 +16,14 @@ def sizes(image_size: int) -> list[int]:
 
 
 def square_side(shape: tuple[int, ...]) -> int:
-    """The side of square images (C, H, W). Raises ValueError for other shapes."""
+    """Return the side of square images (C, H, W). Raises ValueError for other shapes."""
     if len(shape) != 3 or min(shape) < 1 or shape[1] != shape[2]:
         raise ValueError(f"shape={shape}: expected (channels, height, width) of a square image, such as (3, 32, 32)")
     return shape[1]
 
 
 def per_stage(name: str, value: int | list[int], stages: int) -> list[int]:
-    """One number a stage, lowest resolution first. Raises ValueError for another count."""
+    """Return one number per stage, lowest resolution first. Raises ValueError for another count."""
     numbers = [value] * stages if isinstance(value, int) else list(value)
     if len(numbers) != stages:
         raise ValueError(f"{name}={value}: these images have {stages} stages; give one number, or {stages}")
@@ -31,9 +31,9 @@ def per_stage(name: str, value: int | list[int], stages: int) -> list[int]:
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution and width; a 1x1 convolution goes before them only where the width changes."""
+    """Blocks at one resolution and width; a 1x1 convolution precedes them where the width changes."""
 
-    fused = True  # resampling beside a convolution is part of it: the same function, faster
+    fused = True  # resampling is part of the adjacent convolution: the same function, faster
 
     def __init__(
         self,
@@ -54,15 +54,15 @@ class Stage(nn.Module):
         return self.through(self.to_width(x), labels, blocks=range(len(self.blocks)))
 
     def upsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The stage of x at twice the size."""
+        """Upsample x to twice the size, then apply the stage."""
         if not self.fused:
             return self(layers.upsample(x), labels)
-        x = self.to_width(x)  # a 1x1 convolution of copies makes copies
+        x = self.to_width(x)  # before upsampling: a 1x1 convolution of copies makes copies
         x = self.block(0).upsampled(x, labels) if len(self.blocks) else layers.upsample(x)
         return self.through(x, labels, blocks=range(1, len(self.blocks)))
 
     def downsampled(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Half the size of the stage of x."""
+        """Apply the stage to x, then downsample to half the size."""
         if not self.fused:
             return layers.downsample(self(x, labels))
         x = self.through(self.to_width(x), labels, blocks=range(len(self.blocks) - 1))

@@ -1,1 +1,1 @@
-"""Probes: what happens inside networks, measured and not assumed."""
+"""Probes: measurements of what happens inside networks."""

@@ -1,25 +1,25 @@
-"""How much of a change of its input a network lets through: what a norm may hide from one arm alone."""
+"""The response of a network to a change of its input, which a norm may hide from one arm alone."""
 
 import torch
 from torch import Tensor, nn
 
 
 def halved(x: Tensor) -> Tensor:
-    """Half the size of an input: images of half the contrast, latents half as far out."""
+    """Halve an input: images of half the contrast, latents half as far out."""
     return x / 2
 
 
 def shift(images: Tensor) -> Tensor:
-    """Every image a little brighter in its first channel, darker in its last: a shift of colour (one of grey)."""
+    """Brighten the first channel of images and darken the last: a shift of colour (of brightness, if grey)."""
     by = torch.linspace(1, -1, images.shape[1]) if images.shape[1] > 1 else torch.ones(1)
     return images + 0.5 * by.to(images).view(1, -1, *(1,) * (images.ndim - 2))
 
 
 @torch.no_grad()
 def relative_response(net: nn.Module, x: Tensor, changed: Tensor, *labels: Tensor) -> float:
-    """The root mean square of net(changed) - net(x), over the spread of net(x) within the batch.
+    """Return the root mean square of net(changed) - net(x), over the spread of net(x) within the batch.
 
-    0: the change is hidden from all that comes after, or the network is dead; 1: it is as large as the differences
+    0: the network hides the change from what comes after, or is dead; 1: the response is as large as the differences
     between samples.
     """
     before, after = net(x, *labels), net(changed, *labels)

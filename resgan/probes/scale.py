@@ -1,4 +1,4 @@
-"""How large the signal is on its way through a network, and the gradient on its way back."""
+"""The scale of the signal on its way through a network, and of the gradient on its way back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Scale:
 
 
 def places(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Blocks, and the layers outside them that have weights."""
+    """Yield the blocks, and the layers with weights outside them."""
     inside = {id(part) for block in net.modules() if isinstance(block, Block) for part in block.modules()}
     for name, module in net.named_modules():
         if isinstance(module, Block) or (isinstance(module, LAYERS) and id(module) not in inside):
@@ -33,9 +33,9 @@ def places(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
-    """In the order in which the network computes, from its inputs (and labels). The network is left as it was.
+    """Measure scales in the order of computation, from inputs (and labels). The network is left as it was.
 
-    The gradient is that of the outputs' sum with fixed random signs, one for each output.
+    The gradient is that of the sum of the outputs with fixed random signs.
     """
     seen: list[tuple[str, nn.Module, Tensor]] = []
 
@@ -53,7 +53,7 @@ def scales(net: nn.Module, *inputs: Tensor) -> list[Scale]:
     finally:
         for hook in hooks:
             hook.remove()
-        net.load_state_dict(before)  # running statistics have moved
+        net.load_state_dict(before)  # the forward pass has moved running statistics
         net.zero_grad()
     norms = [0.0 if output.grad is None else float(output.grad.flatten(1).norm(dim=1).mean()) for *_, output in seen]
     last = max((k for k, (_, module, _) in enumerate(seen) if isinstance(module, Block)), default=len(seen) - 1)

@@ -1,1 +1,1 @@
-"""How a GAN is trained: losses, penalties, averaging, randomness, checkpoints, and the Lightning module."""
+"""Training of a GAN: losses, penalties, averaging, randomness, checkpoints, and the Lightning module."""

@@ -1,4 +1,4 @@
-"""The batches of a run, as a function of (seed, images seen): what makes a run continue exactly."""
+"""The batches of a run, as a function of (seed, images seen), so that a run continues exactly."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,15 @@ Batch = Tensor | tuple[Tensor, Tensor]  # samples, or samples and their labels
 
 
 def as_batch(tensors: Sequence[Tensor]) -> Batch:
-    """Samples, or samples and labels, as a training step takes them."""
+    """Return samples, or samples and labels, in the form that a training step takes."""
     return tensors[0] if len(tensors) == 1 else (tensors[0], tensors[1])
 
 
 class Batches:
     """An endless stream of shuffled epochs, cut into batches; batch k holds places k * size to (k + 1) * size.
 
-    The order of an epoch comes from (seed, epoch), the flip of an image from (seed, epoch, its index): a stream that
-    starts anywhere is the rest of the stream that started at nought. Batches run across the ends of epochs.
+    The order of an epoch comes from (seed, epoch), the flip of an image from (seed, epoch, its index), so a stream
+    with any start is the rest of the stream that starts at 0. Batches run across the ends of epochs.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Batches:
             yield self.batch(place)
 
     def batch(self, place: int) -> Batch:
-        """The samples at places `place` to `place + size`, as floats in [-1, 1], with their labels if there are any."""
+        """Return the samples at places `place` to `place + size`, as floats in [-1, 1], with labels if any."""
         index, flipped = joined(*self._pieces(place))
         samples = self._samples(index, flipped)
         return samples if self.labels is None else (samples, self.labels[index.to(self.labels.device)])
@@ -64,7 +64,7 @@ class Batches:
         return samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
 
     def _pieces(self, place: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The indices of a batch and which are mirrored, epoch by epoch."""
+        """Yield the indices of a batch, and which of them are mirrored, epoch by epoch."""
         count, wanted = len(self.data), self.size
         while wanted > 0:
             epoch, offset = divmod(place, count)
@@ -83,7 +83,7 @@ class Batches:
 
 
 def joined(first: tuple[Tensor, Tensor | None], *more: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-    """Pieces as one. Nearly always there is only one, and small networks would notice the copy."""
+    """Concatenate pieces. Nearly always there is only one, and a copy would slow down small networks."""
     if not more:
         return first
     index, flipped = zip(first, *more, strict=True)
@@ -91,7 +91,7 @@ def joined(first: tuple[Tensor, Tensor | None], *more: tuple[Tensor, Tensor | No
 
 
 class StackedBatches:
-    """Streams of several seeds side by side: (S, N, ...)."""
+    """The streams of several seeds, stacked: batches are (S, N, ...)."""
 
     def __init__(self, streams: Sequence[Batches]) -> None:
         self.streams = streams
@@ -109,7 +109,7 @@ class StackedBatches:
 
 
 class DataModule(pl.LightningDataModule):
-    """Gives Lightning the batches from where the run stands to its end, as one long epoch."""
+    """Provide Lightning with the remaining batches of the run, as one long epoch."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class DataModule(pl.LightningDataModule):
         self.flip, self.on_device = flip, on_device
 
     def train_dataloader(self) -> Batches | StackedBatches:
-        on_device = functools.cache(self.where_it_is_read)  # a set that seeds share is moved once
+        on_device = functools.cache(self.where_it_is_read)  # a data set that seeds share is moved once
         streams = [
             Batches(
                 on_device(dataset.train),

@@ -1,4 +1,4 @@
-"""Lightning's hooks: when the recorders act, and the progress bar."""
+"""Lightning callbacks: calls of the recorders, and the progress bar."""
 
 import contextlib
 import sys
@@ -16,9 +16,9 @@ from resgan.training.stack import unstack_into, unstack_losses
 
 
 class RecorderCallback(pl.Callback):
-    """Lightning's hooks for the recorder of a GAN, or for those of a stack, each with its own GAN.
+    """Call the recorder of a GAN, or the recorders of a stack, each with its own GAN.
 
-    In a stack one that diverges is done with, and the others go on.
+    In a stack, a run that diverges is no longer recorded, and the others go on.
     """
 
     def __init__(self, recorders: Sequence[Recorder], *, stop: StopSignal) -> None:
@@ -26,13 +26,13 @@ class RecorderCallback(pl.Callback):
         self.begun = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.stop.listen()  # again: Lightning has put a handler of its own on top, which ends runs without saving
+        self.stop.listen()  # again: Lightning has since installed its own handler, which ends runs without saving
         self.begin(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        now, first = _gan(pl_module).images_seen, self.recorders[0]  # runs of a stack are due together
+        now, first = _gan(pl_module).images_seen, self.recorders[0]  # the runs of a stack are due together
         if first.needs_weights(now):
             self.sync_from_stack(pl_module)
             self.for_each_active(Recorder.after_step)
@@ -40,7 +40,7 @@ class RecorderCallback(pl.Callback):
             self.record_losses(pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.begun:  # Lightning starts nothing where no step is left
+        if not self.begun:  # Lightning does not start training where no step is left
             self.begin(pl_module)
 
     def begin(self, module: pl.LightningModule) -> None:
@@ -57,7 +57,7 @@ class RecorderCallback(pl.Callback):
             unstack(_gan(module), going)
 
     def record_losses(self, module: pl.LightningModule) -> None:
-        """Record losses without copying weights. So nothing may be saved here: a signal waits for the next step."""
+        """Record losses without copying weights, so nothing may be saved here: a signal waits for the next step."""
         self.sync_from_stack(module, unstack_losses)
         for recorder in self.going():
             try:
@@ -67,7 +67,7 @@ class RecorderCallback(pl.Callback):
         self.end_if_all_diverged()
 
     def for_each_active(self, do: Callable[[Recorder], None]) -> None:
-        """Raises Stopped when all have saved, and Diverged when all have."""
+        """Call `do` on each active recorder. Raises Stopped when all have saved, Diverged when all have diverged."""
         going = self.going()
         for recorder in going:
             try:
@@ -76,7 +76,7 @@ class RecorderCallback(pl.Callback):
                 recorder.diverged = True
             except Stopped:
                 break
-        if self.stop.number is not None:  # those before it were past saving when the signal came
+        if self.stop.number is not None:  # earlier recorders may have been past saving when the signal came
             for recorder in going:
                 with contextlib.suppress(Stopped, Diverged):
                     recorder.stop_if_asked()
@@ -92,7 +92,7 @@ class RecorderCallback(pl.Callback):
 
 
 class ProgressBar(pl.Callback):
-    """A bar with images per second and the losses; where no terminal watches, a line every tenth of the run."""
+    """A bar with images per second and the losses; without a terminal, a line every tenth of the run."""
 
     def __init__(self, *, show: bool) -> None:
         self.show = show

@@ -22,14 +22,14 @@ class CheckpointError(UserError):
 
 
 def save(path: Path, state: State) -> None:
-    """Write beside the target, flush to the disk, then rename over it: a crash leaves the old file or the new one."""
+    """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one."""
     with atomic_writer(path) as file:
         torch.save({"format": FORMAT, **state}, file)
     flush_directory(path.parent)
 
 
 def save_last(directory: Path, state: State) -> None:
-    """As `save`, and the generation before it stays as previous.ckpt."""
+    """Save as last.ckpt, and keep the one before it as previous.ckpt."""
     last = directory / LAST
     unfinished = directory / "next.ckpt"
     save(unfinished, state)
@@ -40,14 +40,14 @@ def save_last(directory: Path, state: State) -> None:
 
 
 def load(path: Path) -> State:
-    """The state in a file. Nothing in the file is executed, whoever made it."""
+    """Load the state from a file without executing anything in it. Raises CheckpointError."""
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
         raise CheckpointError(
             f"ckpt={path}: {what}; expected a .ckpt file, as in <run directory>/checkpoints/final.ckpt"
         )
     damaged = CheckpointError(f"ckpt={path}: is damaged or cut short, or is no checkpoint")
-    if not zipfile.is_zipfile(path):  # torch would try the pickles of old, whose loader stumbles in many ways
+    if not zipfile.is_zipfile(path):  # torch would try its legacy format, whose loader fails in many ways
         raise damaged
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -63,7 +63,7 @@ def load(path: Path) -> State:
 
 
 def newest_valid(directory: Path) -> State | None:
-    """The state to continue from, or None where there is no checkpoint at all."""
+    """Load the state to continue from; None where there is no checkpoint. Raises CheckpointError if none is valid."""
     errors = []
     for name in (LAST, PREVIOUS):
         if (directory / name).exists():

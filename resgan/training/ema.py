@@ -8,12 +8,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def averaged(net: nn.Module) -> nn.Module:
-    """A copy of the network to hold the average: in eval mode, and never trained."""
+    """Copy a network to hold its average: in eval mode, and never trained."""
     return copy.deepcopy(net).eval().requires_grad_(False)
 
 
 def decay(*, images: int, halflife: float, images_seen: int, ramp: float) -> float:
-    """How much of the old average stays after a step of `images` images.
+    """Return the share of the old average that stays after a step of `images` images.
 
     The half-life grows with the run, up to ramp * images_seen, so that a short run does not average its start
     (Karras et al. 2020b, where ramp = 0.05).
@@ -25,9 +25,9 @@ def decay(*, images: int, halflife: float, images_seen: int, ramp: float) -> flo
 class Average:
     """The exponential moving average of a network's weights, held by another network of its kind.
 
-    average = copy.deepcopy(net); Average(average, net).update(decay=0.999) after every step. Make it when both are on
-    their device: tensors are listed once, since the step of a small network is as short as the listing, and a move to
-    another device replaces buffers.
+    average = copy.deepcopy(net); Average(average, net).update(decay=0.999) after every step. Create it once both are
+    on their device: tensors are listed only here, since listing them takes as long as a step of a small network, and a
+    move to another device replaces buffers.
     """
 
     def __init__(self, average: nn.Module, net: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as we use it: it runs the steps; counting, saving and logging are the callbacks'."""
+"""Training with Lightning's Trainer, which only runs the steps; the callbacks save and log."""
 
 import contextlib
 import logging
@@ -21,17 +21,17 @@ def fit(
     precision: Precision,
     deterministic: bool,
 ) -> None:
-    """Train from where the GAN stands to its end, or until it has diverged: its recorder knows."""
+    """Train from the GAN's current state to the end of its run, or until its recorder finds it diverged."""
     quieten()
     if accelerator != "cuda":
-        # Lightning sets it, and then every step of an optimiser looks for NVIDIA's library: 0.3 ms where there is none.
+        # Lightning turns this on; each optimiser step then looks for NVIDIA's library, 0.3 ms where there is none.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=1,
         precision=precision,
         deterministic=deterministic,
-        max_epochs=1,  # the stream of batches is one long epoch, from where the run stands to its end
+        max_epochs=1,  # the remaining batches are one long epoch
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
@@ -44,7 +44,7 @@ def fit(
 
 
 def quieten() -> None:
-    """Lightning's advice is for automatic optimisation and for loaders with workers; none of it fits here."""
+    """Silence Lightning's advice: it is for automatic optimisation and loaders with workers, not used here."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module=name)

@@ -1,4 +1,4 @@
-"""The GAN as a LightningModule: what one step of the game is. It is given its networks and builds nothing."""
+"""The GAN as a LightningModule, with the steps of the game. It is given its networks and builds nothing."""
 
 import functools
 from contextlib import nullcontext
@@ -21,11 +21,11 @@ from resgan.training.settings import Setting, beside
 
 
 class GAN(pl.LightningModule):
-    """The Lightning module of G against D. The only clock is `images_seen`, the real images D was shown.
+    """The LightningModule that trains G against D. Its only clock is `images_seen`, the real images shown to D.
 
-    All that is random in a step is derived from (seed, images_seen): a run continued from its state is the same run.
+    All randomness of a step is derived from (seed, images_seen), so a run continued from its state is the same run.
 
-    Or several of them as one (training/stack.py): then all that a step makes has one more dimension (S, ...) in front.
+    It may also be a stack of GANs (training/stack.py): then all tensors of a step have one more dimension in front, S.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class GAN(pl.LightningModule):
         batch_size: int,
         total_images: int,  # length of the run
         seed: int,
-        ema_kimg_final: float | None = None,  # after the burn-in; None: it does not move
-        burn_in: int = 0,  # images over which what has a final value moves to it
+        ema_kimg_final: float | None = None,  # after the burn-in; None: constant
+        burn_in: int = 0,  # images over which settings with a final value move to it
         generator_batch: int | None = None,  # latents in a G step; None: batch_size
         augmentation: Augmentation | None = None,
         randomness: StackedRandomness | None = None,  # of a stack; None: that of the seed
@@ -69,24 +69,24 @@ class GAN(pl.LightningModule):
         self.paired = loss in PAIRED
         self.augmentation = augmentation
         self.randomness = randomness or StepRandomness(seed, latent_dim=latent_dim, augmentation=augmentation)
-        # Of an adaptive augmentation: a tensor, since it is moved by what D says, which stays on the device.
+        # The adaptive p is a tensor, since it follows D's logits, which stay on the device.
         self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
         self.images_seen = 0
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
-        # What computes both networks where nothing is differentiated twice. In tuples, which hide them from torch.nn.
+        # Both networks, perhaps compiled, for steps without second derivatives. A tuple hides them from torch.nn.
         self._once = (generator, disc)
-        # Controls of the skip (nets/skips.py) and annealed joins; mostly there are none.
+        # Controls of the skip (nets/skips.py) and annealed joins; usually there are none.
         self._stopping = tuple(skips_that_stop(net) for net in (generator, disc))
         self._annealed = (*annealed_blocks(generator), *annealed_blocks(disc))
         self._disc_parameters = list(disc.parameters())
         self._adams = (generator_adam.optimiser(generator), disc_adam.optimiser(disc))
 
     def compile_networks(self, *, backend: str = "inductor") -> None:
-        """From now on torch.compile's form of both networks, but for steps of D with penalties.
+        """Compile both networks with torch.compile, except for D's steps with penalties.
 
-        Those take second derivatives, of which compiled code has none (pytorch/pytorch#91469).
+        Those take second derivatives, which compiled code does not have (pytorch/pytorch#91469).
         """
-        # Shapes of a run change only where G's batch is not D's: each shape is compiled once.
+        # Shapes change only where G's batch size differs from D's, so each shape is compiled once.
         generator, disc = (torch.compile(net, backend=backend, dynamic=False) for net in (self.generator, self.disc))
         self._once = (generator, disc)
 
@@ -94,7 +94,7 @@ class GAN(pl.LightningModule):
         return list(self._adams)
 
     def on_fit_start(self) -> None:
-        """Move `step` of Adam to the device, where fused Adam reads it: Lightning moves all of its state but that."""
+        """Move `step` of Adam to the device, where fused Adam reads it: Lightning moves all other state."""
         for adam in self._adams:
             for parameter, state in adam.state.items():
                 state["step"] = state["step"].to(parameter.device)
@@ -102,7 +102,7 @@ class GAN(pl.LightningModule):
     # One step.
 
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """`batch`: real samples, with their labels (N,) where the networks are class-conditional."""
+        """Run one step on a batch: real samples, with labels (N,) where the networks are class-conditional."""
         real, *labels = [batch] if isinstance(batch, Tensor) else batch
         for block in self._annealed:
             block.anneal(ramp(1.0, block.options.skip_final, self.burnt_in()))
@@ -113,10 +113,10 @@ class GAN(pl.LightningModule):
         self.images_seen += self.batch_size
 
     def discriminator_step(self, real: Tensor, *labels: Tensor) -> None:
-        """Descend by grad L(D') + r1/2 grad E |grad D(x)|^2 + ..., with D' = D but for skips that stop a gradient.
+        """Descend by grad L(D') + r1/2 grad E |grad D(x)|^2 + ..., where D' is D with its skips stopped.
 
-        These change the gradient of the loss L of the game in D's weights, and nothing else: D' has the values of D,
-        while the penalties, and what G receives, are of the function D and its gradient.
+        Stopped skips only change the gradient of the loss L of the game with respect to D's weights: D' has the values
+        of D, and the penalties, and what G receives, are those of D and its own gradient.
         """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
@@ -125,10 +125,10 @@ class GAN(pl.LightningModule):
         disc = self.disc if penalised else disc
 
         with torch.no_grad():
-            fake = generator(self.latents("disc", self.batch_size), *labels).to(real.dtype)  # bf16-mixed halves it
+            fake = generator(self.latents("disc", self.batch_size), *labels).to(real.dtype)  # bfloat16 under bf16-mixed
         real, fake = real.detach().requires_grad_(is_applied(r1)), fake.requires_grad_(is_applied(r2))
 
-        # Second derivatives are taken in full precision: the pass forward, and the pass back through it.
+        # Second derivatives need full precision, in the forward and in the backward pass.
         with full_precision(self.device.type) if penalised else nullcontext():
             shown_real, shown_fake = self.augmented(real, "real"), self.augmented(fake, "fake")
             with stopped(self._stopping[1]):
@@ -147,20 +147,20 @@ class GAN(pl.LightningModule):
                 self.losses["gp"] = (penalty := gradient_penalty(labelled_disc, shown_real, shown_fake, mix)).detach()
                 total = total + beside(gp, penalty) * penalty
 
-            # By the same D: a step shifts all of its logits.
+            # Before the step, which shifts all of D's logits: those compared are by the same D.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
             self._descend(optimiser, total)
         self.losses["loss_d"] = loss.detach()
 
     def generator_step(self, real: Tensor, *labels: Tensor) -> None:
         optimiser, (generator, disc) = self._optimiser(0), self._once
-        self._freeze_disc(True)  # its weights' gradients would be computed and thrown away
+        self._freeze_disc(True)  # gradients of its weights would be computed and thrown away
         try:
             fake_labels = [repeated(each, self.generator_batch) for each in labels]
             with stopped(self._stopping[0]):
                 fake = generator(self.latents("generator", self.generator_batch), *fake_labels)
             fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), *fake_labels))
-            real_logits = fake_logits  # which the loss does not look at
+            real_logits = fake_logits  # unused by the loss
             if self.paired:
                 with torch.no_grad():
                     real_logits = in_float32(disc(self.augmented(real, "generator's real"), *labels))
@@ -182,7 +182,7 @@ class GAN(pl.LightningModule):
     # What D is shown.
 
     def augmented(self, images: Tensor, purpose: str) -> Tensor:
-        """As D sees them; decided by (seed, purpose, images_seen)."""
+        """Augment images as D sees them, by draws that (seed, purpose, images_seen) decides."""
         if self.augmentation is None:
             return images
         p = self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in())
@@ -208,7 +208,7 @@ class GAN(pl.LightningModule):
         self.losses["augment_p"], self.losses[augmentation.adapt] = self.augment_p, measure
 
     def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
-        """A batch of held-out pictures as D sees the others, and their labels; decided by (seed, images_seen)."""
+        """Draw held-out images, augmented like the others, and their labels; (seed, images_seen) decides."""
         pictures, labels = self.randomness.held_out(count, images_seen=self.images_seen)
         shown = self.augmented(pictures.to(self.device), "held out")
         return shown, None if labels is None else labels.to(self.device)
@@ -220,20 +220,20 @@ class GAN(pl.LightningModule):
         return ema.Average(self.generator_ema, self.generator)
 
     def burnt_in(self) -> float:
-        """How much of the burn-in is done, from 0 to 1."""
+        """Return the share of the burn-in that is done, from 0 to 1."""
         return min(1.0, self.images_seen / self.burn_in) if self.burn_in else 1.0
 
     def latents(self, purpose: str, count: int) -> Tensor:
-        """Standard normal (count, latent_dim), decided by (seed, purpose, images_seen)."""
+        """Draw standard normal latents (count, latent_dim), decided by (seed, purpose, images_seen)."""
         drawn = self.randomness.latents(purpose, count, images_seen=self.images_seen)
         return drawn.to(self.device, non_blocking=True)
 
     def mix(self, count: int) -> Tensor:
-        """Uniform on [0, 1] (count,): where between real and fake the gradient penalty looks."""
+        """Draw where between real and fake the gradient penalty is taken: uniform on [0, 1], (count,)."""
         return self.randomness.mix(count, images_seen=self.images_seen).to(self.device, non_blocking=True)
 
     def _optimiser(self, index: int) -> torch.optim.Adam:
-        """The generator's (0) or the discriminator's (1), at the learning rate of this moment."""
+        """Return the optimiser of the generator (0) or the discriminator (1), with its current settings."""
         optimiser, adam = self._adams[index], (self.generator_adam, self.disc_adam)[index]
         if adam.moves:
             settings = adam.at(progress=self.images_seen / self.total_images, burnt_in=self.burnt_in())
@@ -242,11 +242,11 @@ class GAN(pl.LightningModule):
         return optimiser
 
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
-        # Not through Lightning's wrappers: on one device they add nothing but a count of steps that nobody reads.
+        # Not through Lightning's wrappers: on one device they add only a count of steps that nothing reads.
         optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()  # of a stack: each has weights of its own
+        loss.sum().backward()  # over a stack: each member has its own weights
         optimiser.step()
-        torch.clear_autocast_cache()  # of weights in bfloat16, as they were before the step
+        torch.clear_autocast_cache()  # it holds bfloat16 weights from before the step
 
     def _freeze_disc(self, frozen: bool) -> None:
         for parameter in self._disc_parameters:
@@ -255,7 +255,7 @@ class GAN(pl.LightningModule):
     # What continues a run.
 
     def training_state(self) -> State:
-        """Plain data and tensors; with it and the options the run goes on as if it had not stopped."""
+        """Return plain data and tensors; with them and the options, the run goes on as if it had not stopped."""
         return {
             "images_seen": self.images_seen,
             "generator": self.generator.state_dict(),
@@ -282,10 +282,10 @@ def is_applied(weight: Setting) -> bool:
 
 
 def in_float32(logits: Tensor) -> Tensor:
-    """Logits as the losses take them: autocast leaves them in bfloat16; float32 and float64 stay what they are."""
+    """Convert bfloat16 logits, as autocast leaves them, to float32; float32 and float64 stay as they are."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def repeated(labels: Tensor, count: int) -> Tensor:
-    """The labels of a batch, from the front again where more are needed."""
+    """Return `count` labels of a batch, starting over where it has fewer."""
     return labels[..., torch.arange(count, device=labels.device) % labels.shape[-1]]

@@ -1,8 +1,8 @@
 """The losses: functions from logits to one number. They never call backward and never log.
 
-Every loss takes D's logits on real and on fake samples, each (N,), and returns a scalar to be minimised; of a stack of
-GANs (S, N), and one for each (S,). The generator's losses take the real logits too, because relativistic pairing needs
-them.
+Every loss takes D's logits on real and on fake samples, each (N,), and returns a scalar to be minimised; for a stack
+of GANs it takes (S, N) and returns (S,). The generator's losses take the real logits too, because relativistic pairing
+needs them.
 """
 
 from collections.abc import Callable
@@ -67,4 +67,4 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
     "relativistic": (relativistic_disc, relativistic_gen),
 }
 
-PAIRED = {"relativistic"}  # the generator's loss looks at the real logits too
+PAIRED = {"relativistic"}  # the generator's loss depends on the real logits too

@@ -1,6 +1,6 @@
-"""The penalties on D's gradient: functions from samples and logits to one number, free of weights and schedules.
+"""The penalties on D's gradient: functions from samples and logits to one number, without weights and schedules.
 
-Logits are (N,), or of a stack of GANs (S, N); samples have the same dimensions and more behind them.
+Logits are (N,), or (S, N) for a stack of GANs; samples have the same dimensions, followed by more.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def gradient(samples: Tensor, logits: Tensor) -> Tensor:
-    """d D(x) / d x, of the shape of `samples`, itself differentiable."""
+    """Compute d D(x) / d x, in the shape of `samples`; the result is itself differentiable."""
     (found,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return found
 

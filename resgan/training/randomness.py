@@ -1,4 +1,4 @@
-"""Random draws of a step, each decided by (seed, its purpose, images seen): a run continues exactly."""
+"""Random draws of a step, each decided by (seed, purpose, images seen), so that a run continues exactly."""
 
 from collections.abc import Sequence
 
@@ -12,29 +12,29 @@ from resgan.training.schedules import Augmentation
 
 
 class StepRandomness:
-    """The draws of one seed."""
+    """The random draws of one seed."""
 
     def __init__(self, seed: int, *, latent_dim: int, augmentation: Augmentation | None = None) -> None:
         self.seed, self.latent_dim, self.augmentation = seed, latent_dim, augmentation
 
     def latents(self, purpose: str, count: int, *, images_seen: int) -> Tensor:
-        """Standard normal (count, latent_dim)."""
+        """Draw standard normal latents (count, latent_dim)."""
         random = make_generator(self.seed, purpose, images_seen)
         return torch.randn(count, self.latent_dim, generator=random)
 
     def mix(self, count: int, *, images_seen: int) -> Tensor:
-        """Uniform on [0, 1] (count,)."""
+        """Draw uniformly on [0, 1] (count,)."""
         return torch.rand(count, generator=make_generator(self.seed, "mix", images_seen))
 
     def augmented(self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int) -> Tensor:
-        """Images (N, C, H, W) as D sees them."""
+        """Augment images (N, C, H, W) as D sees them."""
         if self.augmentation is None:
             return images
         random = make_generator(self.seed, "augment", purpose, images_seen)
         return augment(images, operations=self.augmentation.operations, p=p, random=random)
 
     def held_out(self, count: int, *, images_seen: int) -> tuple[Tensor, Tensor | None]:
-        """Pictures that D never learns from (count, C, H, W), mirrored as the others are, and their labels."""
+        """Draw held-out images (count, C, H, W), mirrored like the training images, and their labels."""
         assert self.augmentation is not None
         assert self.augmentation.holdout is not None
         pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
@@ -47,7 +47,7 @@ class StepRandomness:
 
 
 class StackedRandomness:
-    """The draws of several seeds, each as if it were alone, with one more dimension (S, ...) in front."""
+    """The random draws of several seeds, each as if it were alone, stacked to (S, ...)."""
 
     def __init__(self, each: Sequence["StepRandomness | StackedRandomness"]) -> None:
         self.each = each

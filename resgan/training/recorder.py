@@ -1,4 +1,4 @@
-"""Everything that is recorded while a GAN trains: scores, grids, checkpoints, losses, and what is due when."""
+"""Records of a GAN in training: scores, grids, checkpoints and losses, and when each is due."""
 
 import copy
 import math
@@ -27,14 +27,14 @@ LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with
 
 
 class Diverged(Exception):
-    """A loss or a weight is no longer a finite number. Carries images_seen."""
+    """A loss or a weight is no longer finite. Carries images_seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When things are done, in images; 0 is never.
+    """Intervals of scores, sample grids and checkpoints, in images; 0 is never.
 
-    The start is always scored, so that there is something to compare with; the end is scored, shown and saved.
+    The start is always scored, for comparison; the end is scored, sampled and saved.
     """
 
     score: int
@@ -48,15 +48,15 @@ class Schedule:
 
 
 class Recorder:
-    """Fills the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
+    """Fill the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
                  spec: State, reference: Sequence[Tensor], reals: Tensor, seconds: float,
                  stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
-        self.reference = reference  # real samples as D sees them, and their labels: for the figures at step 0
-        self.reals = reals  # real samples to look at beside generated ones; a grid has as many
+        self.reference = reference  # real samples as D sees them, and their labels: for the record at step 0
+        self.reals = reals  # real samples to show beside generated ones; a grid has as many
         self.shares = list(spec.get("classes", {}).values())  # of the classes; empty: not class-conditional
         measured = run.measurements()
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
@@ -103,7 +103,7 @@ class Recorder:
             self.save()
 
     def record_start(self) -> None:
-        """The spread of D's logits and the size of its input gradient before training: what a penalty weight meets."""
+        """Record, before training, the spread of D's logits and the norm of its input gradient: penalties act on it."""
         disc = copy.deepcopy(self.gan.disc)  # running statistics must not see these samples twice
         real, *labels = (tensor.to(self.gan.device) for tensor in self.reference)
         with full_precision(self.gan.device.type):
@@ -128,13 +128,13 @@ class Recorder:
         return losses
 
     def refuse_nan(self) -> None:
-        """The losses are those before the last step; what that step left is in the weights alone."""
+        """Raise Diverged for a value that is not finite, in the losses or in the weights, which are one step newer."""
         self.read_losses()
         if not all(bool(torch.isfinite(weight).all()) for weight in self.gan.state_dict().values()):
             raise Diverged(self.gan.images_seen)
 
     def record_reals(self) -> None:
-        """Real samples in the layout of the grids. Once for each run, an earlier one that has none included."""
+        """Save real samples in the layout of the grids, once per run; also in a continued run that has none."""
         picture = images.picture(self.reals)
         images.save_png(picture, self.run.reals)
         self.tracker.log_picture("reals", picture, images_seen=self.gan.images_seen, caption="real samples")
@@ -192,7 +192,7 @@ class Recorder:
     # What a checkpoint and a result hold.
 
     def seconds(self) -> float:
-        """Seconds of training so far, over all sessions of the run."""
+        """Return the seconds of training so far, over all sessions of the run."""
         return self.seconds_before + time.monotonic() - self.started
 
     def state(self) -> State:
@@ -200,6 +200,6 @@ class Recorder:
             "spec": self.spec,
             "seconds": self.seconds(),
             "wandb_id": self.tracker.run_id,
-            "losses": dict(self.gan.losses),  # the last of each: lazy penalties are not computed at every step
+            "losses": dict(self.gan.losses),  # the last of each, since lazy penalties are not computed at every step
             **self.gan.training_state(),
         }

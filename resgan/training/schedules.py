@@ -1,4 +1,4 @@
-"""How settings move: over the run, and over the burn-in, at whose end some have a final value."""
+"""Schedules of settings: over the run, and over the burn-in, at whose end some reach a final value."""
 
 import math
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ def ramp(first: float, last: float | None, burnt_in: float) -> float: ...
 @overload
 def ramp(first: Setting, last: float | None, burnt_in: float) -> Setting: ...
 def ramp(first: Setting, last: float | None, burnt_in: float) -> Setting:
-    """From `first` to `last` along a cosine, when `burnt_in`, from 0 to 1, of the burn-in is done (Huang et al. 2024).
+    """Interpolate from `first` to `last` along a cosine, at a share `burnt_in` of the burn-in (Huang et al. 2024).
 
-    last: None: it does not move.
+    Without `last`, the value stays `first`.
     """
     return first if last is None else first + (last - first) * (1 - math.cos(math.pi * burnt_in)) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam for one network. Its learning rate falls to 0 over the run, or moves over the burn-in."""
+    """Adam for one network, whose learning rate may fall to 0 over the run, or move over the burn-in."""
 
     lr: Setting
     betas: tuple[Setting, Setting]
     decay: Decay
-    lr_final: float | None = None  # after the burn-in; None: it does not move
+    lr_final: float | None = None  # after the burn-in; None: constant
     beta2_final: float | None = None
 
     def optimiser(self, net: nn.Module) -> torch.optim.Adam:
@@ -45,7 +45,7 @@ class Adam:
         return self.decay != "none" or self.lr_final is not None or self.beta2_final is not None
 
     def at(self, *, progress: float, burnt_in: float = 0.0) -> PlainData:
-        """The settings when so much, from 0 to 1, of the run and of the burn-in is done."""
+        """Return the settings at these shares, from 0 to 1, of the run and of the burn-in."""
         share = {"none": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.decay]
         beta1, beta2 = self.betas
         return {
@@ -58,15 +58,15 @@ class Adam:
 class Penalty:
     """A penalty of weight `weight`, applied every `interval` D steps with `interval` times its weight.
 
-    In a stack all members apply it or none does.
+    In a stack, all members apply it or none does.
     """
 
     weight: Setting
     interval: int
-    final: float | None = None  # the weight after the burn-in; None: it does not move
+    final: float | None = None  # the weight after the burn-in; None: constant
 
     def weight_at(self, step: int, *, burnt_in: float = 0.0) -> Setting:
-        """The weight at D step `step`; 0 where it is not applied (Karras et al. 2020, appendix B)."""
+        """Return the weight at D step `step`; 0 where it is not applied (Karras et al. 2020, appendix B)."""
         if step % self.interval or (burnt_in == 1 and self.final == 0):
             return 0.0
         return ramp(self.weight, self.final, burnt_in) * self.interval
@@ -74,21 +74,21 @@ class Penalty:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Augmentation:
-    """The augmentation of pictures before D sees them, and how its probability p moves.
+    """The augmentation of images before D sees them, and the schedule of its probability p.
 
-    adapt: by a measure of how much D overfits, r_t or r_v (Karras et al. 2020b, section 3), taken every few steps; p
-    then stands in the state of the run.
+    adapt: let p follow a measure of D's overfitting, r_t or r_v (Karras et al. 2020b, section 3), taken every few
+    steps; p is then part of the state of the run.
     """
 
     operations: tuple[Operation, ...]
     p: float
-    p_final: float | None = None  # after the burn-in; None: it does not move
+    p_final: float | None = None  # after the burn-in; None: constant
     adapt: Adaptation = "none"
     target: float = 0.6
-    length: float = 500_000  # images in which p goes from 0 to 1 at the most
-    holdout: Tensor | None = None  # for r_v: pictures D never learns from, uint8
+    length: float = 500_000  # images in which p goes from 0 to 1 at the fastest
+    holdout: Tensor | None = None  # for r_v: held-out images, uint8
     holdout_labels: Tensor | None = None
-    flip: bool = False  # mirror them at random, as those it learns from are
+    flip: bool = False  # mirror them at random, like the training images
 
     INTERVAL: ClassVar[int] = 4  # D steps between two measurements
 
@@ -97,5 +97,5 @@ class Augmentation:
         return self.adapt != "none"
 
     def p_at(self, burnt_in: float) -> float:
-        """The p of an augmentation that does not adapt, when `burnt_in`, from 0 to 1, of the burn-in is done."""
+        """Return p, where it does not adapt, at a share `burnt_in`, from 0 to 1, of the burn-in."""
         return ramp(self.p, self.p_final, burnt_in)

@@ -1,4 +1,4 @@
-"""A setting of a GAN that may be several of them (training/stack.py): one number, or one for each member."""
+"""A setting of a GAN or of a stack of them (training/stack.py): one number, or one for each member."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ Setting = float | Tensor  # (S,) in float64 on the CPU where the members of a st
 
 
 def common(values: Sequence[float]) -> Setting:
-    """One number where all are equal, else (S,)."""
+    """Return one number where all values are equal, else (S,)."""
     return values[0] if len(set(values)) == 1 else torch.tensor(values, dtype=torch.float64)
 
 
@@ -18,5 +18,5 @@ def of_member(setting: Setting, place: int) -> float:
 
 
 def beside(setting: Setting, tensor: Tensor) -> Setting:
-    """The setting in a shape that broadcasts over a tensor (S, ...), of its type and on its device."""
+    """Reshape a setting to broadcast over a tensor (S, ...), in its dtype and on its device."""
     return setting.to(tensor).view(-1, *(1,) * (tensor.ndim - 1)) if isinstance(setting, Tensor) else setting

@@ -1,8 +1,8 @@
 """Several GANs trained as one: the same step with one more dimension, (S, ...), in front.
 
 Small networks are dominated by the overhead of launching operations; a stack pays it once for all its members. They
-may differ in what builders/stacking.py lists. The state of each can be taken out at any time, and is that of a run
-alone, within rounding.
+may differ in the options that builders/stacking.py lists. The state of each can be taken out at any time, and equals
+that of a run trained alone, up to rounding.
 """
 
 import copy
@@ -22,9 +22,9 @@ from resgan.training.settings import common, of_member
 
 
 class Stack(nn.Module):
-    """S networks that differ in weights and joins only: (S, N, ...) to (S, N, ...), each by its own network.
+    """S networks that differ in weights and joins only: (S, N, ...) to (S, N, ...), each slice by its own network.
 
-    Its state is that of one of them, with (S, ...) in front of every tensor.
+    Its state is that of one network, with a dimension S in front of every tensor.
     """
 
     def __init__(self, nets: Sequence[nn.Module]) -> None:
@@ -56,9 +56,9 @@ class Stack(nn.Module):
 
 
 def broadcasts(stacked: nn.Module) -> bool:
-    """Can the network take (S, N, ...) as it is? The same function, with less overhead than vmap.
+    """Can the network take (S, N, ...) directly? That is the same function, with less overhead than vmap.
 
-    So are perceptrons of linear maps, joins and activations alone: any norm, and any tensor elsewhere, is for vmap.
+    True for perceptrons of linear maps, joins and activations alone: norms, and tensors elsewhere, need vmap.
     """
     parts = (MlpGenerator, MlpDiscriminator, Trunk, Block, nn.ModuleList, nn.Identity, layers.Linear)
     tensors = [name for name, _ in (*stacked.named_parameters(), *stacked.named_buffers())]
@@ -68,9 +68,9 @@ def broadcasts(stacked: nn.Module) -> bool:
 
 
 def mix_joins(stacked: nn.Module, nets: Sequence[nn.Module]) -> None:
-    """Give the blocks of a stack the weights of each network (S, 2), where these join trunk and branch differently.
+    """Give the blocks of a stack the join weights of each network (S, 2), where these differ.
 
-    Blocks that are joined alike stay as they are: one number costs less than one for each.
+    Blocks with equal joins stay as they are: one number costs less than one for each network.
     """
     for name, block in stacked.named_modules():
         if isinstance(block, Block):
@@ -81,11 +81,11 @@ def mix_joins(stacked: nn.Module, nets: Sequence[nn.Module]) -> None:
 
 # From the states of runs to that of their stack, and back.
 
-SETTINGS = ("lr", "betas")  # of Adam, each a member's own
+SETTINGS = ("lr", "betas")  # of Adam, where each member may have its own
 
 
 def stack_states(states: Sequence[Any], *, name: str = "") -> Any:
-    """States of one structure as one: tensors with (S, ...) in front. What is counted alike stays one number."""
+    """Stack states of one structure: tensors get a dimension S in front. Counts, equal in all, stay one number."""
     first = states[0]
     if isinstance(first, dict):
         return {key: stack_states([state[key] for state in states], name=str(key)) for key in first}
@@ -93,13 +93,13 @@ def stack_states(states: Sequence[Any], *, name: str = "") -> Any:
         return type(first)(stack_states(items, name=name) for items in zip(*states, strict=True))
     if name in SETTINGS:
         return common(states)
-    if isinstance(first, Tensor) and name != "step":  # of Adam: how often it moved
+    if isinstance(first, Tensor) and name != "step":  # Adam's count of steps
         return torch.stack(list(states))
     return first
 
 
 def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
-    """The state of one of them."""
+    """Return the state of the member at `place`."""
     if isinstance(state, dict):
         return {key: unstack_state(value, place, name=str(key)) for key, value in state.items()}
     if isinstance(state, list | tuple):
@@ -112,21 +112,21 @@ def unstack_state(state: Any, place: int, *, name: str = "") -> Any:
 
 
 def load_stacked(stack: GAN, gans: Sequence[GAN]) -> None:
-    """Put the stack where its GANs stand, all at the same place."""
+    """Load the states of the GANs, all after equally many images, into their stack."""
     stack.load_training_state(stack_states([gan.training_state() for gan in gans]))
-    known = set.intersection(*(set(gan.losses) for gan in gans))  # of lazy penalties, those of the step that had them
+    known = set.intersection(*(set(gan.losses) for gan in gans))  # lazy penalties: from the last step that had them
     stack.losses = {name: torch.stack([gan.losses[name] for gan in gans]) for name in gans[0].losses if name in known}
 
 
 def unstack_losses(stack: GAN, gans: Mapping[int, GAN]) -> None:
-    """Tell its GANs, by their places, how far the stack is, and its losses: their weights stay as they were."""
+    """Copy images_seen and the losses of the stack to its GANs, by their places; their weights stay as they were."""
     each = {name: losses.cpu() for name, losses in stack.losses.items()}
     for place, gan in gans.items():
         gan.images_seen, gan.losses = stack.images_seen, unstack_state(each, place)
 
 
 def unstack_into(stack: GAN, gans: Mapping[int, GAN]) -> None:
-    """Put its GANs, by their places, where the stack stands."""
+    """Copy the state of the stack to its GANs, by their places."""
     state = stack.training_state()
     for place, gan in gans.items():
         gan.to(stack.device)

@@ -11,13 +11,13 @@ from resgan.training.settings import Setting, beside, of_member
 
 
 class StackedAdam(torch.optim.Adam):
-    """torch's fused Adam of parameters (S, ...), all of the same members; each setting is one number or (S,).
+    """torch's fused Adam for parameters (S, ...), all of the same members; each setting is one number or (S,).
 
-    The state of a member is that of torch's Adam.
+    The state of each member is that of torch's Adam.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: Setting, betas: tuple[Setting, Setting]) -> None:
-        super().__init__(parameters, fused=True)  # whose checks would refuse (S,)
+        super().__init__(parameters, fused=True)  # without the settings: its checks refuse (S,)
         for group in self.param_groups:
             group.update(lr=lr, betas=betas)
 
@@ -38,9 +38,9 @@ class StackedAdam(torch.optim.Adam):
 
 
 def updates(moved: Sequence[nn.Parameter], states: Sequence[dict[str, Tensor]], group: dict[str, Any]) -> list[Tensor]:
-    """Compute what moves each parameter at a rate of 1, -m / (sqrt v + eps); the states are moved in place.
+    """Compute the update of each parameter at a learning rate of 1, -m / (sqrt v + eps); updates states in place.
 
-    That is what Adam makes of zeros. Where betas differ, it is called for the members of each pair.
+    Adam applied to zeros gives this update. Where betas differ, it is called once for the members of each pair.
     """
     found = [torch.zeros_like(parameter) for parameter in moved]
     grads = [parameter.grad for parameter in moved if parameter.grad is not None]
@@ -54,7 +54,7 @@ def updates(moved: Sequence[nn.Parameter], states: Sequence[dict[str, Tensor]], 
         adam(given[0], given[1], given[2], given[3], [], steps, fused=True, amsgrad=False, maximize=False,
              beta1=beta1, beta2=beta2, lr=1.0, weight_decay=0.0, eps=group["eps"])  # fmt: skip
     for state in states:
-        state["step"] += 1  # adam has counted in copies
+        state["step"] += 1  # adam has incremented copies
     return found
 
 

@@ -1,4 +1,4 @@
-"""From plain data to networks, scores, and a GAN that a checkpoint alone brings back."""
+"""Networks and scores from plain data, and a GAN restored from its checkpoint alone."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_load_gan_needs_the_file_alone(tmp_path, norm, spectral):
     loaded = load_gan(tmp_path / "a.ckpt")
     z = loaded.latents([3, 4])
     gan.eval()
-    # Up to the memory format, which sums in another order: float32, and values of order 1.
+    # Up to rounding in float32, of values of order 1: another memory format sums in another order.
     close = {"rtol": 1e-4, "atol": 1e-4}
     torch.testing.assert_close(loaded.generator(z), gan.generator_ema(z), **close)
     torch.testing.assert_close(loaded.sample([3, 4], averaged=False), gan.generator(z), **close)
@@ -101,9 +101,9 @@ def test_scores_and_their_cards_on_shapes():
     assert list(scores) == list(scorer.cards)
     assert list(scores)[:3] == ["tv", "validity", "tv_valid"]
     assert list(scores)[-3:] == ["recombination", "fd_cifarnet_1k_draws", "variance_ratio"]
-    assert scores["recombination"] < 0.01 < ideal["recombination"] == 1  # the held-out are of what is shown
-    assert set(scores) - set(ideal) == {"copying"}  # of a perfect generator it is not known where much is withheld
-    # Two finite samples of one distribution, not one against the distribution itself.
+    assert scores["recombination"] < 0.01 < ideal["recombination"] == 1  # held-out images are of what is shown
+    assert set(scores) - set(ideal) == {"copying"}  # unknown for a perfect generator where much is withheld
+    # The distance of two finite samples of one distribution, not of one from the distribution itself.
     assert ideal["fd_cifarnet_1k_draws"] / 2 < scores["fd_cifarnet_1k_draws"] < 2 * ideal["fd_cifarnet_1k_draws"]
     card = scorer.cards["tv"]
     assert (card["data"], card["split"], card["n_real"]) == ("smooth_shapes16", "draws", 10_000)
@@ -117,7 +117,7 @@ def test_points_have_no_frechet_distance():
 
 
 def test_counts():
-    """Floating point operations by hand: a multiply-add is two, a 3 x 3 convolution 18 ab HW."""
+    """Count floating point operations by hand: a multiply-add is two, a 3 x 3 convolution 18 ab HW."""
     _, _, spec = built()
     counts = count(spec)
     convolutions = sum(2 * 18 * 8 * 8 * size**2 for size in (4, 8, 16))
@@ -152,14 +152,14 @@ def test_what_moves_reaches_the_gan_in_images():
 
 
 def rows_of(shown: torch.Tensor, dataset: Dataset) -> list[int]:
-    """Which training sample each one is; all of them differ."""
+    """Return the row of each sample in the training set, whose samples all differ."""
     same = (shown.flatten(1)[:, None] == dataset.train.flatten(1)[None]).all(2)
     assert torch.equal(same.sum(1), torch.ones(len(shown), dtype=torch.long))
     return same.long().argmax(1).tolist()
 
 
 def set_of(labels: list[int]) -> Dataset:
-    """Grey pictures, the k-th of grey k, sorted by class as folders are."""
+    """Make grey images, the k-th of grey k, sorted by class as in folders."""
     train = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
     classes = tuple("abc")
     return Dataset(name="x", train=train, holdout=train[:0], reference=train, split="train", classes=classes,
@@ -167,7 +167,7 @@ def set_of(labels: list[int]) -> Dataset:
 
 
 def test_the_real_samples_to_look_at_are_of_mixed_classes():
-    """The first 30 of 200 that are sorted by class are of one. Of few, all are shown before one comes again."""
+    """Check that samples are shuffled, since the first 30 of 200 are of one class, and all shown before any repeat."""
     dataset = set_of([0] * 100 + [1] * 100)
     rows = rows_of(reals_to_show(dataset, 30, by_class=False), dataset)
     assert len(set(rows)) == 30
@@ -185,7 +185,7 @@ def test_real_samples_stand_by_class_as_those_of_a_conditional_gan():
     dataset = set_of(labels)
     rows = rows_of(reals_to_show(dataset, 14, by_class=True), dataset)
     assert [labels[row] for row in rows] == [k % 3 for k in range(14)]
-    assert len(set(rows[::3])) == 5  # as many as there are, before one comes again
+    assert len(set(rows[::3])) == 5  # all of the class, before one is repeated
     assert rows[1:8:3] == [rows[1], rows[4], rows[1]]
     labels = [0, 0, 2, 2]  # all of class 1 are held out
     held_out = set_of(labels)
@@ -201,11 +201,11 @@ def test_each_penalty_has_its_own_weight_and_interval():
     assert [(p.weight, p.interval) for p in (gan.r1, gan.r2, gan.gp)] == [(0.1, 2), (0.3, 4), (0.5, 6)]
 
 
-HALVES = "data=shapes_hard"  # each seed trains on a half of its own
+HALVES = "data=shapes_hard"  # each seed trains on its own half
 
 
 def test_each_seed_is_scored_by_what_it_was_trained_on_itself():
-    """Components of another seed may be shared but for that: novelty is the share of what was held out."""
+    """Check components shared between seeds: novelty is the share of samples held out from the seed's own set."""
     given = [check(TrainOptions, options_of(*SMALL, HALVES, "metrics=exact", f"seed={seed}")) for seed in (0, 1)]
     first = build_components(given[0])
     for seed, components in enumerate((first, build_components(given[1], reuse=first))):
@@ -217,7 +217,7 @@ def test_each_seed_is_scored_by_what_it_was_trained_on_itself():
 
 
 def test_a_batch_for_figures_is_mixed_and_the_same_in_every_run():
-    """Data sets come sorted by class: of 20 classes of 5 the first 40 samples would be 8. Drawn, some 18 to 20 are."""
+    """Check on sorted data, 20 classes of 5: the first 40 samples have 8 classes, drawn ones some 18 to 20."""
     labels = torch.arange(100) // 5
     points = torch.stack([torch.arange(100.0), labels.float()], dim=1)
     dataset = Dataset(name="sorted", train=points, holdout=points[:0], reference=points, split="all", labels=labels)

@@ -1,4 +1,4 @@
-"""Defaults stand in conf/; where a Python constructor has one too, it is the same."""
+"""Defaults are in conf/; where a Python constructor has one too, it is the same."""
 
 import dataclasses
 import inspect
@@ -23,7 +23,7 @@ def python_defaults(constructor) -> dict:
 
 
 def block_options(values: dict) -> BlockOptions:
-    """The options of a block out of those of a network, where its kind is called `block`."""
+    """Return the options of a block from those of a network, where its kind is called `block`."""
     given = {"kind": values["block"]} | {k: v for k, v in values.items() if k != "block"}
     return BlockOptions(**{f.name: given[f.name] for f in dataclasses.fields(BlockOptions) if f.name in given})
 

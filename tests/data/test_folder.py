@@ -1,4 +1,4 @@
-"""Folders and archives of pictures: what pixels become, who is held out, what is said when it fails."""
+"""Folders and archives of images: pixel values, held-out images, and messages of failures."""
 
 import io
 import os
@@ -36,7 +36,7 @@ def put(folder: Path, pictures: dict) -> Path:
 
 
 def numbered(folder: Path, count: int) -> Path:
-    """Picture k is grey of level k."""
+    """Save images, image k of grey level k."""
     return put(folder, {f"{k:03}.png": plain((k, k, k), size=(2, 2)) for k in range(count)})
 
 
@@ -45,7 +45,7 @@ def levels(images: torch.Tensor) -> list[int]:
 
 
 def pixel(folder: Path, picture: Image.Image, *, channels: int = 3, name: str = "a.png") -> list[int]:
-    """The top left pixel of a picture, as it is read."""
+    """Return the top left pixel of an image, as it is loaded."""
     put(folder, {name: picture, "z.png": plain(RED, size=picture.size)})
     return load(folder, channels=channels).train[0, :, 0, 0].tolist()
 
@@ -83,7 +83,7 @@ def test_lossless_formats_keep_pixels(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "webp"])
 def test_lossy_formats_keep_plain_colours_nearly(tmp_path, ending):
-    # A plain block has no frequencies to lose: what is left is the rounding of YCbCr (16..235 in WebP).
+    # A plain block has no frequencies to lose, so only the rounding of YCbCr is left (16..235 in WebP).
     found = pixel(tmp_path, plain((10, 200, 30), size=(16, 16)), name=f"a.{ending}")
     assert np.abs(np.array(found) - [10, 200, 30]).max() <= 4
 
@@ -93,7 +93,7 @@ def test_palette_is_looked_up(tmp_path):
     picture.putpalette([0, 0, 0, 12, 34, 56])
     assert pixel(tmp_path, picture) == [12, 34, 56]
     picture.putpalette([0, 0, 0, *GREEN])
-    assert pixel(tmp_path, picture, channels=1) == [150]  # as for the same picture without a palette
+    assert pixel(tmp_path, picture, channels=1) == [150]  # as for the same image without a palette
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -134,7 +134,7 @@ def test_exif_orientation_is_applied(tmp_path):
     picture = plain(RED, size=(8, 8))
     picture.paste(BLUE, (0, 0, 4, 8))  # left half
     exif = picture.getexif()
-    exif[0x0112] = 6  # the row 0 of the file is the right side of the picture: turn clockwise
+    exif[0x0112] = 6  # row 0 of the file is the right side of the image: turn clockwise
     picture.save(tmp_path / "a.png", exif=exif)
     put(tmp_path, {"z.png": plain(RED, size=(8, 8))})
     turned = load(tmp_path).train[0]
@@ -153,7 +153,7 @@ def test_first_frame_of_an_animation(tmp_path):
 
 
 def stripes(size, box):
-    """Red, but blue inside the box (left, top, right, bottom)."""
+    """Make a red image, blue inside the box (left, top, right, bottom)."""
     picture = plain(RED, size=size)
     picture.paste(BLUE, box)
     return picture
@@ -170,7 +170,7 @@ def test_centre_square_is_kept_and_resized(tmp_path, turn):
     image = load(tmp_path, size=4).train[0]
     image = image.transpose(1, 2) if turn else image
     assert image.shape == (3, 4, 4)
-    # LANCZOS rings by a few levels beside an edge.
+    # LANCZOS rings by a few levels near an edge.
     assert (image[0, :, :2] > 220).all()
     assert (image[2, :, :2] < 35).all()
     assert (image[2, :, 2:] > 220).all()
@@ -220,7 +220,7 @@ def test_without_a_size_pictures_must_be_square(tmp_path):
 
 @pytest.fixture
 def nested(tmp_path):
-    """Six pictures in class folders and beside them, among files that are not to be read."""
+    """Save six images in class folders and beside them, among files that must not be read."""
     rng = np.random.default_rng(1)
     names = ["cat/2.png", "cat/1.png", "dog/deep/1.png", "dog/1.bmp", "top.png", "Zebra/1.png"]
     pictures = {name: Image.fromarray(rng.integers(256, size=(4, 4, 3), dtype=np.uint8)) for name in names}
@@ -236,7 +236,7 @@ def walk(folder):
 
 
 def pack(folder: Path, name: str) -> Path:
-    """In the reverse order of names, so that the order of an archive cannot be what is returned."""
+    """Pack in reverse order of names, so that the order of an archive is not the order expected."""
     archive = folder.parent / name
     if name.endswith(".zip"):
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -264,7 +264,7 @@ def test_class_folders_and_a_flat_folder_give_the_same(nested, tmp_path):
     for path, inside in walk(nested):
         if path.is_file():
             (flat / inside.replace("/", "+")).write_bytes(path.read_bytes())
-    # The hidden ones got visible names on the way: keep them out by hand.
+    # Hidden files have got visible names here: keep them out by hand.
     for path in [*flat.glob("*+.*")]:
         path.unlink()
     assert torch.equal(load(flat, holdout=0.4).train, load(nested, holdout=0.4).train)
@@ -316,7 +316,7 @@ def test_linked_class_folders_are_followed(nested, tmp_path):
     assert len(load(tmp_path / "links").train) == 2
 
 
-# Who is held out
+# Held-out images
 
 
 def test_holdout_and_training_share_nothing_and_miss_nothing(tmp_path):
@@ -336,7 +336,7 @@ def test_holdout_comes_from_the_seed_alone(tmp_path):
 
 
 def test_holdout_does_not_move_between_versions(tmp_path):
-    # Written down once: a change here silently changes what every earlier run was trained on.
+    # Recorded values: a change here would silently change the training data of every earlier run.
     assert levels(load(numbered(tmp_path, 20), holdout=0.2, seed=5).holdout) == [4, 13, 16, 17]
 
 
@@ -351,7 +351,7 @@ NAMES = [f"{animal}/{name}" for animal in ANIMALS for name in ("1.png", "2.png",
 
 
 def animals(folder: Path, names: list[str]) -> Path:
-    """Pictures in the colour of the animal their name speaks of, grey for none."""
+    """Save images in the colour of the animal in their name, grey without one."""
     colours = {name: ANIMALS.get(next(filter(ANIMALS.get, name.split("/")), ""), (9, 9, 9)) for name in names}
     return put(folder, {name: plain(colour) for name, colour in colours.items()})
 
@@ -426,7 +426,7 @@ def test_no_room_for_the_mapped_file(tmp_path, monkeypatch):
 
 
 def test_few_chunks_are_under_way():
-    """Else a tar larger than memory would be held in memory, still encoded."""
+    """Check the limit of chunks: else a tar larger than memory would be held in memory, still encoded."""
     taken, gate = [], threading.Event()
     items = (taken.append(k) or k for k in range(1000))
     with ThreadPoolExecutor(2) as pool:
@@ -511,7 +511,7 @@ def test_truncated_archive(tmp_path, name, share):
 
 
 def test_tar_cut_between_two_members(nested):
-    """Python's tarfile takes this for the end of the archive."""
+    """Check a tar cut where Python's tarfile sees the end of the archive."""
     archive = pack(nested, "s.tar")
     with tarfile.open(archive) as tar:
         cut = tar.getmembers()[-2].offset

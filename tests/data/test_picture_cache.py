@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: it saves the decoding, and is otherwise not to be noticed."""
+"""The cache of decoded images: it saves decoding, and changes nothing else."""
 
 import os
 import shutil
@@ -33,13 +33,13 @@ def place(tmp_path) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path) -> Path:
-    """Twelve of noise, in two classes."""
+    """Save twelve images of noise, in two classes."""
     return save(tmp_path / "set", {f"{name}/{k}.png": noise(k) for k in range(6) for name in ("cat", "dog")})
 
 
 @pytest.fixture
 def decoded(monkeypatch) -> list:
-    """One entry for each picture that is decoded."""
+    """Return a list that gets one entry for each image that is decoded."""
     calls, decode = [], folder.decode
     monkeypatch.setattr(folder, "decode", lambda *a, **k: calls.append(1) or decode(*a, **k))
     return calls
@@ -70,7 +70,7 @@ def entries(cache: Path) -> list[Path]:
     return sorted((cache / "pictures").iterdir())
 
 
-# What it saves.
+# Use of the cache.
 
 SHARES = [{"holdout": 0.0, "seed": 0}, {"holdout": 0.3, "seed": 0}, {"holdout": 0.3, "seed": 1}]
 
@@ -87,7 +87,7 @@ def test_a_second_load_decodes_nothing_and_gives_the_same(tmp_path, pictures, pl
     for share, expected in zip(SHARES, without, strict=True):
         assert same(load(path, place, **share), expected)
     assert len(decoded) == 12
-    assert len(entries(place)) == 1  # neither the seed nor the share has one of its own
+    assert len(entries(place)) == 1  # neither the seed nor the share needs its own entry
 
 
 @pytest.mark.parametrize("options", [{"size": None}, {"size": 8}, {"channels": 1}])
@@ -95,7 +95,7 @@ def test_other_options_are_other_entries(pictures, place, decoded, options):
     load(pictures, place)
     for count in (24, 24):
         assert same(load(pictures, place, **options), load(pictures, None, **options))
-        del decoded[count:]  # what was decoded without the cache
+        del decoded[count:]  # those decoded without the cache
     assert len(entries(place)) == 2
 
 
@@ -108,7 +108,7 @@ def test_the_same_pictures_in_another_place(tmp_path, pictures, place, decoded):
 
 
 def change_a_picture(path: Path) -> None:
-    """In one bit and with the same length and times, as no clock and no size could tell."""
+    """Change one bit of an image, with the same length and times, so that neither shows it."""
     file = path / "cat/1.bmp"
     before = file.stat()
     content = file.read_bytes()
@@ -173,7 +173,7 @@ def test_held_out_pictures_keep_to_the_limit_of_memory(pictures, place, monkeypa
     assert len(made) == 1
 
 
-# What goes wrong with it.
+# Failures.
 
 
 def flipped(content: bytes, byte: int) -> bytes:
@@ -263,7 +263,7 @@ def test_nothing_half_written_is_left_on_a_full_disk(pictures, place, monkeypatc
 
 
 def test_two_that_decode_and_write_at_the_same_time_are_both_right(pictures, place, monkeypatch, decoded, capsys):
-    """The second begins and ends while the first is in the middle of its file."""
+    """Let the second begin and end while the first is in the middle of its file."""
     parts, seconds = picture_cache.parts, []
 
     def interrupted(*given):
@@ -285,7 +285,7 @@ def test_two_that_decode_and_write_at_the_same_time_are_both_right(pictures, pla
     assert capsys.readouterr().err == ""
 
 
-# What is never kept.
+# Images that are never cached.
 
 
 @pytest.mark.parametrize("options", [{}, {"size": None}])
@@ -317,7 +317,7 @@ def test_sizes_are_refused_even_where_other_options_have_an_entry(pictures, plac
 
 @pytest.mark.parametrize("kind", [None, "zip"])
 def test_pictures_that_change_while_they_are_decoded_are_not_kept(tmp_path, pictures, place, monkeypatch, kind):
-    """Else the old content would for ever be answered with the new pixels."""
+    """Check that they are not cached: the key of the old content would always give the new pixels."""
     path = Path(shutil.make_archive(str(tmp_path / "packed"), kind, pictures)) if kind else pictures
     changed = path if kind else path / "dog/5.png"
     decode_all = folder.decode_all
@@ -332,7 +332,7 @@ def test_pictures_that_change_while_they_are_decoded_are_not_kept(tmp_path, pict
     assert not place.exists()
 
 
-# Where it is asked for.
+# Use by options and commands.
 
 
 @pytest.mark.parametrize("wanted", [True, False])

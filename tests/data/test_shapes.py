@@ -1,4 +1,4 @@
-"""The smooth testbed of pictures: what is drawn, where, and how far classes are apart."""
+"""The smooth testbed of images: what is drawn, where, and the distances of classes."""
 
 import itertools
 
@@ -20,17 +20,17 @@ def uniform(count: int, low: float, high: float, *, seed: int = 0) -> torch.Tens
     return low + (high - low) * torch.rand(count, 2, generator=generator, dtype=torch.float64)
 
 
-# How a picture is drawn.
+# Drawing an image.
 
 
 def orientation(mask: torch.Tensor) -> str:
-    """By the covariance of the ink of (16, 16): rows count downwards."""
+    """Name the orientation of a mask (16, 16) by the covariance of its ink; rows count downwards."""
     y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
     ink = mask / mask.sum()
     x, y = x - (ink * x).sum(), y - (ink * y).sum()
     spread_x, spread_y, together = ((ink * part).sum() for part in (x * x, y * y, x * y))
     if abs(together) > 2:
-        return "diagonal" if together > 0 else "antidiagonal"  # as of a matrix: from the top left to the bottom right
+        return "diagonal" if together > 0 else "antidiagonal"  # as in a matrix: from the top left to the bottom right
     return "horizontal" if spread_x > spread_y else "vertical"
 
 
@@ -54,7 +54,7 @@ def test_classes_say_what_they_show():
 
 
 def test_a_mask_by_hand():
-    """A bar along x at (7, 8): half ink on its edges, 1.51 above and below, 4.3 left and right."""
+    """Check a bar along x at (7, 8): half ink on its edges, 1.51 above and below, 4.3 left and right."""
     [mask] = masks(0, torch.tensor([[7.0, 8.0]]))
     assert mask[8, 7] == pytest.approx(float(torch.sigmoid(torch.tensor(shapes.HALF_WIDTH / 0.5))))
     assert mask[6, 7] == pytest.approx(float(torch.sigmoid(torch.tensor((shapes.HALF_WIDTH - 2) / 0.5))))
@@ -66,10 +66,10 @@ def test_a_mask_by_hand():
 
 @pytest.mark.parametrize("form", range(4))
 def test_all_forms_have_the_same_energy(form):
-    """The mean over sub-pixel centres of a sum over pixels is the integral over the plane, 18 for every orientation."""
+    """Check that the mean energy over sub-pixel centres is the integral over the plane, 18 for every orientation."""
     line = torch.arange(6.5, 7.5, 1 / 32, dtype=torch.float64)
     energy = masks(form, torch.cartesian_prod(line, line)).square().sum((1, 2))
-    # The centre lies in the middle, so that the picture cuts off nothing: exact, up to the corners' own kinks.
+    # The centre is in the middle, so that nothing is cut off: exact, up to the kinks of the corners.
     assert energy.mean().item() == pytest.approx(18, abs=2e-3)
     assert energy.min() > 17.7  # a centre on the grid and one beside it differ by 4 % at the most
     assert energy.max() < 18.6
@@ -89,20 +89,20 @@ def test_slopes_are_the_derivatives_of_masks(form):
     for axis in (0, 1):
         step = h * torch.eye(2, dtype=torch.float64)[axis]
         expected = (masks(form, centres + step) - masks(form, centres - step)) / (2 * h)
-        # Off the kinks, where the nearest edge changes: of 12,800 pixels a few lie within h of one.
+        # Except at the kinks, where the nearest edge changes: a few of 12,800 pixels lie within h of one.
         far = (found[:, axis] - expected).abs() > 1e-6
         assert far.sum() <= 5
 
 
 @pytest.mark.parametrize("size", [32, 48])
 def test_other_sizes_draw_the_same_more_finely(size):
-    """Mean ink over the picture does not depend on the pixels, and the place of its middle, in old pixels, neither."""
+    """Check that the mean ink, and the place of its middle in base pixels, do not depend on the size."""
     times = size // 16
     centres = uniform(20, 7, 8).float()
     for form in range(4):
         small, large = masks(form, centres), masks(form, centres, size=size)
         assert large.shape == (20, size, size)
-        # Softness is half an old pixel, so that sums over either grid are the integral to a few in a thousand.
+        # Softness is half a base pixel, so sums over either grid are the integral to a few in a thousand.
         torch.testing.assert_close(large.sum((1, 2)) / times**2, small.sum((1, 2)), rtol=0.01, atol=0)
         place = (torch.arange(size) + 0.5) / times - 0.5
         middle = (large.sum(1) * place).sum(1) / large.sum((1, 2))
@@ -115,11 +115,11 @@ def test_wrong_size(size):
         shapes.load_shapes(size=size, count=24, withhold=False, seed=0)
 
 
-# How far classes are apart.
+# Distances of classes.
 
 
 def smallest_distance(one: int, other: int) -> float:
-    """Compare two forms of one colour over both centres: on a grid of an eighth of a pixel, then between places."""
+    """Search over both centres of two forms of one colour: on a grid of an eighth of a pixel, then in between."""
     line = torch.linspace(shapes.LOW, shapes.HIGH, 49, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line)
     on_grid = torch.cdist(masks(one, grid).flatten(1), masks(other, grid).flatten(1))
@@ -140,13 +140,13 @@ def test_no_two_classes_are_closer_than_two_tau():
     smallest = min(distances.values())
     assert smallest == pytest.approx(5.555, abs=2e-3)
     assert pytest.approx(0.95 * smallest / 2, abs=2e-3) == shapes.TAU
-    # By symmetry all straight bars are as far from all oblique ones; crossed bars are further apart.
+    # By symmetry all straight bars are equally far from all oblique ones; crossed bars are further apart.
     assert [d == pytest.approx(5.555, abs=2e-3) for d in distances.values()] == [False, True, True, True, True, False]
     assert min(distances[0, 1], distances[2, 3]) > 7
 
 
 def test_colours_of_one_form_are_further_apart_than_forms():
-    """|m a - n b|^2 = 3 |m|^2 + 3 |n|^2 - 2 (a . b) m . n, where a . b is 1 at the most."""
+    """Use |m a - n b|^2 = 3 |m|^2 + 3 |n|^2 - 2 (a . b) m . n, where a . b is 1 at the most."""
     line = torch.linspace(shapes.LOW, shapes.HIGH, 25, dtype=torch.float64)
     hues = shapes.colours().double() @ shapes.colours().double().T
     assert hues.fill_diagonal_(-3).max() == 1
@@ -157,7 +157,7 @@ def test_colours_of_one_form_are_further_apart_than_forms():
         assert 8.3 < squares.min().sqrt() < 8.6
 
 
-# What is trained on.
+# Training data.
 
 
 @pytest.mark.parametrize("count", [24, 100, 6000])
@@ -208,7 +208,7 @@ def test_a_quadrant_of_each_class_is_withheld_and_every_pair_is_seen(seed):
     for labels in (torch.arange(24).repeat(200), torch.tensor([5])):
         centres = shapes.draw_centres(labels, torch.Generator().manual_seed(seed), withheld=withheld)
         assert (shapes.quadrants(centres) != withheld[labels]).all()
-    # The three that are shown are equally likely: 1,600 of 4,800, with a standard deviation of 33.
+    # The three quadrants shown are equally likely: 1,600 of 4,800, with a standard deviation of 33.
     centres = shapes.draw_centres(torch.full((4800,), 7), torch.Generator().manual_seed(seed), withheld=withheld)
     counts = torch.bincount(shapes.quadrants(centres), minlength=4)
     assert counts[withheld[7]] == 0

@@ -1,4 +1,4 @@
-"""The data whose truth is known, and the scores that use it."""
+"""Testbeds, whose truth is known, and the scores that use it."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ def test_no_two_templates_are_closer_than_two_tau(size):
     assert len(known) == 1200
     distances = torch.pdist(known)
     assert distances.min() >= 2 * shapes_hard.tau(size)
-    # Not laxer than it says: sqrt(4 * 12) at 16 x 16, twelve pixels that differ by 2 in one channel.
+    # The bound is tight: sqrt(4 * 12) at 16 x 16, twelve pixels that differ by 2 in one channel.
     assert distances.min().item() == pytest.approx(math.sqrt(48) * size / 16)
 
 
@@ -116,7 +116,7 @@ def test_noise_and_blends_are_invalid():
     a, b = torch.randint(1200, (2, 3000), generator=generator)
     blends = ((pictures[a] + pictures[b]) / 2)[a != b]
     assert scores_of(blends)["validity"] == 0
-    # The closest pair of all: a small cross in red and in yellow.
+    # The closest pair: a small cross in red and in yellow.
     known = pictures.flatten(1)
     first, second = torch.triu_indices(1200, 1200, offset=1)[:, torch.pdist(known).argmin()]
     assert scores_of(((pictures[first] + pictures[second]) / 2)[None])["validity"] == 0
@@ -148,7 +148,7 @@ def test_total_variation_by_hand():
 
 
 def test_kl_has_no_bias():
-    """A perfect sampler at two sample sizes has 0 within four standard errors; without the correction it is not."""
+    """Check that a perfect sampler has 0 within four standard errors at two sample sizes; uncorrected, it has not."""
     generator = torch.Generator().manual_seed(0)
     for n in (600, 6000):
         values = [
@@ -159,20 +159,20 @@ def test_kl_has_no_bias():
         error = values.std() / math.sqrt(200)
         # The next term of the bias is of order (K / n)^2 / 12 (Miller 1955).
         assert abs(values.mean()) < 4 * error + (100 / n) ** 2 / 12
-        assert 99 / (2 * n) > 4 * error  # the correction is what makes the difference
+        assert 99 / (2 * n) > 4 * error  # without the correction, it would fail
     assert kl_to_uniform(torch.tensor([0, 1])) is None  # fewer samples than modes
-    assert kl_to_uniform(torch.tensor([8, 0])) == pytest.approx(math.log(2))  # of one mode nothing is random
+    assert kl_to_uniform(torch.tensor([8, 0])) == pytest.approx(math.log(2))  # with one mode, nothing is random
     assert kl_to_uniform(torch.tensor([4, 4])) == pytest.approx(-1 / 16)
 
 
 def test_kl_of_a_collapsed_sampler():
-    """50 of 600 modes: ln 12, at a number of samples that is not much more than the modes."""
+    """Check 50 of 600 modes: ln 12, at a number of samples not much larger than that of modes."""
     generator = torch.Generator().manual_seed(0)
     draws = torch.randint(50, (100, 1000), generator=generator)
     values = torch.tensor([kl_to_uniform(torch.bincount(draw, minlength=600)) for draw in draws])
     error = values.std() / math.sqrt(100)  # 0.0005; the next term of the bias is (50 / 1000)^2 / 12 = 0.0002
     assert abs(values.mean() - math.log(12)) < 4 * error + 0.0003
-    assert 4 * error < 0.01 < 599 / 2000  # what all 600 modes would be corrected by
+    assert 4 * error < 0.01 < 599 / 2000  # the correction for all 600 modes
 
 
 def test_perfect_modes():
@@ -188,7 +188,7 @@ def test_gaussians():
     spacing = torch.pdist(centres).min().item()
     assert spacing == 2
     scores = scores_of_points(data.train, data.train, modes=25)
-    share = 1 - math.exp(-4.5)  # of a plane Gaussian within 3 sd
+    share = 1 - math.exp(-4.5)  # of a 2D Gaussian within 3 sd
     assert abs(scores["validity"] - share) < 4 * math.sqrt(share * (1 - share) / 20_000)
     assert scores["modes"] == 25
     assert abs(scores["kl"]) < 4 * math.sqrt(24 / 2) / 20_000  # 2 n KL is chi-squared with 24 degrees of freedom
@@ -209,7 +209,7 @@ def test_held_out_points_are_others_of_the_same_distribution():
 
 
 def test_few_training_points_are_far_from_uniform_and_what_replays_them_is_not_to_blame():
-    """The floor of a study of the amount of data, by which tv itself would rank the amounts."""
+    """Check the floor of tv in a study of the amount of data, by which tv alone would rank the amounts."""
     data, samples = gaussians.load_gaussians(modes=25, size=250, seed=0), 10_000
     again = data.train[torch.randint(250, (samples,), generator=torch.Generator().manual_seed(1))]
     replayed = scores_of_points(again, data.train, modes=25)
@@ -225,7 +225,7 @@ def test_few_training_points_are_far_from_uniform_and_what_replays_them_is_not_t
 
 
 def test_the_distance_of_points_is_in_standard_deviations_of_a_mode():
-    """It ranks points none of which is valid, and the worse half does not change it."""
+    """Check that it ranks points of which none is valid, and ignores the worse half."""
     centres, trained = torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.tensor([1, 1, 0])
     points = torch.tensor([[0.0, 4.0], [13.5, 0.0], [4.0, 0.0], [0.0, 99.0], [3.0, 4.0]])
     for sd in (1.0, 0.5):
@@ -254,7 +254,7 @@ def test_labels_change_no_draw():
     alone, labelled, by_hand = (torch.Generator().manual_seed(3) for _ in range(3))
     points, labels = gaussians.draw_labelled(100, modes=9, generator=labelled)
     assert torch.equal(gaussians.draw(100, modes=9, generator=alone), points)
-    # The mode first, then the noise: a change here silently changes what every earlier run was trained on.
+    # The mode first, then the noise: a change here would silently change the data of every earlier run.
     assert torch.equal(torch.randint(9, (100,), generator=by_hand), labels)
     noise = gaussians.SD * torch.randn(100, 2, generator=by_hand)
     assert torch.equal(gaussians.centres(9)[labels] + noise, points)

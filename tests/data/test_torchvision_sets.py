@@ -1,4 +1,4 @@
-"""torchvision's sets, by its own loaders, on tiny files in the official formats; there is no network."""
+"""Data sets of torchvision, by its own loaders, on tiny files in the official formats, without a network."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ from resgan.data.torchvision_sets import TORCHVISION_SETS, load_torchvision
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
-    """The addresses asked for; every one of them fails."""
+    """Record the addresses requested; every request fails."""
     addresses = []
 
     def refuse(request, *_, **__):
@@ -48,7 +48,7 @@ def noise(*shape) -> np.ndarray:
 
 
 def idx(array: np.ndarray) -> bytes:
-    """The format of MNIST's files: zero, zero, 8 for bytes, dimensions, their big-endian sizes, the bytes."""
+    """Encode as in MNIST's files: zero, zero, 8 for bytes, dimensions, their big-endian sizes, the bytes."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
@@ -56,7 +56,7 @@ MNIST_IMAGES = {"train": noise(5, 28, 28), "t10k": noise(3, 28, 28)}
 
 
 def put_mnist(root, monkeypatch, dataset=datasets.MNIST):
-    """As .gz. The sums torchvision compares with become those of these files, which are not the real ones."""
+    """Write .gz files, and set the sums that torchvision checks to those of these files, not the official ones."""
     folder = root / dataset.__name__ / "raw"
     folder.mkdir(parents=True)
     resources = []
@@ -79,7 +79,7 @@ def cifar_labels(rows: np.ndarray) -> list[int]:
 
 
 def put_cifar(root, monkeypatch):
-    """cifar-10-python.tar.gz, with the sums torchvision compares with set to those of its files."""
+    """Write cifar-10-python.tar.gz, and set the sums that torchvision checks to those of its files."""
     files = {name: pickle.dumps({"data": rows, "labels": cifar_labels(rows)}) for name, rows in CIFAR_ROWS.items()}
     files["batches.meta"] = pickle.dumps({"label_names": CIFAR_NAMES})
     archive = root / "cifar-10-python.tar.gz"
@@ -141,7 +141,7 @@ def test_cifar_from_its_archive(tmp_path, monkeypatch, asked):
     assert np.array_equal(data.holdout.numpy(), CIFAR_ROWS["test_batch"].reshape(-1, 3, 32, 32))
     assert labels_of(data) == (cifar_labels(train), cifar_labels(CIFAR_ROWS["test_batch"]))
     assert data.classes == tuple(CIFAR_NAMES)
-    archive.unlink()  # what was unpacked is enough from now on
+    archive.unlink()  # the unpacked files are enough from now on
     assert torch.equal(load_torchvision("cifar10", root=tmp_path, download=False).train, data.train)
     assert asked == []
 
@@ -149,7 +149,7 @@ def test_cifar_from_its_archive(tmp_path, monkeypatch, asked):
 def test_svhn(tmp_path, monkeypatch):
     savemat = pytest.importorskip("scipy.io").savemat
     splits = {}
-    digits = {"train": [10, 9, 1, 2], "test": [3, 10]}  # 10 is nought
+    digits = {"train": [10, 9, 1, 2], "test": [3, 10]}  # 10 is the digit 0
     for split, numbers in digits.items():
         file = tmp_path / f"{split}_32x32.mat"
         savemat(file, {"X": noise(32, 32, 3, len(numbers)), "y": np.array(numbers)[:, None]})
@@ -176,7 +176,7 @@ def test_stl10(tmp_path, monkeypatch):
     assert np.array_equal(data.train.numpy(), arrays["train_X.bin"].swapaxes(2, 3))  # stored column by column
     assert np.array_equal(data.holdout.numpy(), arrays["test_X.bin"].swapaxes(2, 3))
     assert labels_of(data) == ([0, 8, 1, 1], [9, 2])  # stored from 1
-    assert data.classes == tuple("0123456789")  # 9 stands in the held-out split alone
+    assert data.classes == tuple("0123456789")  # 9 is in the held-out split alone
     (folder / "class_names.txt").write_text("\n".join(CIFAR_NAMES) + "\n")
     assert load_torchvision("stl10", root=tmp_path, download=False).classes == tuple(CIFAR_NAMES)
 

@@ -1,4 +1,4 @@
-"""No kind of block, norm or join hides from one arm what the other sees: contrast, and a shift of colour."""
+"""No block, norm or join hides contrast, or a shift of colour, from one arm and not from the other."""
 
 import itertools
 from typing import get_args
@@ -38,20 +38,20 @@ def response(change: str, *, residual: bool, **options) -> float:
 
 @pytest.mark.parametrize(("kind", "norm"), KINDS)
 def test_a_plain_network_sees_what_a_residual_one_sees(kind, norm):
-    """The response of either, relative to the spread of its outputs, is at least a tenth of the other's."""
+    """Check that the response of each arm, relative to the spread of its outputs, is at least 0.1 of the other's."""
     for change, join in itertools.product(CHANGES, get_args(Join)):
         if kind == "bottleneck" and "mlp" in change:
             continue
         plain, residual = (response(change, residual=r, block=kind, norm=norm, join=join) for r in (False, True))
         if norm == "batch" and max(plain, residual) < 1e-3:
-            continue  # by the statistics of a batch that changes as a whole: hidden from both
+            continue  # the whole batch changes, and so its statistics: hidden from both arms
         assert plain > residual / 10, (change, join)
         assert residual > plain / 10, (change, join)
 
 
 @pytest.mark.parametrize("norm", ["pixel", "group", "layer"])
 def test_norms_inside_the_branch_hide_the_contrast_from_the_plain_arm_alone(norm):
-    """As they did while the first bias was zero: D(x) = D(x / 2) but for the eps of the norm, 1e-5 or less."""
+    """Without a first bias, a plain D(x) = D(x / 2), except for the eps of the norm, 1e-5 or less."""
     options = {"norm": norm, "norm_place": "branch", "first_bias": False, "join": "sum"}
     plain, residual = (response("lab D, contrast", residual=r, **options) for r in (False, True))
     assert plain < 0.01

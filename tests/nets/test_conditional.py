@@ -1,4 +1,4 @@
-"""GANs that are told the class: in the networks, in a step, in a checkpoint, in samples."""
+"""Class-conditional GANs: the networks, a step, a checkpoint, samples."""
 
 import copy
 
@@ -74,7 +74,7 @@ def test_planes_and_codes():
 
 
 def test_the_projection_is_an_inner_product():
-    """D(x, y) = w . h + v_y . h, for every class, from two networks that share all else."""
+    """Check D(x, y) = w . h + v_y . h for every class, from two networks that share all else."""
     _, _, spec = told("norm", "projection")
     _, disc = build_networks(spec)
     images = noise(3, 3, 16, 16)
@@ -99,7 +99,7 @@ OTHERS = {
 def test_the_class_reaches_both_networks_and_nothing_else_changes(network, g, d, norm):
     _, dataset, spec = told(g, d, *OTHERS[network], f"generator.norm={norm}")
     generator, disc = (net.eval() for net in build_networks(spec))
-    with torch.no_grad():  # the norms of classes begin alike
+    with torch.no_grad():  # the norms of all classes begin alike
         for module in generator.modules():
             if isinstance(module, layers.ClassNorm):
                 module.bias.copy_(noise(*module.bias.shape))
@@ -108,7 +108,7 @@ def test_the_class_reaches_both_networks_and_nothing_else_changes(network, g, d,
     a, b, ab = generator(z, one), generator(z, other), generator(z, mixed)
     assert a.shape == (4, *dataset.shape)
     assert (a - b).flatten(1).abs().amax(1).min() > 1e-4
-    torch.testing.assert_close(ab[::2], a[::2])  # each sample goes by its own class
+    torch.testing.assert_close(ab[::2], a[::2])  # each sample uses its own class
     torch.testing.assert_close(ab[1::2], b[1::2])
     assert (disc(a, one) - disc(a, other)).abs().min() > 1e-6
     for net, x in ((generator, z), (disc, a)):
@@ -130,7 +130,7 @@ def test_both_arms_own_the_same(g, d):
 
 
 def test_a_step_by_hand():
-    """Hinge with labels: real and fake have those of the batch, and G's, being more, from the front again."""
+    """Compute a hinge step with the labels of the batch, which start over for G's larger batch."""
     given, dataset, spec = told(
         "concat", "projection", "batch_size=4", "generator.batch_size=6", "loss.r1=0", "loss.r2=0"
     )
@@ -138,7 +138,7 @@ def test_a_step_by_hand():
     generator, disc = copy.deepcopy(gan.generator), copy.deepcopy(gan.disc)
     real, y = mixed_batch(dataset, 4, labelled=True)
     y = torch.tensor([0, 5, 9, 20])
-    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
+    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients for inspection
     gan.discriminator_step(real, y)
     fake = generator(gan.latents("disc", 4), y).detach()
     expected = F.relu(1 - disc(real, y)).mean() + F.relu(1 + disc(fake, y)).mean()
@@ -162,11 +162,11 @@ def test_labels_from_the_front_again():
 
 
 def test_the_class_of_a_seed():
-    """By the shares of the data, and by the seed alone."""
+    """Check that classes follow the shares of the data, and depend on the seed alone."""
     shares = [0.5, 0.2, 0.0, 0.3]
     many = labels(range(4000), shares=shares)
     counts = torch.bincount(many, minlength=4) / 4000
-    # Shares of 4,000 draws are known to sqrt(p (1 - p) / 4000) < 0.008; four of these.
+    # Shares of 4,000 draws have a standard deviation sqrt(p (1 - p) / 4000) < 0.008; four of these.
     assert (counts - torch.tensor(shares)).abs().max() < 0.032
     assert counts[2] == 0
     assert torch.equal(labels([17, 3], shares=shares), many[[17, 3]])
@@ -186,14 +186,14 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
     assert torch.equal(by_name, by_number)
     assert loaded.class_number("1") == loaded.class_number(np.int64(1)) == 1  # the command line gives text
     assert not torch.equal(by_name, loaded.sample(range(3), label=2))
-    # Without a class, that of the seed.
+    # Without a class, the seed decides it.
     drawn = loaded.labels(range(3))
     alone = [loaded.sample([k], label=int(y)) for k, y in enumerate(drawn)]
     assert torch.equal(loaded.sample(range(3)), torch.cat(alone))
     for wrong in (24, -1, "24", "-1", "dog"):
         with pytest.raises(OptionsError, match=f"class={wrong}: valid are 0 to 23"):
             loaded.sample([0], label=wrong)
-    # And the statistics of its norms can be made again.
+    # The statistics of its norms can be recomputed.
     remade = with_norm_mode(loaded.generator, "recomputed", dim=16, shares=list(loaded.spec["classes"].values()))
     assert not torch.equal(remade.stages[0].blocks[0].norm.norm.running_mean, torch.zeros(8))
 
@@ -208,7 +208,7 @@ def test_a_class_of_a_gan_that_was_told_none(tmp_path):
         loaded.sample([0], label=3)
 
 
-# What cannot be.
+# Refusals.
 
 
 @pytest.mark.parametrize(("overrides", "said"), [

@@ -1,4 +1,4 @@
-"""Resampling as one with a convolution is the same function, and the same training."""
+"""Resampling fused with a convolution is the same function, and trains the same."""
 
 import copy
 import itertools
@@ -17,7 +17,7 @@ from resgan.nets.skips import Skip, skips_that_stop, stopped
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 
-# Float64: sums in another order differ in the 13th digit or so.
+# In float64, sums in another order differ in the 13th digit or so.
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 LAST = torch.channels_last
 
@@ -28,7 +28,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
 def test_one_convolution_for_two(size):
-    """And at the borders, where a convolution pads with zeros and not with copies."""
+    """Compare at the borders too, where a convolution pads with zeros and not with copies."""
     layer = layers.conv3x3(3, 4).double()
     x = noise(2, 3, size, size)
     torch.testing.assert_close(layers.upsampled_conv(x, layer), layer(layers.upsample(x)), **CLOSE)
@@ -55,7 +55,7 @@ def networks(*overrides: str) -> list[tuple[torch.nn.Module, torch.Tensor]]:
 
 
 def assert_the_same_function(net: torch.nn.Module, x: torch.Tensor, stopping: Sequence[Skip] = ()) -> None:
-    """Outputs, gradients, and what running statistics are left with."""
+    """Compare outputs, gradients, and the running statistics afterwards."""
     with stopped(stopping):
         other = copy.deepcopy(net)
         layers.fuse(net, True)
@@ -84,7 +84,7 @@ def test_lab_networks(kind, norm, join, residual):
     "skip=orthogonal", "skip=forward", "skip=gradient", "skip_scale=0.7", "skip_final=0.5", "inner=3"
 ])  # fmt: skip
 def test_controls(option):
-    """And while their skips are stopped."""
+    """Compare networks with controls of the skip, also while these are stopped."""
     burn_in = ["burn_in_kimg=1"] if "final" in option else []
     both = [f"{n}.{o}" for n in ("generator", "disc") for o in (option, "blocks=2")]
     for net, x in networks(*both, *burn_in):
@@ -123,7 +123,7 @@ def test_the_resnet_of_sngan(upsample, residual, projection, norm):
 ])  # fmt: skip
 @pytest.mark.parametrize("option", ["trainer.fused", "trainer.channels_last"])
 def test_training_is_the_same(networks, option):
-    """Losses of eight steps in float64, and of two in float32: Adam makes much of rounding."""
+    """Compare losses of eight steps in float64, and of only two in float32: Adam amplifies rounding."""
     assert_same_losses(networks, option, steps=2, dtype=torch.float32, tolerance=1e-4)
     assert_same_losses(networks, option, steps=8, dtype=torch.float64, tolerance=1e-8)
 
@@ -144,12 +144,12 @@ def assert_same_losses(networks, option, *, steps, dtype, tolerance):
             gan.training_step(real, k)
             seen.append([float(gan.losses[name]) for name in ("loss_d", "loss_g")])
         losses.append(torch.tensor(seen, dtype=torch.float64))
-    assert losses[0].std() > 1e-3  # they move
+    assert losses[0].std() > 1e-3  # the losses move
     torch.testing.assert_close(losses[0], losses[1], rtol=tolerance, atol=tolerance)
 
 
 def test_what_looks_inside_sees_every_block():
-    """Hooks of blocks fire, and floating point operations are those that are written down."""
+    """Check that hooks of blocks fire, and that the count of operations is that of unfused layers."""
     given = check(TrainOptions, options_of("generator.width=8", "generator.blocks=1"))
     generator, _ = build_networks(spec_of_networks(given, (3, 16, 16), classes={}))
     seen = []

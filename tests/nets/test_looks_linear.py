@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("in_float64")
 
 CLASSES = 3
 PICTURES, POINTS = {"shape": (3, 16, 16)}, {"shape": (2,)}
-# Several blocks a stage, widths that grow and shrink, image skips, classes: whatever stands outside the blocks.
+# Several blocks per stage, widths that grow and shrink, image skips, classes: all layers outside the blocks.
 NETWORKS = {
     "lab G": (LabGenerator, PICTURES, {"blocks": 3, "width": 8}),
     "lab G, every part": (
@@ -53,7 +53,7 @@ def inputs(name: str, *, seed: int) -> tuple[torch.Tensor, ...]:
 
 
 def bend(net: torch.nn.Module, name: str) -> float:
-    """How far f(x + 2 (y - x)) is from f(x) + 2 (f(y) - f(x)), relative to the spread of f(y) - f(x); affine: 0."""
+    """Measure f(x + 2 (y - x)) - f(x) - 2 (f(y) - f(x)), relative to the spread of f(y) - f(x); affine: 0."""
     (x, *labels), (y, *_) = inputs(name, seed=0), inputs(name, seed=1)
     with torch.no_grad():
         at_x, at_y, beyond = (net(place, *labels) for place in (x, y, 2 * y - x))
@@ -63,12 +63,12 @@ def bend(net: torch.nn.Module, name: str) -> float:
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_plain_network_is_affine_at_the_start(name, fused):
-    """And a residual one, of the same weights: their sum with the identity is linear where they are."""
+    """Check a residual network too: where its branches are linear, their sum with the identity is."""
     for residual in (False, True):
         net = make(name, residual=residual)
         layers.fuse(net, fused)
         assert bend(net, name) < 1e-12  # rounding of some hundred numbers of order 1 is 1e-14 or so
-        # Not because it is constant: each sample has an output of its own, of the size of the trunk.
+        # And not because it is constant: outputs differ between samples, at the scale of the trunk.
         assert net(*inputs(name, seed=0)).std(0).min() > 0.01
 
 
@@ -80,7 +80,7 @@ def test_with_other_starts_it_is_not(name, init):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocks_are_isometries_of_mirrored_inputs(name):
-    """|F(x)| = |x|, and the trunk is mirrored when it comes to them: halves are each other's negative."""
+    """Check |F(x)| = |x|, and that the trunk arrives mirrored: its halves are each other's negative."""
     seen = []
     net = make(name)
     for module in net.modules():
@@ -94,7 +94,7 @@ def test_blocks_are_isometries_of_mirrored_inputs(name):
                 first, second = trunk.chunk(2, dim=1)
                 torch.testing.assert_close(first, -second, rtol=0, atol=1e-12)
             torch.testing.assert_close(y.flatten(1).norm(dim=1), x.flatten(1).norm(dim=1), rtol=1e-12, atol=0)
-            assert not torch.allclose(y, x, atol=0.1)  # it turns them
+            assert not torch.allclose(y, x, atol=0.1)  # F is not the identity
             other = block.branch(x.abs(), *inputs(name, seed=0)[1:])
             assert not torch.allclose(other.flatten(1).norm(dim=1), x.flatten(1).norm(dim=1), rtol=1e-3)
 
@@ -113,7 +113,7 @@ def test_weights_are_those_of_both_arms_and_of_every_depth(name):
 
 
 def test_outside_the_blocks_it_keeps_the_size_of_he():
-    """The first layer's first half is He's own, and the last one keeps the variance times 2 / (1 + 0.2^2) / 2 = .96."""
+    """Check that half of the first layer is He's, and the last keeps the variance, times 2 / (1 + 0.2^2) / 2 = .96."""
     he, mirrored = (make("mlp G", init, width=512, blocks=0) for init in ("he", "looks_linear"))
     assert torch.equal(mirrored.trunk.first.weight[:256], he.trunk.first.weight[:256])
     assert torch.equal(mirrored.trunk.first.bias[256:], -he.trunk.first.bias[:256])

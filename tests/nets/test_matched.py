@@ -1,4 +1,4 @@
-"""The matched start: plain blocks keep the variance of their inputs on data."""
+"""The matched initialisation: plain blocks keep the variance of their inputs on data."""
 
 from functools import cache
 
@@ -40,7 +40,7 @@ def options_and_data(run: str) -> tuple[TrainOptions, Dataset]:
 
 
 def gan_of(run: str, *, residual: bool, init: str = "matched", seed: int = 0) -> tuple[GAN, dict, list]:
-    """A GAN, its spec, and what its networks are matched on: latents that the seed decides, and samples of the data."""
+    """Build a GAN; returns it, its spec, and what its networks are matched on: latents from the seed, data samples."""
     options, dataset = options_and_data(run)
     both = {f"{net}.{key}": v for net in ("generator", "disc") for key, v in (("init", init), ("residual", residual))}
     options = options.with_values(both | {"seed": seed})
@@ -51,7 +51,7 @@ def gan_of(run: str, *, residual: bool, init: str = "matched", seed: int = 0) ->
 
 
 def variances(net: torch.nn.Module, given: tuple) -> list[tuple[float, float, float]]:
-    """Variances of each block's trunk, its branch, and what a plain block makes of the branch."""
+    """Return the variances of each block's trunk, of its branch, and of the plain block's output."""
     found = []
 
     def look(block: Block, inputs: tuple, output: torch.Tensor) -> None:
@@ -84,7 +84,7 @@ def test_branches_keep_the_variance(run, residual):
 
 @pytest.mark.parametrize("run", ["points", "pictures"])
 def test_arms_differ_by_a_factor_a_block(run):
-    """And from He's weights: in the last layer of a branch. The first block's factor is that of both arms."""
+    """Check that arms differ from He's weights by a factor in the last layer of a branch, equal in the first block."""
     arms, he = [gan_of(run, residual=r)[0] for r in (True, False)], gan_of(run, residual=True, init="he")[0]
     for network in ("generator", "disc"):
         on, off, drawn = (getattr(gan, network).state_dict() for gan in (*arms, he))

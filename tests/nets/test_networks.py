@@ -38,7 +38,7 @@ def test_shapes(size, channels):
 
 
 def test_the_networks_mirror_each_other():
-    """One width per stage: each network has the same blocks at the same resolutions, in opposite order."""
+    """Check, with one width per stage, that both have the same blocks at each resolution, in opposite order."""
     widths = [24, 16, 8]
     generator = make_network(LabGenerator, shape=(3, 16, 16), latent_dim=7, width=widths, **OPTIONS)
     disc = make_network(LabDiscriminator, shape=(3, 16, 16), width=widths, **OPTIONS)
@@ -61,7 +61,7 @@ def test_a_wrong_number_of_widths_or_blocks():
 
 
 def test_blocks_of_each_stage():
-    """One number per stage, lowest resolution first, in both networks; the join knows the sum."""
+    """Check one number per stage, lowest resolution first, in both networks; the join gets the sum."""
     options = OPTIONS | {"blocks": [1, 0, 3], "width": 8, "join": "stable"}
     generator = make_network(LabGenerator, shape=(3, 16, 16), **options)
     disc = make_network(LabDiscriminator, shape=(3, 16, 16), **options)
@@ -73,7 +73,7 @@ def test_blocks_of_each_stage():
 
 
 def test_parameter_counts_by_hand():
-    """width 8, 1 block a stage, 16 x 16 RGB, latent 7; a 3 x 3 convolution has 9 ab + b parameters."""
+    """Count for width 8, 1 block per stage, 16 x 16 RGB, latent 7; a 3 x 3 convolution has 9 ab + b parameters."""
     conv, stages = 9 * 8 * 8 + 8, 3
     generator = make_network(LabGenerator, shape=(3, 16, 16), latent_dim=7, width=8, **OPTIONS)
     disc = make_network(LabDiscriminator, shape=(3, 16, 16), width=8, **OPTIONS)
@@ -109,14 +109,14 @@ def test_norms_give_zero_mean_and_unit_variance_over_what_they_pool(norm, shape)
 
 
 def test_he_initialisation_keeps_the_scale():
-    """A plain stack of 20 layers: He's variance keeps the mean square of the signal, within the noise of its width."""
+    """Check that He's variance keeps a mean square over 20 plain layers, within the noise of the width."""
     x = torch.randn(256, 512, generator=torch.Generator().manual_seed(1))
     start = x.square().mean()
     for k in range(20):
         weight = torch.empty(512, 512)
         layers.draw_weight(weight, torch.Generator().manual_seed(k), scheme="he", fan_in=512)
         x = layers.activation(x) @ weight.T
-    # Each layer multiplies by 1 +- sqrt(2 / 512) or so; 20 of them: 1 +- 0.3.
+    # Each layer multiplies by about 1 +- sqrt(2 / 512), 20 of them by 1 +- 0.3.
     assert 0.4 < x.square().mean() / start < 2.5
 
 
@@ -126,7 +126,7 @@ def test_initialisations_have_the_variance_they_name():
     for scheme, variance in (("he", gain / fan_in), ("glorot", 2 / (fan_in + fan_out))):
         weight = torch.empty(shape)
         layers.draw_weight(weight, torch.Generator().manual_seed(0), scheme=scheme, fan_in=fan_in)
-        # 18,432 numbers: the variance is known to sqrt(2 / 18432) = 1 %; four of these.
+        # The variance of 18,432 numbers has a standard deviation of sqrt(2 / 18432) = 1 %; four of these.
         assert abs(weight.var() / variance - 1) < 0.042
     rows = torch.empty(64, 288)
     layers.draw_weight(rows, torch.Generator().manual_seed(0), scheme="orthogonal", fan_in=288)
@@ -154,7 +154,7 @@ def test_mlp_networks(shape):
 
 # A second implementation, in float64.
 
-BLOCKS = [  # each kind, each factor on the branch, each place of a norm, each join
+BLOCKS = [  # every kind, factor on the branch, place of a norm, and join
     {"block": "preact", "norm": "batch", "norm_place": "branch", "join": "sum"},
     {"block": "preact", "norm": "group", "norm_place": "trunk", "join": "stable"},
     {"block": "preact", "norm": "none", "join": "stable", "layer_scale": 0.3},
@@ -164,7 +164,7 @@ BLOCKS = [  # each kind, each factor on the branch, each place of a norm, each j
     {"block": "stylegan2", "norm": "group", "norm_place": "branch", "join": "sum"},
     {"block": "bottleneck", "norm": "none", "join": "sum", "branch_scale": 0.3},
 ]
-WAYS = [("none", "none"), ("norm", "projection"), ("concat", "concat")]  # to tell G and D the class
+WAYS = [("none", "none"), ("norm", "projection"), ("concat", "concat")]  # of class-conditioning G and D
 LABELS = torch.tensor([0, 2, 1, 1])
 
 
@@ -180,7 +180,7 @@ def test_the_lab_networks_by_a_second_implementation(block, way_g, way_d, image_
     wiring = {"residual": residual, "blocks": [2, 0, 1], "image_skips": image_skips, "group_size": 4, **block}
     options = {"shape": (3, 16, 16), "width": [24, 16, 8], "spectral": False, "init": "he", "seed": 0}
     if block["block"] == "bottleneck" and way_g == "norm":
-        way_g = "none"  # it has no norm to tell
+        way_g = "none"  # it has no norm for the class
 
     ours = disturbed(make_network(LabGenerator, latent_dim=7, conditional=way_g, classes=3, **wiring, **options))
     z = noise64(4, 7)
@@ -215,7 +215,7 @@ def test_the_perceptrons_by_a_second_implementation(block, way_g, way_d, shape, 
 @pytest.mark.parametrize("norm", ["none", "pixel", "layer", "group"])
 @pytest.mark.parametrize("residual", [True, False])
 def test_no_norm_hides_from_either_arm_how_far_out_a_point_lies(norm, residual):
-    """At the start already: a norm divides by length, and with biases of zero D(2x) = D(x) in the plain arm alone."""
+    """Check at the start: a norm divides by length, so with zero biases D(2x) = D(x) in the plain arm alone."""
     options = OPTIONS | {"residual": residual, "norm": norm, "blocks": 4, "width": 64}
     disc = make_network(MlpDiscriminator, shape=(2,), **options)
     generator = make_network(MlpGenerator, shape=(2,), latent_dim=2, **options)

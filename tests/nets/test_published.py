@@ -1,4 +1,4 @@
-"""Networks of papers: their counts, a second implementation of each, and what the switch does in them."""
+"""Published networks: their counts, a second implementation of each, and their switch."""
 
 import re
 
@@ -76,12 +76,12 @@ def test_counts_of_sngan(size, g, d):
 
 
 def test_counts_of_sngan_with_batch_norm_in_place_of_spectral_norm():
-    """The logs of PyTorch-StudioGAN say 1,055,879 for CIFAR-10: norms of 128 channels eight times, of 3 once."""
+    """Compare with the logs of PyTorch-StudioGAN, 1,055,879 on CIFAR-10: eight norms of 128 channels, one of 3."""
     assert parameters(disc(RESNET_D | {"norm": "batch"}, 32)) == 1_053_825 + 8 * 256 + 6 == 1_055_879
 
 
 def test_counts_of_the_101_layers():
-    """Equal to those of the rewrite, which has as many layers as its name says."""
+    """Compare with the rewrite, which has as many layers as its name says."""
     assert parameters(generator(DEEP_G, 64)) == parameters(plain.WganGp101Generator()) == 9_189_587
     assert parameters(disc(DEEP_D, 64)) == parameters(plain.WganGp101Discriminator()) == 7_618_801
     for net in (generator(DEEP_G, 64), disc(DEEP_D, 64)):
@@ -91,14 +91,14 @@ def test_counts_of_the_101_layers():
 
 @pytest.mark.parametrize(("classes", "g", "d"), [(0, 20_732_160, 20_683_776), (10, 20_781_952, 21_280_512)])
 def test_counts_of_r3gan(classes, g, d):
-    """Counted in the authors' classes (brownvc/R3GAN, the preset CIFAR10), with and without --cond."""
+    """Compare with the authors' classes (brownvc/R3GAN, the preset CIFAR10), with and without --cond."""
     told = ({"conditional": "concat"}, {"conditional": "projection"}) if classes else ({}, {})
     assert parameters(generator(R3GAN_G | told[0], 32, classes=classes)) == g
     assert parameters(disc(R3GAN_D | told[1], 32, classes=classes)) == d
 
 
 def test_counts_of_dcgan():
-    """Counted in the classes of pytorch-gan-collections, which are plain."""
+    """Compare with the classes of pytorch-gan-collections, which are plain."""
     assert parameters(generator(DCGAN_G | {"residual": False}, 32)) == 11_429_632
     assert parameters(disc(DCGAN_D | {"residual": False}, 32)) == 4_309_441
 
@@ -121,7 +121,7 @@ R3GAN_NAMES = [
 
 
 def renamed(net: nn.Module, names: list) -> dict[str, torch.Tensor]:
-    """The weights of ours under the names of the rewrite."""
+    """Return our weights under the names of the rewrite."""
     found = {}
     for name, value in net.state_dict().items():
         for pattern, instead in names:
@@ -130,8 +130,8 @@ def renamed(net: nn.Module, names: list) -> dict[str, torch.Tensor]:
     return found
 
 
-# Miyato et al. 2018, tables 4 and 5, and for 64 pixels mimicry. Of G: the widest channels over those of the dense layer
-# and of each block, and pixels of the base. Of D: the widest channels over those of each block, and how many halve.
+# Miyato et al. 2018, tables 4 and 5, and for 64 pixels mimicry. G: the widest channels over those of the dense layer
+# and of each block, and pixels of the base. D: the widest channels over those of each block, and the number that halve.
 TABLES = {
     32: ((1, 1, 1, 1), 4, (1, 1, 1, 1), 2),
     48: ((1, 2, 4, 8), 6, (16, 8, 4, 2, 1), 4),
@@ -151,7 +151,7 @@ def test_the_generator_of_sngan_by_a_second_implementation(size, projection, ups
     other.load_state_dict(renamed(ours, RESNET_NAMES))
     z = noise64(3, 128)
     agree(ours(z), other(z))
-    agree(ours.eval()(z), other.eval()(z))  # by the running statistics of that pass
+    agree(ours.eval()(z), other.eval()(z))  # uses the running statistics of that pass
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -161,7 +161,7 @@ def test_the_generator_of_sngan_by_a_second_implementation(size, projection, ups
     [(32, "none", "sum"), (32, "none", "mean"), (32, "batch", "sum"), (48, "batch", "sum"), (64, "none", "sum")],
 )
 def test_the_discriminator_of_sngan_by_a_second_implementation(size, projection, norm, pool, residual):
-    """With a mean for the sum it is WGAN-GP's, and with batch norms that of PyTorch-StudioGAN."""
+    """Check it also with a mean instead of the sum, as in WGAN-GP, and with batch norms, as in PyTorch-StudioGAN."""
     _, _, shares, halvings = TABLES[size]
     options = {"pool": pool, "residual": residual}
     ours = disturbed(disc(RESNET_D | options | {"width": 32, "projection": projection, "norm": norm}, size))
@@ -175,7 +175,7 @@ def test_the_discriminator_of_sngan_by_a_second_implementation(size, projection,
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("ways", [("norm", "projection"), ("concat", "concat")])
 def test_sngan_is_told_the_class_as_in_a_second_implementation(ways, residual):
-    """The networks for 48 pixels, whose stages differ in width."""
+    """Compare the networks for 48 pixels, whose stages differ in width."""
     labels = torch.tensor([0, 2, 1, 1, 0])
     options = {"width": 32, "residual": residual}
     ours = disturbed(generator(RESNET_G | options | {"conditional": ways[0]}, 48, classes=3))
@@ -195,7 +195,7 @@ def test_sngan_is_told_the_class_as_in_a_second_implementation(ways, residual):
 @pytest.mark.parametrize("projection", ["skip", "trunk"])
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_dcgan_by_a_second_implementation(norm, projection, residual):
-    """The plain arm with projection=skip is the original."""
+    """Compare both arms; the plain one with projection=skip is the original."""
     size, base = 48, 3
     options = {"width": 32, "projection": projection, "norm": norm, "residual": residual}
     given = {"norm": norm == "batch", "residual": residual, "on_trunk": projection == "trunk"}
@@ -251,7 +251,7 @@ def test_r3gan_by_a_second_implementation(classes):
 
 
 def in_order(ours: nn.Module, other: nn.Module) -> nn.Module:
-    """The rewrite with our weights, both walked from front to back; and its subpixels in our order."""
+    """Copy our weights into the rewrite, from front to back, and put its subpixels in our order."""
     mine, theirs = ours.state_dict(), other.state_dict()
     assert len(mine) == len(theirs)
     shortcuts_last = sorted(mine, key=lambda name: (block_of(name), "shortcut" in name))
@@ -289,7 +289,7 @@ def blocks_of(net: nn.Module) -> list[Block]:
 
 
 def fed(net: nn.Module, x: torch.Tensor) -> list[tuple[Block, torch.Tensor, torch.Tensor]]:
-    """Each block with what it was given, and what it made of it."""
+    """Return each block with its input and its output."""
     seen: list[tuple[Block, torch.Tensor, torch.Tensor]] = []
     hooks = [
         b.register_forward_hook(lambda block, given, made: seen.append((block, given[0].clone(), made)))
@@ -328,7 +328,7 @@ def test_every_block_is_the_join_of_its_skip_and_its_branch(name, residual, proj
 
 @pytest.mark.parametrize("name", NARROW)
 def test_both_arms_own_the_same_where_the_projection_is_on_the_trunk(name):
-    """As published the plain arm has all of the other's but the shortcuts, with the same values."""
+    """Check also that, as published, the plain arm has all parameters except the shortcuts, with the same values."""
     for make, options in ((generator, NARROW[name][0]), (disc, NARROW[name][1])):
         size = NARROW[name][2]
         arms = [make(options | {"residual": residual}, size).state_dict() for residual in (True, False)]
@@ -344,7 +344,7 @@ def test_both_arms_own_the_same_where_the_projection_is_on_the_trunk(name):
 
 @pytest.mark.parametrize("name", PROJECTED)
 def test_spectral_norm_is_the_same_in_both_arms(name):
-    """A projection more in one arm moves no start of a power iteration in the layers that both have."""
+    """Check that one arm's projections change no power iteration in the layers that both arms have."""
     for make, options in ((generator, NARROW[name][0]), (disc, NARROW[name][1])):
         given = options | {"spectral": True, "init": "glorot"}
         arms = [make(given | {"residual": residual}, NARROW[name][2]).state_dict() for residual in (True, False)]
@@ -367,7 +367,7 @@ def test_spectral_norm_bounds_every_layer(name):
         layered = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
         assert len(layered) > 4
         for layer in layered:
-            # Rows are outputs; the weight of a transposed convolution has them second.
+            # Rows are outputs, which come second in the weight of a transposed convolution.
             weight = layer.weight.detach()
             rows = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
             largest = torch.linalg.matrix_norm(rows.flatten(1), ord=2)
@@ -376,45 +376,45 @@ def test_spectral_norm_bounds_every_layer(name):
 
 
 def test_he_initialisation_counts_what_a_transposed_convolution_adds_up():
-    """4x4 of stride 2: each pixel is a sum over 2 x 2 places of each input channel."""
+    """Check a 4x4 of stride 2: each pixel is a sum over 2 x 2 places of each input channel."""
     weight = generator(DCGAN_G | {"width": 256, "init": "he"}, 32).to_image.weight
     assert weight.shape == (32, 3, 4, 4)
-    # 1,536 numbers: the variance is known to sqrt(2 / 1536) = 4 %; four of these.
+    # The variance of 1,536 numbers has a standard deviation of sqrt(2 / 1536) = 4 %; four of these.
     assert abs(weight.var() * (32 * 4) * (1 + 0.2**2) / 2 - 1) < 0.15
 
 
 def test_both_counts_are_there():
-    """Parameters of the 1x1 shortcuts of SNGAN: 3 * (256 * 256 + 256), and (3 + 1) * 128 + (128 + 1) * 128."""
+    """Count the 1x1 shortcuts of SNGAN: 3 * (256 * 256 + 256), and (3 + 1) * 128 + (128 + 1) * 128 parameters."""
     spec = {"shape": [3, 32, 32], "seed": 0, "generator": RESNET_G, "disc": RESNET_D | {"residual": False}}
     counts = count(spec)
     assert counts["parameters"] == {"generator": 4_276_739, "disc": 1_053_825 - 17_024}
     assert counts["switched"]["parameters"] == {"generator": 4_276_739 - 197_376, "disc": 1_053_825}
-    # And a multiply-add is two: at 8, 16 and 32 pixels; at 16 of 3 channels, and at 16 of 128.
+    # A multiply-add is two operations: G at 8, 16 and 32 pixels; D at 16, of 3 and of 128 channels.
     less = 2 * 256 * 256 * (8**2 + 16**2 + 32**2)
     assert counts["flops"]["generator"] - counts["switched"]["flops"]["generator"] == less
     more = 2 * 3 * 128 * 16**2 + 2 * 128 * 128 * 16**2
     assert counts["switched"]["flops"]["disc"] - counts["flops"]["disc"] == more
 
 
-# What they begin as.
+# Initial weights.
 
 
 def test_the_start_of_sngan():
-    """Glorot's uniform: variance 2 / (fan_in + fan_out), twice that in the branches; known to a few percent."""
+    """Check Glorot's uniform: variance 2 / (fan_in + fan_out), twice that in the branches."""
     net = generator(RESNET_G | {"width": 64}, 32)
     block = net.blocks[1]
     for layer, expected in (
         (block.layer1, 4 / (9 * 128)), (block.layer2, 4 / (9 * 128)), (block.shortcut.layer, 2 / 128),
         (net.base, 2 / (128 + 1024)), (net.to_image, 2 / (9 * 67)),
     ):  # fmt: skip
-        # n numbers of a uniform: the variance is known to sqrt(0.8 / n); five of these.
+        # The variance of n uniform numbers has a relative error of sqrt(0.8 / n); five of these.
         assert abs(layer.weight.var() / expected - 1) < 5 * (0.8 / layer.weight.numel()) ** 0.5
         assert layer.weight.abs().max() <= (3 * expected) ** 0.5 * 1.0001
         assert not layer.bias.any()
 
 
 def test_the_start_of_r3gan():
-    """Fixup: 1 / sqrt(fan_in) outside the branches, He's gain times blocks^(-1/4) in them, and their ends zero."""
+    """Check Fixup: 1 / sqrt(fan_in) outside the branches, He's gain times blocks^(-1/4) inside, zero at their ends."""
     net = generator(R3GAN_G | {"width": 128, "latent_dim": 64, "conditional": "concat"}, 32, classes=10)
     block, blocks = net.stages[1].blocks[0], 8
     gain = (2 / 1.04) ** 0.5 * blocks**-0.25
@@ -423,7 +423,7 @@ def test_the_start_of_r3gan():
         (net.to_basis.weight, 1 / 128**0.5), (net.to_image.weight, 1 / 128**0.5), (net.basis, 1.0),
         (net.with_code.code.weight, 0.1**0.5),
     ):  # fmt: skip
-        # n numbers of a normal: the deviation is known to 1 / sqrt(2 n); five of these.
+        # The deviation of n normal numbers has a relative error of 1 / sqrt(2 n); five of these.
         assert abs(weight.std() / sd - 1) < 5 / (2 * weight.numel()) ** 0.5
     assert not any(block.layer3.weight.any() for block in blocks_of(net))
     net = disc(R3GAN_D | {"width": 128, "conditional": "projection"}, 32, classes=10)
@@ -437,7 +437,7 @@ def test_the_start_of_dcgan():
         assert abs(layer.weight.std() / 0.02 - 1) < 5 / (2 * layer.weight.numel()) ** 0.5
 
 
-# What cannot be.
+# Refusals.
 
 
 @pytest.mark.parametrize(("options", "size", "said"), [
@@ -463,7 +463,7 @@ def test_resampling_of_r3gan_keeps_a_constant_inside():
     ones = torch.ones(1, 2, 8, 8)
     torch.testing.assert_close(filtered_upsample(ones)[:, :, 1:-1, 1:-1], torch.ones(1, 2, 14, 14))
     torch.testing.assert_close(filtered_downsample(ones)[:, :, 1:-1, 1:-1], torch.ones(1, 2, 2, 2))
-    # A line that rises by one from pixel to pixel rises by a half between pixels twice as dense.
+    # A ramp that rises by one per pixel rises by a half between pixels twice as dense.
     line = torch.arange(8.0).expand(1, 1, 8, 8)
     rises = filtered_upsample(line)[0, 0, 4].diff()[2:-2]
     torch.testing.assert_close(rises, torch.full_like(rises, 0.5))
@@ -471,7 +471,7 @@ def test_resampling_of_r3gan_keeps_a_constant_inside():
 
 @pytest.mark.parametrize("name", NARROW)
 def test_they_learn(name):
-    """One step on a fixed batch against its gradient lowers a loss, in both arms: gradients arrive everywhere."""
+    """Check in both arms that a step against the gradient of a fixed batch lowers the loss: gradients reach all."""
     g, d, size = NARROW[name]
     for residual in (True, False):
         spec = {"shape": [3, size, size], "seed": 0, "generator": g | {"residual": residual},
@@ -482,7 +482,7 @@ def test_they_learn(name):
         logits.sum().backward()
         for net in (net_g, net_d):
             for key, parameter in net.named_parameters():
-                # A bias before a norm moves nothing.
+                # A bias before a norm has no effect.
                 assert parameter.grad is not None, key
                 assert parameter.grad.isfinite().all(), key
                 assert parameter.ndim < 2 or parameter.grad.any(), key

@@ -1,4 +1,4 @@
-"""Sample i depends on seed i only."""
+"""Sampling: sample i depends on seed i only."""
 
 import copy
 import math
@@ -54,7 +54,7 @@ def test_latents():
 
 
 def test_small_seeds_have_the_latents_they_always_had():
-    """Below 2^32 torch's own generator draws: whoever has written down a seed finds the sample again."""
+    """Check that seeds below 2^32 use torch's own generator, so that a seed once noted gives the same sample."""
     for seed in (0, 5, 2**31, 2**32 - 1):
         generator = torch.Generator().manual_seed(seed)
         assert torch.equal(latents([seed], dim=6)[0], torch.randn(6, generator=generator))
@@ -67,22 +67,22 @@ LARGE = [2**32 + 5, 2**32, 2**32 + 1, 2**33 + 5, 2**40 + 5, 2**62 + 5, 2**63 - 1
 
 
 def test_every_bit_of_a_seed_counts():
-    """torch looks at the last 32 alone: 5 and 5 + 2^32 would be one sample."""
+    """Check large seeds: torch uses the last 32 bits alone, so 5 and 5 + 2^32 would give one sample."""
     seeds = [5, 0, 1, 2**32 - 1, *LARGE]
     for truncation in (None, 0.7):
         z = latents(seeds, dim=6, truncation=truncation)
         assert torch.isfinite(z).all()
-        assert len(z.unique()) == z.numel()  # no number comes twice, at another place either
-        assert torch.equal(latents(LARGE[:1], dim=6, truncation=truncation)[0], z[4])  # whoever is beside it
+        assert len(z.unique()) == z.numel()  # no number occurs twice, not even at another place
+        assert torch.equal(latents(LARGE[:1], dim=6, truncation=truncation)[0], z[4])  # whatever seeds are beside it
     assert z.abs().max() <= 0.7
-    # Of a thousand classes two agree by chance once in a thousand times: of 64 pairs three would be a wonder.
+    # Two of a thousand classes agree by chance once in a thousand times: three of 64 pairs would be a wonder.
     low = labels(range(64), shares=[0.001] * 1000)
     high = labels(range(2**32, 2**32 + 64), shares=[0.001] * 1000)
     assert (low == high).sum() <= 2
 
 
 def test_large_seeds_are_normal_and_independent_of_their_neighbours():
-    """12,000 numbers: within four standard errors."""
+    """Check moments and correlations of 12,000 numbers, within four standard errors."""
     z = latents(range(2**40, 2**40 + 2000), dim=6)
     assert z.dtype == torch.float32
     assert abs(z.mean()) < 4 / math.sqrt(12_000)
@@ -92,8 +92,8 @@ def test_large_seeds_are_normal_and_independent_of_their_neighbours():
     assert cut.dtype == torch.float32
     assert cut.abs().max() <= 0.5
     assert abs(cut.mean()) < 4 * 0.283 / math.sqrt(12_000)
-    assert cut.var().item() == pytest.approx(0.0799, rel=0.04)  # as of small seeds
-    # NumPy may change its streams between versions; then this fails, and samples of large seeds are others.
+    assert cut.var().item() == pytest.approx(0.0799, rel=0.04)  # as for small seeds
+    # NumPy may change its streams between versions; then this fails, and samples of large seeds change.
     torch.testing.assert_close(latents([2**32], dim=2)[0], torch.tensor([0.45598465, -2.1591032]))
 
 
@@ -119,7 +119,7 @@ def test_seeds():
 
 @pytest.fixture
 def shifted(generator):
-    """A generator whose running statistics are not those of its weights."""
+    """A generator with running statistics that do not belong to its weights."""
     moved = copy.deepcopy(generator).eval()
     for module in moved.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -143,7 +143,7 @@ def test_other_modes_do_not_look_at_running_statistics(generator, shifted, mode)
 
 
 def test_batch_mode_is_training_mode(generator):
-    """The same function as torch's own training mode, on a whole batch; and neighbours matter."""
+    """Compare with torch's own training mode on a whole batch; samples depend on the others in it."""
     z = latents(range(CHUNK), dim=6)
     found = generate(with_norm_mode(generator, "batch", dim=6), z)
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_batch_mode_is_training_mode(generator):
 
 
 def test_recomputed_statistics_are_plain_averages_over_all_batches(shifted):
-    """Means of what the first batch norm is given, here by a hook; whatever its running statistics counted before."""
+    """Compare with the inputs of the first batch norm, from a hook, whatever its statistics had counted before."""
     norms = [m for m in shifted.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     norms[0].num_batches_tracked += 1000
     seen = []
@@ -171,7 +171,7 @@ def test_recomputed_statistics_are_plain_averages_over_all_batches(shifted):
 
 
 def test_samples_are_computed_without_tf32(tf32):
-    """And so are the statistics that they are normalised by."""
+    """Check samples, and the statistics by which they are normalised."""
     net = Noting(make_network(LabGenerator, **SMALL, norm="batch"))
     z = latents(range(3), dim=6)
     with torch.autocast("cpu", torch.bfloat16):
@@ -179,7 +179,7 @@ def test_samples_are_computed_without_tf32(tf32):
     assert torch.equal(found, generate(net.net, z))
     assert [set(settings.values()) for settings in net.seen()] == [{"ieee"}]
     net.notes.clear()
-    net.__deepcopy__ = lambda memo: net  # a copy would keep its notes to itself
+    net.__deepcopy__ = lambda memo: net  # notes of a copy would be lost
     with_norm_mode(net, "recomputed", dim=6)
     assert [set(settings.values()) for settings in net.seen()] == [{"ieee"}] * 100
     assert precisions() == tf32

@@ -1,4 +1,4 @@
-"""Controls of the skip, and wider branches: each against its equation."""
+"""Controls of the skip, and wider branches, each compared with its equation."""
 
 import itertools
 
@@ -48,8 +48,10 @@ def samples(layer=layers.linear, width=6) -> torch.Tensor:
 @pytest.mark.parametrize("layer", [layers.linear, layers.conv3x3])
 @pytest.mark.parametrize("how", ["sum", "stable", "scaled"])
 def test_values(kind, layer, how):
-    """y = s(x) + F, (s(x) + F) / sqrt 2, s(x) + F / sqrt L: with the s of each control, in plain torch; annealed to .9,
-    .9 y + .1 F."""
+    """Compare y = s(x) + F, (s(x) + F) / sqrt 2, s(x) + F / sqrt L with plain torch.
+
+    s is that of each control; annealed to .9, the block is .9 y + .1 F.
+    """
     x = samples(layer)
     plain = make_block(layer, kind=kind, residual=False)
     f = plain.branch(x)
@@ -77,7 +79,7 @@ def test_values(kind, layer, how):
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_plain_networks_own_a_control_and_do_not_use_it(name):
-    """The same names, values and counts in both arms; no bit of a plain network depends on it."""
+    """Check equal names, values and counts in both arms; no bit of a plain network's output depends on it."""
     options = {"blocks": 2, "width": 8, "residual": False, "latent_dim": 5, "shape": (3, 16, 16)}
     on, off, without = (
         make_network(LabGenerator, **options | more)
@@ -100,7 +102,7 @@ def test_plain_networks_own_a_control_and_do_not_use_it(name):
 
 @pytest.mark.parametrize("how", ["sum", "stable", "scaled"])
 def test_an_annealed_join_begins_as_the_residual_block_and_ends_as_the_plain_one(how):
-    """To the last bit; and a plain block stays as it is at any time."""
+    """Compare to the last bit; a plain block is the same at any time."""
     x = samples()
     block = make_block(join=how, depth=4, skip_final=0.0)
     plain = make_block(join=how, depth=4, skip_final=0.0, residual=False)
@@ -115,11 +117,11 @@ def test_an_annealed_join_begins_as_the_residual_block_and_ends_as_the_plain_one
     assert not torch.allclose(at[0.3], at[0.0])
 
 
-# What passes back.
+# Gradients.
 
 
 def test_gradients_by_jacobians():
-    """For y = x + F, J_F with skip=forward; for y = F, 1 + J_F with skip=gradient; that of y where none is stopped."""
+    """Check stopped skips: J_F of x + F with forward, 1 + J_F of F with gradient; not stopped, the Jacobian of y."""
     x, one = samples()[0], torch.eye(6)
     j = jacobian(lambda x: make_block(residual=False)(x[None])[0], x)
     for kind, while_stopped, intact in (("forward", j, one + j), ("gradient", one + j, j)):
@@ -134,7 +136,7 @@ def test_gradients_by_jacobians():
 
 
 def test_where_nothing_is_stopped_gradients_are_those_of_the_function():
-    """By finite differences, of a whole D."""
+    """Compare with finite differences of a whole D."""
     x = torch.randn(2, 2, generator=torch.Generator().manual_seed(1), requires_grad=True)
     for kind in ("forward", "gradient"):
         net = make_network(MlpDiscriminator, shape=(2,), width=6, blocks=2, residual=True, skip=kind)
@@ -152,7 +154,7 @@ def test_a_skip_stays_stopped_no_longer_than_it_was_asked_for():
 
 
 def test_beta_learns_by_how_the_gradient_lies_to_x():
-    """d loss / d beta = sum of x times what comes back."""
+    """Check d loss / d beta = sum of x times the gradient that comes back."""
     block, x, back = make_block(skip_scale=0.0), samples(), samples().flip(0)
     block(x).backward(back)
     torch.testing.assert_close(block.carry.beta.grad, (x * back).sum())
@@ -180,7 +182,7 @@ def test_the_map_is_orthogonal_and_decided_by_seed_network_and_name():
 
 
 def test_its_product_is_counted_where_it_is_computed():
-    """Products of 8 x 8 numbers a block, two operations each; and no parameter."""
+    """Count products with 8 x 8 numbers per block, two operations each; and no parameter."""
     both = [f"{net}.{o}" for net in ("generator", "disc") for o in ("blocks=3", "width=8", "skip=orthogonal")]
     given = check(TrainOptions, options_of("data=gaussians", *both))
     found = count(spec_of_networks(given, (2,), classes={}))
@@ -193,10 +195,10 @@ def test_its_product_is_counted_where_it_is_computed():
 
 
 def as_residual(plain: Block, residual: Block, *, kind: str) -> None:
-    """Give a wider plain block the weights with which it is the residual one: the branch, and a path for x.
+    """Give a wider plain block the weights that make it the residual one: those of the branch, and a path for x.
 
-    postact: x = (a(x) - a(-x)) / (1 + s), from two more widths inside.
-    preact: its branch sees a(x) alone, whose inverse is again a leaky ReLU: x = -a(-a(x)) / s, from one more width.
+    postact: x = (a(x) - a(-x)) / (1 + s), with two more widths inside.
+    preact: the branch sees a(x) alone, whose inverse is again a leaky ReLU: x = -a(-a(x)) / s, with one more width.
     """
     s, width = layers.SLOPE, residual.layer1.weight.shape[0]
     one = torch.zeros_like(residual.layer1.weight)
@@ -237,7 +239,7 @@ def test_the_inner_width_is_that_of_the_branch_alone(network):
         "trunk.blocks.1.layer2.weight": (6, 18),
         "trunk.blocks.1.layer2.bias": (6,),
     }
-    # He's variance is by each layer's own inputs.
+    # He's variance depends on each layer's own inputs.
     wide = make_network(network, shape=(2,), width=64, blocks=1, inner=3).trunk.blocks[0]
     for layer, inputs in ((wide.layer1, 64), (wide.layer2, 192)):
         # 12288 weights: sd of a variance sqrt(2 / 12288) = .013, four of them.

@@ -1,4 +1,4 @@
-"""The scale of signals and gradients at the start: neither arm begins dead, however deep."""
+"""The scale of signals and gradients at initialisation: neither arm begins dead, however deep."""
 
 import statistics
 from functools import cache
@@ -22,7 +22,7 @@ INPUTS = {
 def medians(
     network, blocks: int, width: int, residual: bool, fan_in: str = "effective", seeds: int = 16
 ) -> dict[str, tuple]:
-    """By block: the medians over seeds of the rms of its output, and of the gradient there."""
+    """Return by block the medians over seeds of the rms of its output, and of the gradient there."""
     found: dict[str, list] = {}
     for seed in range(seeds):
         options = {"blocks": blocks, "width": width, "residual": residual, "fan_in": fan_in, "seed": seed}
@@ -33,13 +33,13 @@ def medians(
 
 
 def against_first_block(found: dict[str, tuple], *, stage: int) -> tuple[list[float], list[float]]:
-    """The rms and the gradients at the blocks of a stage, as multiples of those at its first block."""
+    """Return the rms and the gradients at the blocks of a stage, as multiples of those at its first block."""
     rms, gradients = zip(*(each for name, each in found.items() if name.startswith(f"stages.{stage}.")), strict=True)
     return [value / rms[0] for value in rms], [value / gradients[0] for value in gradients]
 
 
 # At width 32, the default, 32 plain layers in a row lose about half of their scale in the median, and none in the mean:
-# what each layer multiplies scatters by sqrt(2 / width) or so (Hanin & Rolnick 2018). At width 64 it is half as much.
+# the factor of each layer scatters by about sqrt(2 / width) (Hanin & Rolnick 2018). At width 64 it is half as much.
 @pytest.mark.parametrize(("blocks", "width"), [(2, 32), (8, 32), (16, 64)])
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("network", INPUTS)
@@ -54,19 +54,19 @@ def test_signals_and_gradients_keep_their_scale_in_both_arms(network, residual, 
 
 @pytest.mark.parametrize(("network", "stage"), [(LabGenerator, 0), (LabDiscriminator, 2)])  # maps of 4 x 4 pixels
 def test_a_start_that_counts_the_padding_among_its_inputs_does_not(network, stage):
-    """32 layers at 4 x 4 pixels keep .76 of the variance each: .76^16 = .013 of the scale."""
+    """Check that 32 layers at 4 x 4 pixels, which keep .76 of the variance each, keep .76^16 = .013 of the scale."""
     rms, gradients = against_first_block(medians(network, 16, 32, False, "nominal", seeds=4), stage=stage)
     assert rms[-1] < 0.05
-    assert max(gradients) > 20  # as multiples of that at the last block of the network it grows, on the way back
+    assert max(gradients) > 20  # it grows on the way back, relative to the last block of the network
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 16])
 def test_the_share_that_a_padded_convolution_keeps(size):
-    """By the map from the variances of one layer's pixels to the next one's: the sum of 3 x 3 neighbours, over 9."""
+    """Compare with the map of variances from one layer's pixels to the next: the sum of 3 x 3 neighbours, over 9."""
     line = torch.ones(size, size, dtype=torch.float64).tril(1).triu(-1) / 3
     largest = torch.linalg.eigvalsh(torch.kron(line, line)).max()
     layer = layers.conv3x3(2, 2)
-    assert layers.effective_share(layer) == 1  # of an unknown size
+    assert layers.effective_share(layer) == 1  # maps of unknown size
     layers.set_map_size(layer, size)
     torch.testing.assert_close(torch.tensor(layers.effective_share(layer), dtype=torch.float64), largest)
 

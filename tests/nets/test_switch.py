@@ -45,7 +45,7 @@ COMBINATIONS = [
 @pytest.mark.parametrize(("kind", "how", "norm", "place", "layer"), COMBINATIONS)
 @pytest.mark.parametrize("residual", [True, False])
 def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, place, layer, residual):
-    """join(x, F(x)), or join(n(x), F(n(x))) where a norm stands on the trunk."""
+    """Compare with join(x, F(x)), or join(n(x), F(n(x))) where a norm is on the trunk."""
     block = make_block(layer, residual=residual, kind=kind, join=how, norm=norm, norm_place=place, depth=4)
     x = samples(layer)
     before = x.clone()
@@ -63,7 +63,7 @@ def test_a_block_is_the_join_of_its_input_and_its_branch(kind, how, norm, place,
 )
 @pytest.mark.parametrize("factor", [{}, {"branch_scale": 0.3}, {"layer_scale": 0.1}])
 def test_residual_is_x_plus_plain(kind, norm, place, layer, factor):
-    """The equation y = x + F(x), bit for bit, from two blocks that were built apart."""
+    """Check y = x + F(x), bit for bit, with two blocks built separately."""
     options = {"kind": kind, "norm": norm, "norm_place": place, **factor}
     residual, plain = (make_block(layer, residual=r, **options) for r in (True, False))
     x = samples(layer)
@@ -72,7 +72,7 @@ def test_residual_is_x_plus_plain(kind, norm, place, layer, factor):
 
 
 def test_joins_by_hand():
-    """The worked example [2.0, 1.5, 0.8] + [0.3, -0.1, 0.2] of the tutorials."""
+    """Check the worked example [2.0, 1.5, 0.8] + [0.3, -0.1, 0.2] of the tutorials."""
     x, y = torch.tensor([2.0, 1.5, 0.8]), torch.tensor([0.3, -0.1, 0.2])
     gate = torch.tensor(0.5)
     # Sums of two float32 near 2 are exact to half a unit in the last place, 1.2e-7.
@@ -116,7 +116,7 @@ def test_both_arms_own_the_same_parameters_with_the_same_values(how, norm, spect
 
 
 def test_the_switch_reaches_every_block():
-    """The arms are different functions, and with no blocks they are the same."""
+    """Check that the arms are different functions, and the same function without blocks."""
     z, images = torch.randn(2, 5), torch.randn(2, *SHAPE)
     for name, x in (("lab G", z), ("lab D", images), ("mlp G", z)):
         on, off = networks(True)[name], networks(False)[name]
@@ -149,10 +149,10 @@ def test_weights_depend_on_seed_network_and_name():
 @pytest.mark.parametrize("how", ["stable", "sum", "gated"])
 @pytest.mark.parametrize("layer", [layers.conv3x3, layers.linear])
 def test_a_block_with_a_zero_branch_changes_no_bit(how, layer):
-    """Nested function classes: the deeper network contains the shallower one."""
+    """Check nested function classes: the deeper network contains the shallower one."""
     x = samples(layer)
     assert torch.equal(make_block(layer, join=how, scheme="zero_last")(x), x)
-    # After the join of a postact block stands an activation: identity where x >= 0, and only there.
+    # A postact block has an activation after the join: the identity where x >= 0, and only there.
     postact = make_block(layer, join=how, scheme="zero_last", kind="postact")
     assert torch.equal(postact(x.abs()), x.abs())
     assert not torch.equal(postact(-x.abs()), -x.abs())
@@ -183,11 +183,11 @@ def test_the_configurations_of_two_arms_differ_in_one_key(network, kind):
     assert differences(on, off) == [f"{network}.residual was true, is false"]
 
 
-# Factors on the branch, and what blocks begin as
+# Factors on the branch, and initial weights of blocks
 
 
 def test_factors_on_the_branch():
-    """A fixed one, a learned one of the block, a learned one of each channel: all on F alone, in both arms."""
+    """Check a fixed factor, a learned one of the block, and one of each channel: all on F alone, in both arms."""
     x = samples(layers.conv3x3)
     plain = make_block(residual=False)(x)
     assert torch.equal(make_block(residual=False, branch_scale=0.3)(x), 0.3 * plain)
@@ -205,7 +205,7 @@ def test_factors_on_the_branch():
 
 
 def test_fixup_is_its_rule():
-    """For L = 6 blocks of m = 2 layers, the first times 6^(-1/2), the last 0; of m = 3 the first two times 6^(-1/4)."""
+    """Check L = 6 blocks: of m = 2 layers, first times 6^(-1/2), last 0; of m = 3, the first two times 6^(-1/4)."""
     for kind, m, power in (("preact", 2, -1 / 2), ("bottleneck", 3, -1 / 4)):
         options = {"residual": True, "block": kind, "blocks": 2, "norm": "none", "join": "sum", "spectral": False}
         he, fixup = (
@@ -235,7 +235,7 @@ def test_dirac_begins_as_near_the_identity_as_activations_let_it(kind):
 
 
 def test_a_bottleneck_by_hand():
-    """1x1 to twice the width, 3x3 in groups of 4 channels, 1x1 back: its weights, and its output by plain torch."""
+    """Check 1x1 to twice the width, 3x3 in groups of 4, 1x1 back: the weights, and the output against plain torch."""
     block = make_block(residual=True, kind="bottleneck", group_size=4)
     shapes = {name: tuple(p.shape) for name, p in block.named_parameters()}
     assert shapes == {

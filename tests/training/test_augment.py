@@ -1,4 +1,4 @@
-"""Augmentation against a second implementation in plain loops and against its own laws; and the adaptive p."""
+"""Augmentation, compared with a second implementation in plain loops and its own laws; and the adaptive p."""
 
 import math
 
@@ -16,7 +16,7 @@ from resgan.training.losses import LOSSES
 from resgan.training.penalties import zero_centred
 
 ALL = tuple(OPERATIONS)
-MANY = 4000  # images, where a share is measured
+MANY = 4000  # images, for measuring a share
 each = pytest.mark.parametrize("name", ALL)
 
 
@@ -33,12 +33,12 @@ def shown(images, *operations, p=1.0, seed=0):
 
 
 def changed(images, *operations, p, seed=0):
-    """(N,): which images are not what they were."""
+    """Return which images have changed, (N,)."""
     return (shown(images, *operations, p=p, seed=seed) != images).flatten(1).any(1)
 
 
 def spread(share, count=MANY):
-    """4 standard deviations of the share of `count` images that each have a property with probability `share`."""
+    """Return 4 standard deviations of a share of `count` images, each included with probability `share`."""
     return 4 * math.sqrt(share * (1 - share) / count)
 
 
@@ -72,7 +72,7 @@ def holed(image, u):
     out, blank = image.copy(), []
     for side, number in zip(image.shape[1:], u, strict=False):
         size = math.ceil(side / 2)
-        # Centres in units of half a pixel: pixels have odd places, their edges even ones.
+        # Centres in units of half a pixel: pixels are at odd places, their edges at even ones.
         centres = range(1, 2 * side, 2) if size % 2 else range(0, 2 * side + 1, 2)
         centre = centres[math.floor(number * len(centres))]
         blank.append([k for k in range(side) if abs(2 * k + 1 - centre) < size])
@@ -112,7 +112,7 @@ def ends(*numbers):
 
 
 def test_by_hand_at_the_ends_of_the_draws():
-    """u is in [0, 1 - 2^-24]: at either end and in the middle the outcome is known."""
+    """Check u at both ends of [0, 1 - 2^-24] and in the middle, where the outcome is known."""
     low, high = 0.0, 1 - 2**-24
     image = torch.arange(1.0, 65).view(1, 1, 8, 8)
     assert torch.equal(module.flip(image, ends(low)), image.flip(3))
@@ -133,7 +133,7 @@ def test_by_hand_at_the_ends_of_the_draws():
     assert torch.equal(module.colour(pixels, ends(low)), pixels - 0.5)
     grey = torch.tensor([0.5, 0.25]).expand(1, 3, 1, 2)
     assert torch.equal(module.colour(pixels, ends(0.5, low)), grey)
-    # One rounding of each of few numbers of order 1, and `high` is not quite 1: below 1e-6.
+    # A few numbers of order 1, each rounded once, and `high` is not quite 1: below 1e-6.
     assert (module.colour(pixels, ends(0.5, high)) - (2 * pixels - grey)).abs().max() < 1e-6
     assert torch.equal(module.colour(pixels, ends(0.5, 0.5, low)), (pixels + 0.375) / 2)  # the image's mean is 0.375
     assert (module.colour(pixels, ends(0.5, 0.5, high)) - (1.5 * pixels - 0.1875)).abs().max() < 1e-6
@@ -152,14 +152,14 @@ def test_p_0_is_bit_for_bit(zero, dtype):
 
 
 def test_p_0_is_never(monkeypatch):
-    """Not even where the number drawn is 0 itself, as one in 2^24 is."""
+    """Check that p = 0 holds even where the draw is 0 itself, as one in 2^24 is."""
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.zeros(shape))
     images = torch.linspace(-1, 1, 64).view(1, 1, 8, 8)
     assert torch.equal(shown(images, *ALL, p=0.0), images)
     assert not torch.equal(shown(images, *ALL, p=2**-24), images)
 
 
-# 8 x 8 pixels: a mirrored half, one of 9 places that is the old one; the other two always leave a trace.
+# For 8 x 8 pixels, half are mirrored, and one of 9 places is the old one; the other two always leave a trace.
 TRACE = {"flip": 1 / 2, "translation": 8 / 9, "colour": 1, "cutout": 1}
 
 
@@ -172,7 +172,7 @@ def test_share_of_images_changed(name, p):
 
 @pytest.mark.parametrize(("first", "second"), [(a, b) for a in ALL for b in ALL if a < b])
 def test_operations_are_independent(first, second):
-    """Both leave a trace with the product of their probabilities."""
+    """Check that both leave a trace with the product of their probabilities."""
     images = noise(MANY, 1, 8, 8)
     both = changed(images, first, p=0.6) & changed(images, second, p=0.6)
     wanted = 0.36 * TRACE[first] * TRACE[second]
@@ -181,7 +181,7 @@ def test_operations_are_independent(first, second):
 
 @each
 def test_neither_p_nor_its_form_shifts_the_draws(name):
-    """An image that is changed at a small p is changed into the same at any larger one, and the others are not."""
+    """Check that an image changed at a small p changes into the same at any larger one, and the others do not."""
     images = noise(200, 3, 8, 8)
     always, rarely = shown(images, name), shown(images, name, p=0.3)
     touched = changed(images, name, p=0.3)
@@ -192,7 +192,7 @@ def test_neither_p_nor_its_form_shifts_the_draws(name):
 
 
 def test_operations_do_not_shift_each_other():
-    """All at once is one after the other, each with the whole of the draws for itself."""
+    """Compare all operations at once with one after the other, each with all draws to itself."""
     images = noise(50, 3, 8, 8)
     one_by_one = images
     for name in ("flip", "colour", "translation", "cutout"):
@@ -224,11 +224,11 @@ def test_flip_mirrors_half_and_is_its_own_inverse():
     once = shown(images, "flip")
     mirrored = (once == images.flip(3)).flatten(1).all(1)
     assert torch.equal(mirrored, changed(images, "flip", p=1.0))
-    assert torch.equal(shown(once, "flip"), images)  # the same coins
+    assert torch.equal(shown(once, "flip"), images)  # the same random flips
 
 
 def test_translation_is_uniform_and_copies_pixels():
-    image = torch.arange(1.0, 16 * 8 + 1).view(1, 1, 16, 8)  # every pixel tells where it is from
+    image = torch.arange(1.0, 16 * 8 + 1).view(1, 1, 16, 8)  # every pixel shows where it is from
     found = shown(image.expand(MANY, -1, -1, -1), "translation").flatten(1)
     home = 8 * 8 + 4  # far enough from the border to be seen always
     place = (found == image.flatten()[home]).nonzero()[:, 1] - home
@@ -245,10 +245,10 @@ def test_translation_is_uniform_and_copies_pixels():
 
 
 def test_cutout_is_uniform_up_to_the_border():
-    """A row or column k is lost if the centre is within half a window of it: as many of all centres as there are."""
+    """Check the share of centres at which a row or column k is lost: those within half a window of it."""
     lost = shown(torch.ones(MANY, 1, 8, 6), "cutout")[:, 0] == 0
     rows, columns = lost.any(2).double().mean(0), lost.any(1).double().mean(0)
-    # A window of 4 of 8 is centred on one of 9 edges, one of 3 of 6 on one of 6 pixels.
+    # A window of 4 of 8 pixels is centred on one of 9 edges, one of 3 of 6 pixels on one of 6 pixels.
     for found, wanted in ((rows, [3, 4, 4, 4, 4, 4, 4, 3]), (columns, [2, 3, 3, 3, 3, 2])):
         centres = len(wanted) + (len(wanted) == 8)
         # A row at the border is in reach of one edge or pixel fewer; (3 + 1) / 9: k = 0 has the edges 0, 1 and 2.
@@ -257,7 +257,7 @@ def test_cutout_is_uniform_up_to_the_border():
 
 
 def test_brightness_of_a_constant_picture():
-    """It moves by U(-0.5, 0.5), of standard deviation 1 / sqrt(12), and contrast and saturation find nothing in it."""
+    """Check shifts by U(-0.5, 0.5), of standard deviation 1 / sqrt(12); contrast and saturation change nothing."""
     found = shown(torch.full((MANY, 3, 4, 4), 0.25), "colour")
     moves = found.mean((1, 2, 3)) - 0.25
     assert (found - found[:, :1, :1, :1]).abs().max() < 1e-6  # 8 roundings of numbers below 1: 8 * 6e-8
@@ -275,12 +275,12 @@ def test_colour_is_unbiased_and_keeps_the_mean():
     assert error.abs().max() < 4.5  # of 48 pixels
     assert error.abs().max() > 0.1  # 48 pixels, not all of them exact
     factor = found.std((1, 2, 3)) / image.std()
-    assert 0 < factor.min() < 0.7  # contrast and saturation both, so below and above what one could do
+    assert 0 < factor.min() < 0.7  # contrast and saturation together, so beyond the range of either
     assert 1.5 < factor.max() < 3
 
 
 def test_grey_images():
-    """Saturation is the identity: bit for bit with one channel, up to rounding with three equal ones."""
+    """Check that saturation is the identity: bit for bit with one channel, up to rounding with three equal ones."""
     grey = noise(20, 1, 8, 8)
     u = torch.rand(3, 20, 1, 1, 1, generator=generator())
     other = torch.stack([u[0], 1 - u[1], u[2]])
@@ -304,8 +304,10 @@ def test_derivatives(operations):
 
 @pytest.mark.parametrize("name", ["flip", "translation", "cutout"])
 def test_penalty_through_the_augmentation(name):
-    """D(x) = a |T x|^2 / 2 has the gradient a T'T x. T moves or drops pixels, so its length is a |T x|, and the
-    penalty a^2 E|T x|^2 has the derivative 2 a E|T x|^2 by a."""
+    """Compare with D(x) = a |T x|^2 / 2, whose gradient is a T'T x.
+
+    T moves or drops pixels, so the length is a |T x|, and the penalty a^2 E|T x|^2 has the derivative 2 a E|T x|^2.
+    """
     a, x = torch.tensor(1.5, requires_grad=True), noise(20, 3, 8, 8).requires_grad_()
     seen = shown(x, name, p=0.7)
     penalty = zero_centred(x, a / 2 * seen.square().flatten(1).sum(1))
@@ -328,7 +330,7 @@ def test_dtype_layout_and_the_images_themselves(name):
     for dtype in (torch.bfloat16, torch.float64):
         other = shown(images.to(dtype), name, p=0.5)
         assert other.dtype == dtype
-        wanted = shown(images.to(dtype).float(), name, p=0.5).to(dtype)  # bfloat16 is rounded once, when it is done
+        wanted = shown(images.to(dtype).float(), name, p=0.5).to(dtype)  # bfloat16 is rounded once, at the end
         assert (other - wanted).abs().max() <= (0 if dtype == torch.bfloat16 else rounding)
     last = images.contiguous(memory_format=torch.channels_last)
     assert (shown(last, name, p=0.5) - found).abs().max() <= rounding
@@ -338,7 +340,7 @@ def test_dtype_layout_and_the_images_themselves(name):
 
 
 def test_nothing_waits_for_the_device():
-    """Tensors of the device `meta` have no values: what asks for one fails, as it would wait on an accelerator."""
+    """Run on the device `meta`, whose tensors have no values: reading one fails, as it would wait on an accelerator."""
     p = torch.tensor(0.5, device="meta")
     with pytest.raises(RuntimeError, match="meta"):
         p.item()
@@ -358,7 +360,7 @@ def test_r_t_by_hand():
     logits = torch.tensor([2.0, -1.0, 0.5, 0.0])
     assert r_t(logits).item() == 0.25
     assert r_t(7 * logits).item() == 0.25
-    assert r_t(logits + 1.5).item() == 1  # a shift, which a relativistic loss does not see
+    assert r_t(logits + 1.5).item() == 1  # a shift, invisible to a relativistic loss
     assert r_t(logits - 3).item() == -1
 
 
@@ -375,7 +377,7 @@ def test_r_v_of_a_disc_that_tells_nothing():
     assert r_v(FAKE, HOLDOUT, TRAIN).item() == 0  # it would be 0.5
     assert r_v(TRAIN, HOLDOUT, TRAIN).item() == 0  # ... infinite
     assert r_v(TRAIN, TRAIN, TRAIN).item() == 0  # ... 0 / 0
-    assert r_v(TRAIN, HOLDOUT, TRAIN - 2**-10).item() == 2.5 * 2**10  # but the least gap counts
+    assert r_v(TRAIN, HOLDOUT, TRAIN - 2**-10).item() == 2.5 * 2**10  # the smallest positive gap counts
 
 
 def step(p, measure, *, images=125, length=1000, dtype=torch.float32):
@@ -386,12 +388,12 @@ def step(p, measure, *, images=125, length=1000, dtype=torch.float32):
 
 
 def test_p_follows_the_measure():
-    for above in (0.501, 1.0, 30.0):  # by how much does not count
+    for above in (0.501, 1.0, 30.0):  # the amount does not count
         assert step(0.25, above) == 0.375
     for below in (0.499, 0.0, -30.0):
         assert step(0.25, below, dtype=torch.float64) == 0.125
     assert step(0.25, 0.5) == 0.25
-    assert step(0.25, float("nan")) == 0.25  # a run that has broken is not made worse
+    assert step(0.25, float("nan")) == 0.25  # NaN leaves p unchanged
     assert (step(0.9375, 1.0), step(1.0, 1.0), step(1.0, 0.0)) == (1, 1, 0.875)
     assert (step(0.0625, 0.0), step(0.0, 0.0), step(0.0, 1.0)) == (0, 0, 0.125)
 
@@ -405,7 +407,7 @@ def test_p_goes_from_0_to_1_in_length_images():
 
 
 def test_r_t_is_for_losses_that_know_where_the_middle_is():
-    """D's best logit is 0 where real and fake are alike, and its sign tells them apart where they are not."""
+    """Check losses for which D's best logit is 0 where real and fake are alike, and its sign tells them apart."""
     values = options_of("augment=adaptive")
     places = torch.linspace(-3, 3, 61)
     for name, (disc_loss, _) in LOSSES.items():

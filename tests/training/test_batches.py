@@ -10,7 +10,7 @@ from resgan.training.batches import Batches, DataModule
 
 
 def numbered(count: int) -> torch.Tensor:
-    """Images (count, 1, 2, 2) whose first column says which they are, and whose second is 255 less that."""
+    """Make images (count, 1, 2, 2) whose first column is their number, and whose second is 255 less that."""
     numbers = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1)
     return torch.cat([numbers, 255 - numbers], dim=3).repeat(1, 1, 2, 1)
 
@@ -21,7 +21,7 @@ def stream(start=0, *, stop=60, size=6, seed=0, flip=False, count=20, labels=Non
 
 
 def which(batches: list[torch.Tensor]) -> list[int]:
-    """Which images, mirrored or not."""
+    """Return the numbers of the images, mirrored or not."""
     values = ((torch.cat(batches) + 1) * 127.5).round().long()
     return values.amin(dim=(1, 2, 3)).tolist()
 
@@ -71,7 +71,7 @@ def test_points_are_given_as_they_are():
 
 # Labels
 
-LABELS = 1000 - 7 * torch.arange(20)  # of the pictures 0 to 19
+LABELS = 1000 - 7 * torch.arange(20)  # of the images 0 to 19
 
 
 @pytest.mark.parametrize("size", [6, 20, 50])  # 6 and 50 run across the ends of epochs

@@ -53,7 +53,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 class Trap:
-    """Unpickling this would make a file."""
+    """An object whose unpickling would make a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Trap:
 
 
 def wrong_files(folder: Path) -> dict[str, str]:
-    """Faults of a file -> what the message must say."""
+    """Make faulty files; returns for each what the message must say."""
     checkpoints.save(folder / "truncated", STATE)
     whole = (folder / "truncated").read_bytes()
     (folder / "truncated").write_bytes(whole[: len(whole) // 2])

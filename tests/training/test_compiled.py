@@ -1,4 +1,4 @@
-"""Steps of compiled networks are the steps."""
+"""Steps of compiled networks equal those of plain ones."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def play(plain: GAN, compiled: GAN, real: torch.Tensor, steps: int) -> None:
     "name", [name if "lazy" in name else pytest.param(name, marks=pytest.mark.slow) for name in ARMS]
 )
 def test_compiled_steps_are_the_steps(name):
-    """By the part of the compiler that differentiates: it has no second derivatives, so penalties must do without."""
+    """Compile only as far as differentiation, which has no second derivatives: penalties must run uncompiled."""
     plain, compiled, real = two(ARMS[name])
     keys = list(compiled.state_dict())
     torch._dynamo.reset()

@@ -1,4 +1,4 @@
-"""Controls of the skip in a step: whose gradient they stop, and how a factor moves. And starts that begin dead."""
+"""Controls of the skip in a step: which gradients they stop, and how a factor moves. And dead starts."""
 
 import json
 
@@ -28,7 +28,7 @@ REAL = torch.randn(10, 2, generator=torch.Generator().manual_seed(0), dtype=torc
 
 
 def make_gan(*, generator: dict | None = None, disc: dict | None = None, **changes) -> GAN:
-    """Two blocks in each network; _descend keeps the gradients to look at."""
+    """Make a GAN with two blocks in each network, whose _descend keeps the gradients for inspection."""
     network = {"shape": (2,), "residual": True, "blocks": 2, "width": 6, "join": "stable", "seed": 3}
     adam = Adam(lr=0.01, betas=(0.0, 0.9), decay="none")
     options = {
@@ -56,7 +56,7 @@ def make_gan(*, generator: dict | None = None, disc: dict | None = None, **chang
 
 
 def logits(w: dict[str, Tensor], x: Tensor, *, skip) -> Tensor:
-    """D of two blocks, x + F / sqrt 2, written out; skip(x) stands for x."""
+    """Compute D of two blocks, x + F / sqrt 2, by hand, with skip(x) in place of x."""
 
     def layer(name: str, x: Tensor) -> Tensor:
         return linear(x, w[f"trunk.{name}.weight"], w[f"trunk.{name}.bias"])
@@ -83,7 +83,7 @@ SKIPS = {
 @pytest.mark.parametrize("penalty", ["r1", "r2", "gp", None])
 @pytest.mark.parametrize("kind", SKIPS)
 def test_in_d_a_stopped_skip_acts_in_its_own_gradient_of_the_loss_alone(kind, penalty):
-    """The step of D by hand: the loss through the stopped skip, the penalty through the intact function."""
+    """Compute D's step by hand: the loss through the stopped skip, the penalty through the intact function."""
     gan = make_gan(disc={"skip": kind}, **{"r1": OFF, **({penalty: ON} if penalty else {})})
     with torch.no_grad():
         fake = gan.generator(gan.latents("disc", 10))
@@ -106,7 +106,7 @@ def test_in_d_a_stopped_skip_acts_in_its_own_gradient_of_the_loss_alone(kind, pe
     assert gan.losses["loss_d"].item() == pytest.approx(loss.item(), rel=1e-9)
     for (name, parameter), gradient in zip(gan.disc.named_parameters(), wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-6, atol=1e-9, msg=name)
-    # It is not the gradient of the function that the loss sees, nor is the penalty that of the stopped one.
+    # With the gradient of the intact function in the loss, the result differs.
     exact = softplus(logits(w, fake, skip=intact) - logits(w, REAL, skip=intact)).mean()
     assert exact.item() == pytest.approx(loss.item(), rel=1e-9)
     other = torch.autograd.grad(total - loss + exact, list(w.values()))
@@ -116,7 +116,7 @@ def test_in_d_a_stopped_skip_acts_in_its_own_gradient_of_the_loss_alone(kind, pe
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("kind", SKIPS)
 def test_g_receives_the_gradient_of_the_intact_d(kind):
-    """As from a D that is the same function without the control; and the penalties are those of that D."""
+    """Compare with a D that is the same function without the control, in G's gradients and in the penalties."""
     same = {"forward": {}, "gradient": {"skip_scale": 0.0}}[kind]  # F / sqrt L is 0 x + F / sqrt L
     one, other = make_gan(disc={"skip": kind}), make_gan(disc=same)
     for gan in (one, other):
@@ -134,7 +134,7 @@ def test_g_receives_the_gradient_of_the_intact_d(kind):
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("kind", SKIPS)
 def test_in_g_a_stopped_skip_acts_in_its_step(kind):
-    """Against G written out: samples are those of the function, gradients of the weights those of the stopped skip."""
+    """Compute G's step by hand: samples of the function, and gradients in the weights through the stopped skip."""
     gan = make_gan(generator={"skip": kind})
     z, w = gan.latents("generator", 10), weights_of(gan.generator)
     stopping, intact = SKIPS[kind]
@@ -150,7 +150,7 @@ def test_in_g_a_stopped_skip_acts_in_its_step(kind):
 
 
 def generated(w: dict[str, Tensor], z: Tensor, *, skip) -> Tensor:
-    """G of two blocks: D's trunk, with two numbers at its end."""
+    """Compute G of two blocks by hand: D's trunk, with two outputs."""
     both = [logits(w | {f"trunk.last.{p}": w[f"trunk.last.{p}"][k : k + 1] for p in ("weight", "bias")}, z, skip=skip)
             for k in (0, 1)]  # fmt: skip
     return torch.stack(both, dim=1)
@@ -171,7 +171,7 @@ def test_a_join_moves_by_a_cosine_and_the_average_has_that_of_its_moment():
     by_hand = [(1 + torch.tensor(torch.pi * min(k, 10) / 10).cos().item()) / 2 for k in range(12)]
     assert [g for g, _, _ in shares] == pytest.approx(by_hand)
     assert [d for _, d, _ in shares] == pytest.approx([0.5 + half / 2 for half in by_hand])
-    averaged = [by_hand[k - (k + 1) % 2] if k else 1.0 for k in range(12)]  # G moves in every second step of D
+    averaged = [by_hand[k - (k + 1) % 2] if k else 1.0 for k in range(12)]  # G steps once in two steps of D
     assert [a for *_, a in shares] == pytest.approx(averaged)
     state = gan.training_state()
     assert state["generator_ema"]["trunk.blocks.0.share"] == pytest.approx(by_hand[-1])
@@ -189,7 +189,7 @@ def trained(*overrides: str) -> tuple[GAN, dict]:
 
 
 def test_a_checkpoint_has_the_share_of_its_moment(tmp_path):
-    """And the map of its seed: nothing but the file is needed."""
+    """Check that a checkpoint needs nothing but its file: it has the current share, and the map of its seed."""
     gan, spec = trained(
         "generator.skip_final=0.2", "generator.skip=orthogonal", "burn_in_kimg=0.3", "disc.skip_scale=0"
     )
@@ -202,11 +202,11 @@ def test_a_checkpoint_has_the_share_of_its_moment(tmp_path):
         assert found.trunk.blocks[0].share.item() == pytest.approx(0.6)
 
 
-# Starts that are dead in an arm.
+# Starts that are dead in one arm.
 
 
 def test_a_start_that_is_dead_is_scored_as_dead(tmp_path):
-    """Plain networks whose branches end in zero give one number, whatever they are given, and no weight inside moves.
+    """Check that plain networks whose branches end in zero are constant, and that no weight inside them moves.
 
     Such a run trains, is scored and reported. (Its one point may lie in a mode: the grid of 9 has one at the origin.)
     """

@@ -1,4 +1,4 @@
-"""One step of the game: who moves, by what, and what decides it."""
+"""One step of the game: which weights move, by which gradient, and what decides it."""
 
 import copy
 
@@ -65,13 +65,13 @@ def test_a_step_moves_one_network(step, moves, stays):
 
 
 def test_the_first_step_of_adam_by_hand():
-    """With beta1 = 0 and no history Adam's first step is lr * g / |g|: each weight moves by lr against its gradient."""
+    """Check that each weight moves by lr against its gradient: with beta1 = 0, Adam's first step is lr * g / |g|."""
     gan = make_gan(loss="wasserstein")
     disc = copy.deepcopy(gan.disc)
     with torch.no_grad():
         fake = copy.deepcopy(gan.generator)(gan.latents("disc", 10))
     loss = disc(fake).mean() - disc(REAL).mean()
-    # D saw the real samples first: only the running statistics, which training does not use, know the order.
+    # D sees the real samples first; the order affects only running statistics, which training does not use.
     loss.backward()
     before = weights(gan.disc)
     gan.discriminator_step(REAL)
@@ -104,7 +104,7 @@ def test_penalties_are_applied_at_their_interval():
 
 
 def test_a_penalty_weight_of_gamma_is_gamma_over_two():
-    """The step of gamma = 2 is the step of the loss plus E |grad D|^2."""
+    """Check that the step of gamma = 2 is the step of the loss plus E |grad D|^2."""
     gan = make_gan(r1=Penalty(weight=2.0, interval=1))
     disc = copy.deepcopy(gan.disc)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_a_penalty_weight_of_gamma_is_gamma_over_two():
     (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
     total = torch.nn.functional.softplus(fake_logits - real_logits).mean() + gradient.square().sum(1).mean()
     expected = torch.autograd.grad(total, list(disc.parameters()))
-    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
+    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients for inspection
     gan.discriminator_step(REAL)
     for parameter, wanted in zip(gan.disc.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, wanted, rtol=1e-4, atol=1e-6)
@@ -176,7 +176,7 @@ def picture_gan(augmentation: Augmentation | None, **changes) -> GAN:
 
 
 def seen_by(disc: torch.nn.Module) -> list[torch.Tensor]:
-    """Note what D is given from now on."""
+    """Record what D is given from now on."""
     seen: list[torch.Tensor] = []
     disc.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().clone()))
     return seen
@@ -186,11 +186,11 @@ def test_d_is_shown_augmented_pictures_only_real_and_fake_in_both_steps():
     gan = picture_gan(Augmentation(operations=("cutout",), p=1.0))
     seen = seen_by(gan.disc)
     gan.training_step(REAL_PICTURES, 0)
-    assert len(seen) == 4  # relativistic: G's step looks at the real ones too
+    assert len(seen) == 4  # relativistic: G's step uses the real ones too
     for pictures in seen:
         assert ((pictures == 0).flatten(1).sum(1) >= 3 * 2 * 2).all()  # a window of 4 x 4, half of it inside at least
     holes = [(pictures == 0).all(1) for pictures in seen]
-    assert not any(torch.equal(a, b) for k, a in enumerate(holes) for b in holes[:k])  # each with draws of its own
+    assert not any(torch.equal(a, b) for k, a in enumerate(holes) for b in holes[:k])  # each with its own draws
     again = picture_gan(Augmentation(operations=("cutout",), p=1.0))
     seen_again = seen_by(again.disc)
     torch.manual_seed(5)
@@ -199,7 +199,7 @@ def test_d_is_shown_augmented_pictures_only_real_and_fake_in_both_steps():
 
 
 def test_penalties_go_through_the_augmentation():
-    """R1 is of D(augmented x) with regard to x: what was cut out has no gradient."""
+    """Check that R1 is that of D(augmented x) with respect to x: what was cut out has no gradient."""
     gan = picture_gan(Augmentation(operations=("cutout",), p=1.0), r1=Penalty(weight=1.0, interval=1))
     real = REAL_PICTURES.clone().requires_grad_()
     shown = gan.augmented(real, "real")
@@ -220,11 +220,11 @@ def test_p_moves_over_the_burn_in():
 
 
 @pytest.mark.parametrize(("adapt", "logits", "up"), [
-    ("r_t", (1.0, None, -1.0), True),  # all training pictures above zero
+    ("r_t", (1.0, None, -1.0), True),  # all training images above zero
     ("r_t", (-1.0, None, -2.0), False),
-    ("r_v", (2.0, 0.1, 0.0), True),  # held-out pictures rated as fakes: (2 - 0.1) / 2
-    ("r_v", (2.0, 1.9, 0.0), False),  # as training pictures
-    ("r_v", (1002.0, 1000.1, 1000.0), True),  # D's zero means nothing
+    ("r_v", (2.0, 0.1, 0.0), True),  # held-out images rated as fakes: (2 - 0.1) / 2
+    ("r_v", (2.0, 1.9, 0.0), False),  # as training images
+    ("r_v", (1002.0, 1000.1, 1000.0), True),  # the zero of D means nothing
 ])  # fmt: skip
 def test_p_follows_how_much_d_overfits(adapt, logits, up):
     real, holdout, fake = logits
@@ -234,7 +234,7 @@ def test_p_follows_how_much_d_overfits(adapt, logits, up):
     gan.disc.forward = lambda images, labels=None: torch.full((len(images),), holdout)
     for step in range(5):
         gan.adapt(step, torch.full((10,), real), torch.full((10,), fake))
-    # At steps 0 and 4, each 4 steps of 10 images of 4,000: 0.01.
+    # p moves at steps 0 and 4, each time by 4 steps of 10 images of 4,000: 0.01.
     assert gan.augment_p.item() == pytest.approx(0.52 if up else 0.48)
     state = copy.deepcopy(gan.training_state())
     other = picture_gan(augmentation)

@@ -1,4 +1,4 @@
-"""Losses, penalties and the average against values worked out by hand."""
+"""Losses, penalties and the average, compared with values worked out by hand."""
 
 import math
 
@@ -38,12 +38,12 @@ def test_losses_by_hand(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_descent_separates_and_joins(name):
-    """D's loss pushes real logits up and fake ones down; G's pushes the fake ones up."""
+    """Check that D's loss pushes real logits up and fake ones down, and G's the fake ones up."""
     disc, gen = LOSSES[name]
     real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
     d_real, d_fake = torch.autograd.grad(disc(real, fake), (real, fake), allow_unused=True)
     assert (d_real < 0).all()
-    assert (d_fake > 0).all() or name == "least_squares"  # whose target for fakes is the 0 they have
+    assert (d_fake > 0).all() or name == "least_squares"  # its target for fakes is 0, where they are
     (g_fake,) = torch.autograd.grad(gen(real, fake), fake)
     assert (g_fake < 0).all()
 
@@ -53,7 +53,7 @@ def linear_disc(weights):
 
 
 def test_penalties_of_a_linear_map():
-    """D(x) = w x has the gradient w everywhere: |w|^2 for R1 and R2, (|w| - 1)^2 for the gradient penalty."""
+    """Check D(x) = w x, of gradient w everywhere: |w|^2 for R1 and R2, (|w| - 1)^2 for the gradient penalty."""
     weights = torch.tensor([3.0, 4.0])
     x = torch.randn(6, 2, requires_grad=True)
     assert zero_centred(x, linear_disc(weights)(x)).item() == pytest.approx(25, rel=1e-6)
@@ -61,7 +61,7 @@ def test_penalties_of_a_linear_map():
 
 
 def test_penalty_of_a_quadratic_and_its_derivative():
-    """D(x) = a |x|^2 / 2 has E|grad|^2 = a^2 E|x|^2, and that has the derivative 2 a E|x|^2 by a."""
+    """Check D(x) = a |x|^2 / 2: E|grad|^2 = a^2 E|x|^2, whose derivative by a is 2 a E|x|^2."""
     a = torch.tensor(1.5, requires_grad=True)
     x = torch.randn(50, 3, 2, 2, requires_grad=True)
     penalty = zero_centred(x, a / 2 * x.square().flatten(1).sum(1))
@@ -72,7 +72,7 @@ def test_penalty_of_a_quadratic_and_its_derivative():
 
 
 def test_gradient_penalty_looks_where_mix_says():
-    """D(x) = |x|^2 / 2 has the gradient x, so the penalty tells the point: mix 1 is real, 0 is fake."""
+    """Check D(x) = |x|^2 / 2, of gradient x, whose penalty shows the point: mix 1 is real, 0 is fake."""
     disc = lambda x: x.square().flatten(1).sum(1) / 2  # noqa: E731
     real, fake = torch.full((1, 1), 3.0), torch.full((1, 1), 11.0)
     for mix, point in ((1.0, 3.0), (0.0, 11.0), (0.25, 9.0)):
@@ -98,7 +98,7 @@ def test_learning_rate_decay():
 
 
 def test_what_moves_over_the_burn_in():
-    """Half of the way at half time, a quarter of it at a third: (1 - cos(pi / 3)) / 2."""
+    """Check half of the way at half of the burn-in, and a quarter at a third: (1 - cos(pi / 3)) / 2."""
     adam = Adam(lr=2e-4, lr_final=5e-5, betas=(0.0, 0.9), beta2_final=0.99, decay="none")
     places = [adam.at(progress=0.1, burnt_in=b) for b in (0, 1 / 3, 0.5, 1)]
     assert [place["lr"] for place in places] == pytest.approx([2e-4, 1.625e-4, 1.25e-4, 5e-5])
@@ -111,7 +111,7 @@ def test_what_moves_over_the_burn_in():
 
 
 def test_half_life_of_the_average():
-    """After one half-life of steps half of the old weights is left, however many steps it takes."""
+    """Check that after one half-life half of the old average is left, whatever the number of steps."""
     for images in (10, 50, 100):
         decay = ema.decay(images=images, halflife=1000, images_seen=10**9, ramp=0.05)
         assert decay ** (1000 / images) == pytest.approx(0.5)

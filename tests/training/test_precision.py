@@ -1,7 +1,7 @@
-"""Precision of what a step computes, and the device of its optimisers.
+"""Precision of a training step, and the device of its optimisers.
 
-No accelerator is needed: autocast to bfloat16 is there on every processor, TF32 is a setting that can be looked at
-where nothing obeys it, and the device "meta", whose tensors have no values, stands for CUDA.
+No accelerator is needed: every processor has autocast to bfloat16, TF32 is a setting that can be read where nothing
+obeys it, and the device "meta", whose tensors have no values, stands for CUDA.
 """
 
 import copy
@@ -39,12 +39,12 @@ def make_gan(*overrides: str, seed: int = 0) -> GAN:
     return build_gan(options, spec_of(options, data), data)
 
 
-# Float32 that is float32.
+# Float32 without TF32.
 
 
 @pytest.mark.parametrize("penalty", ["r1", "r2", "gp"])
 def test_a_step_with_a_penalty_is_without_tf32_there_and_back(penalty, tf32):
-    """Both derivatives too: the products of a pass backwards obey the settings of its own time."""
+    """Check both derivatives too: a backward pass obeys the settings at the time when it runs."""
     gan = make_gan("loss.r1=0", "loss.r2=0", f"loss.{penalty}=1", f"loss.{penalty}_interval=2")
     gan.disc = Noting(gan.disc)
     gan._once = (gan.generator, gan.disc)
@@ -54,7 +54,7 @@ def test_a_step_with_a_penalty_is_without_tf32_there_and_back(penalty, tf32):
     assert passes >= 3  # of real and fake samples, and at least one to differentiate a second time
     assert all(set(settings.values()) == {"ieee"} for settings in gan.disc.seen())
     assert precisions() == tf32
-    gan.images_seen = 10  # a step without the penalty takes what the user has set
+    gan.images_seen = 10  # a step without the penalty uses the user's settings
     gan.disc.notes.clear()
     gan.discriminator_step(REAL)
     assert gan.disc.seen() == [tf32] * 4
@@ -64,7 +64,7 @@ def test_the_figures_at_the_start_are_without_tf32(tf32):
     gan = make_gan()
     gan.disc = Noting(gan.disc)
     notes: list = gan.disc.notes
-    gan.disc.__deepcopy__ = lambda memo: gan.disc  # a copy would keep its notes to itself
+    gan.disc.__deepcopy__ = lambda memo: gan.disc  # notes of a copy would be lost
     recorder = Recorder.__new__(Recorder)
     recorder.gan, recorder.reference = gan, (REAL.clone(),)
     recorder.run = recorder.tracker = type("Nothing", (), {"append": print, "summarise": print})()
@@ -78,7 +78,7 @@ def test_the_figures_at_the_start_are_without_tf32(tf32):
 
 
 def in_bf16() -> torch.autocast:
-    """With the cache of weights in bfloat16, which Lightning switches off today and torch has on."""
+    """Return autocast with the cache of bfloat16 weights, which Lightning switches off today; torch has it on."""
     return torch.autocast("cpu", torch.bfloat16)
 
 
@@ -87,10 +87,10 @@ def gradients(net: nn.Module) -> list[Tensor]:
 
 
 def test_a_step_with_penalties_is_in_float32():
-    """By hand, without autocast, at the same fakes. In bfloat16 its numbers would be off by 2^-9 and more."""
+    """Compare with a step by hand, without autocast, on the same fakes: bfloat16 would be off by 2^-9 and more."""
     gan = make_gan(*PENALISED)
     disc = copy.deepcopy(gan.disc)
-    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
+    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients for inspection
     with in_bf16():
         with torch.no_grad():
             fake = gan.generator(gan.latents("disc", 10))
@@ -108,7 +108,7 @@ def test_a_step_with_penalties_is_in_float32():
 
 
 def test_fakes_are_of_the_dtype_of_the_reals():
-    """D is shown both alike, with penalties and without: in bfloat16 the two would differ by the rounding of one."""
+    """Check that D sees both in one dtype, with and without penalties: else rounding would tell them apart."""
     for arm in (PENALISED, UNPENALISED):
         gan, shown = make_gan(*arm), []
         gan.disc.register_forward_pre_hook(lambda net, given, shown=shown: shown.append(given[0].dtype))
@@ -119,7 +119,7 @@ def test_fakes_are_of_the_dtype_of_the_reals():
 
 @pytest.mark.parametrize("step", ["discriminator_step", "generator_step"])
 def test_losses_take_logits_in_float32(step):
-    """The logits themselves are of bfloat16: 8 bits of logits near 5 leave a loss of e^-5 two or three."""
+    """Check that bfloat16 logits are converted: 8 bits of logits near 5 leave two or three of a loss of e^-5."""
     gan, given, said = make_gan(*UNPENALISED, "loss=relativistic"), [], []
 
     def noted(loss):
@@ -150,7 +150,7 @@ def test_logits_in_float64_stay_what_they_are():
 
 @pytest.mark.parametrize(("step", "network"), [("discriminator_step", "disc"), ("generator_step", "generator")])
 def test_after_its_step_a_network_is_computed_with_its_new_weights(step, network):
-    """Autocast keeps the weights in bfloat16 until its context ends, and they may be those from before the step."""
+    """Check autocast's cache of bfloat16 weights, kept until its context ends: it may be from before the step."""
     gan = make_gan(*UNPENALISED, "generator.lr=0.1")
     net = getattr(gan, network)
     given = REAL if network == "disc" else gan.latents("generator", 10)
@@ -161,29 +161,29 @@ def test_after_its_step_a_network_is_computed_with_its_new_weights(step, network
     with in_bf16():
         afresh = net(given)
     assert torch.equal(after, afresh)
-    assert not torch.allclose(before, after, atol=0.1)  # the step is of a size that shows: each weight moves by 0.1
+    assert not torch.allclose(before, after, atol=0.1)  # the step is large enough to show: each weight moves by 0.1
 
 
 # A continued run on an accelerator.
 
 
 class Meta(SingleDeviceStrategy):
-    """Lightning as on one CUDA device, where "meta" stands for it: tensors of no values, which can be moved there."""
+    """Lightning as on one CUDA device, for which "meta" stands: its tensors have no values, but can be moved there."""
 
     def __init__(self) -> None:
         super().__init__(device=torch.device("meta"), accelerator=CPUAccelerator())
 
     def setup_environment(self) -> None: ...  # a CPU accelerator takes no other device
 
-    def teardown(self) -> None: ...  # nothing comes back from there
+    def teardown(self) -> None: ...  # nothing can be moved back from there
 
     def reduce(self, tensor: Tensor, *args, **kwargs) -> Tensor:
-        return torch.ones(())  # the count of batches, which Lightning reads
+        return torch.ones(())  # Lightning reads the count of batches
 
 
 @pytest.fixture
 def parameters_move_in_place():
-    """As from the processor to CUDA: to "meta" torch would otherwise make others, which no optimiser knows."""
+    """Move parameters in place, as to CUDA: to "meta" torch would else make new ones, unknown to the optimisers."""
     torch.__future__.set_swap_module_params_on_conversion(True)
     yield
     torch.__future__.set_swap_module_params_on_conversion(False)
@@ -192,7 +192,7 @@ def parameters_move_in_place():
 @pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.usefixtures("parameters_move_in_place")
 def test_all_of_adam_is_beside_the_parameters_when_a_run_goes_on(stacked, monkeypatch):
-    """Fused Adam refuses a step whose count lies elsewhere."""
+    """Check the device of Adam's state: fused Adam refuses a count of steps on another device."""
     gans = []
     for seed in (0, 1)[: 1 + stacked]:
         begun, gan = make_gan(seed=seed), make_gan(seed=seed)

@@ -46,7 +46,7 @@ def recorder(path: Path, gan: GAN, *, compute=dict) -> Recorder:
 
 
 def test_what_is_due_when_batches_meet_no_multiple():
-    """Batches of 30 pass multiples of 100 and of 20, and step on few of them."""
+    """Check batches of 30, which pass multiples of 100 and of 20, and hit few of them."""
     schedule = Schedule(score=100, sample=20, save=0, total=400)
     batches = [(now - 30, now) for now in range(30, 391, 30)]
 
@@ -54,7 +54,7 @@ def test_what_is_due_when_batches_meet_no_multiple():
         return [now for before, now in batches if schedule.due(every, before=before, now=now)]
 
     assert due(schedule.score) == [120, 210, 300]
-    assert due(schedule.sample) == [now for _, now in batches]  # twice in some, and done once
+    assert due(schedule.sample) == [now for _, now in batches]  # due twice in some, done once
     assert due(schedule.save) == []
     assert due(30) == [now for _, now in batches]
     assert due(60) == list(range(60, 391, 60))
@@ -63,7 +63,7 @@ def test_what_is_due_when_batches_meet_no_multiple():
 
 
 def test_scored_is_the_averaged_generator(tmp_path, gan):
-    """Not that of the last step; at the same latents each time, which are not those that D is trained on."""
+    """Check that the averaged generator is scored, with the same latents each time, not those of D's training."""
     with torch.no_grad():
         for parameter in gan.generator_ema.parameters():
             parameter.add_(0.1)
@@ -88,7 +88,7 @@ def test_scored_is_the_averaged_generator(tmp_path, gan):
 @pytest.mark.parametrize("network", ["generator", "generator_ema", "disc"])
 @pytest.mark.parametrize("do", [Recorder.record_scores, Recorder.save])
 def test_a_state_with_a_nan_in_any_network_is_not_scored_and_not_saved(tmp_path, gan, network, do):
-    """The losses, from before the step, may be finite all the same."""
+    """Check the weights, since the losses, from before the step, may still be finite."""
     gan.losses = {"loss_d": torch.tensor(1.0), "loss_g": torch.tensor(1.0)}
     made = recorder(tmp_path, gan, compute=lambda samples: {"tv": 0.5})
     made.refuse_nan()

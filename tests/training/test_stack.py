@@ -1,4 +1,4 @@
-"""Several runs as one: each is what it would be alone."""
+"""Stacks of runs: each run is the same as alone."""
 
 import copy
 import functools
@@ -65,7 +65,7 @@ ARMS = {
 }  # fmt: skip
 
 
-# Members, one after the other: what stands between | is its own. Values are far from each other and in no order.
+# Options of each member, separated by |. Values are far from each other and in no order.
 DEEPER = [*POINTS, "generator.blocks=3", "disc.blocks=2", "loss.r1_interval=2", "loss.r2_interval=2"]
 DIFFERENT = {
     "arms": (DEEPER, "generator.residual=true disc.residual=false | generator.residual=false disc.residual=true | "
@@ -117,7 +117,7 @@ def make(overrides: list[str]) -> tuple[TrainOptions, list[GAN], list]:
 
 @functools.cache
 def base(*overrides: str) -> TrainOptions:
-    """Composed once: that takes a tenth of a second."""
+    """Compose options, once for each call: it takes a tenth of a second."""
     return check(TrainOptions, options_of(*overrides))
 
 
@@ -127,7 +127,7 @@ def dataset_of(options: DataSet, seed: int) -> Dataset:
 
 
 def values_of(given: str) -> dict:
-    """ "a=1e-4 b=[0.5,0.9] c=sum" -> {"a": 1e-4, "b": [0.5, 0.9], "c": "sum"}, as Hydra reads them."""
+    """Read "a=1e-4 b=[0.5,0.9] c=sum" as Hydra does: {"a": 1e-4, "b": [0.5, 0.9], "c": "sum"}."""
     return {name: read_value(value) for name, value in (one.split("=") for one in given.split())}
 
 
@@ -139,7 +139,7 @@ def read_value(value: str) -> object:
 
 
 def make_each(overrides: list[str], own: str) -> tuple[list[TrainOptions], list[GAN], list]:
-    """Options, GAN and data set of each seed, with options of its own."""
+    """Make the options, GAN and data set of each seed, with its own options."""
     each, gans, datasets = [], [], []
     for seed, given in zip(SEEDS, own.split("|"), strict=True):
         each.append(options := base(*overrides).with_values({**values_of(given), "seed": seed}))
@@ -149,7 +149,7 @@ def make_each(overrides: list[str], own: str) -> tuple[list[TrainOptions], list[
 
 
 def batches(options: TrainOptions, datasets: list, step: int) -> list:
-    """Batches of each seed, others at every step."""
+    """Return the batch of each seed, different at every step."""
     index = torch.arange(step * options.batch_size, (step + 1) * options.batch_size)
     real = [as_floats(data.train[index]).to(torch.get_default_dtype()) for data in datasets]
     if not is_conditional(options):
@@ -166,7 +166,7 @@ def as_one(each: list):
 
 
 def close(a, b, **tolerance) -> None:
-    """Two states, tensor by tensor."""
+    """Compare two states, tensor by tensor."""
     if isinstance(a, list):
         for one, other in zip(a, b, strict=True):
             close(one, other, **tolerance)
@@ -183,7 +183,7 @@ def close(a, b, **tolerance) -> None:
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("name", ARMS)
 def test_each_of_a_stack_is_what_it_is_alone(name):
-    """Weights, averages, running statistics, the state of Adam, p, losses: after six steps."""
+    """Compare weights, averages, running statistics, the state of Adam, p and losses, after six steps."""
     options, gans, datasets = make(ARMS[name])
     _, shown, _ = make(ARMS[name])
     stack = build_stack([options] * len(shown), shown)
@@ -197,8 +197,8 @@ def test_each_of_a_stack_is_what_it_is_alone(name):
     unstack_into(stack, dict(enumerate(shown)))
     for place, (gan, other) in enumerate(zip(gans, shown, strict=True)):
         state = other.training_state()
-        # Biases in front of a norm have no gradient but rounding, of which Adam makes lr * 1e-13 / 1e-8 a step at the
-        # most: 1.5e-7 was seen in six. What has a gradient moves by lr a step, a thousandth.
+        # The gradients of biases before a norm are rounding alone, which Adam turns into steps of at most
+        # lr * 1e-13 / 1e-8: 1.5e-7 was seen after six. Other parameters move by lr, a thousandth, in each step.
         close(gan.training_state(), state, rtol=1e-7, atol=1e-6)
         close(dict(gan.losses), dict(other.losses), rtol=1e-7, atol=1e-9)
         moved = [not torch.equal(state["generator"][key], value) for key, value in unstack_state(before, place).items()]
@@ -229,7 +229,7 @@ def are_equal(gans: list[GAN], others: list[GAN]) -> None:
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_members_of_different_settings_are_what_they_are_alone(name):
-    """Weights, averages, the state of Adam with its settings, losses; and each setting makes a difference."""
+    """Compare weights, averages, the state and settings of Adam, and losses; each setting makes a difference."""
     shared, own = DIFFERENT[name]
     each, gans, datasets = make_each(shared, own)
     assert len({structure(options) for options in each}) == 1
@@ -250,7 +250,7 @@ def weights_of(gan: GAN) -> list[torch.Tensor]:
 
 @pytest.mark.usefixtures("in_float64")
 def test_members_go_on_alone_and_among_others():
-    """From a stack of three: one alone, the others in another order."""
+    """Continue a stack of three: one alone, the others in another order."""
     each, gans, datasets = make_each(*DIFFERENT["pictures, everything at once"])
     _, moved, _ = make_each(*DIFFERENT["pictures, everything at once"])
     train_apart(gans, each[0], datasets, range(6))
@@ -325,7 +325,7 @@ def test_groups_are_of_one_structure_and_no_larger_than_asked():
 
 @pytest.mark.parametrize("betas_differ", [True, False])
 def test_adam_of_a_stack_is_that_of_each(betas_differ):
-    """To some roundings of numbers of size 1."""
+    """Compare up to a few roundings of numbers of size 1."""
     random = torch.Generator().manual_seed(0)
     start = torch.randn(4, 4, 5, generator=random)
     settings = [(0.1, (0.0, 0.999)), (0.003, (0.5, 0.9)), (0.02, (0.9, 0.9999)), (0.1, (0.0, 0.999))]
@@ -366,7 +366,7 @@ def test_each_is_measured_by_its_own_held_out_pictures():
 
 
 def test_the_state_of_a_stack_is_that_of_its_gans():
-    """Bit for bit, there and back, after steps that each made alone."""
+    """Compare bit for bit, there and back, after steps that each GAN made alone."""
     options, gans, datasets = make(ARMS["points"])
     for place, (gan, data) in enumerate(zip(gans, datasets, strict=True)):
         for step in range(2):
@@ -380,7 +380,7 @@ def test_the_state_of_a_stack_is_that_of_its_gans():
         close(other.training_state(), state, rtol=0, atol=0)
 
 
-# Runs of a session.
+# Runs in one session.
 
 
 QUICK = {"metrics.samples": 50, "data.size": 60, "total_kimg": 0.12, "score_kimg": 0, "save_kimg": 0.06,
@@ -403,7 +403,7 @@ def job() -> Job:
 
 
 def test_any_runs_are_trained_together(tmp_path, job):
-    """Two structures, stacks of two at most, one that diverges and one that is there already."""
+    """Train two structures in stacks of at most two, with a run that diverges and one that is finished already."""
     own = ("seed=3", "generator.blocks=2", "disc.lr=1e30 seed=1", "generator.residual=false seed=2", "loss.r1=3")
     runs = runs_of(tmp_path / "runs", *own)
     [(options, last)] = runs[4:]
@@ -417,11 +417,11 @@ def test_any_runs_are_trained_together(tmp_path, job):
         assert one.read_result() == result
         assert differences(one.stored_config(like=options.model_dump()), options.model_dump()) == []
         assert (one.checkpoints / "final.ckpt").exists() == (result["status"] == "finished")
-    assert train_together(runs, tmp_path, job) == results  # all are there
+    assert train_together(runs, tmp_path, job) == results  # all are finished
 
 
 def test_a_run_of_a_stack_is_continued_by_anyone(tmp_path, job):
-    """From half of its length, alone and among others; in float32, where Adam makes much of rounding."""
+    """Continue from half of the length, alone and among others, in float32, where Adam amplifies rounding."""
     own = ("seed=3", "generator.residual=false seed=2", "disc.lr=5e-3 disc.join=sum")
     whole, parts = runs_of(tmp_path / "whole", *own), runs_of(tmp_path / "parts", *own)
     for one in whole:
@@ -440,7 +440,7 @@ def test_a_run_of_a_stack_is_continued_by_anyone(tmp_path, job):
 
 
 def test_losses_are_read_without_the_weights(monkeypatch):
-    """And a signal that comes meanwhile does not save weights of another step."""
+    """Check also that a signal that comes meanwhile does not save weights of another step."""
     options, gans, datasets = make(ARMS["points"])
     stack, (three, stop, done) = build_stack([options] * 3, gans), recorders(3)
     seen = []
@@ -461,7 +461,7 @@ def test_losses_are_read_without_the_weights(monkeypatch):
     assert done == []
 
 
-# In a process.
+# In a separate process.
 
 TINY = [*POINTS, "metrics=exact", "metrics.samples=100", "total_kimg=0.6", "score_kimg=0.3", "save_kimg=0.3",
         "sample_kimg=0", "wandb=disabled", "trainer.progress=false"]  # fmt: skip
@@ -489,10 +489,10 @@ def test_runs_of_a_stack_are_those_of_single_commands(tmp_path):
             del result["seconds"]
         results[0]["scores"] = results[1]["scores"] = results[0]["best"] = results[1]["best"] = None
         assert results[0] == results[1]
-        # In float32 Adam makes 1e-6 of rounding into 1e-3 of lr = 2e-3 in some weights; those of two seeds differ by 1.
+        # In float32, Adam turns 1e-6 of rounding into 1e-3 in some weights (lr = 2e-3); two seeds differ by 1.
         close(state_of(one)["generator_ema"], state_of(other)["generator_ema"], rtol=0.02, atol=0.02)
         assert json.loads((one / "provenance.json").read_text())["sessions"][0]["together"] == 2
-    again = run("train", *TINY, "seed=1", "run_dir=both/1", cwd=tmp_path)  # the same run, whoever asks
+    again = run("train", *TINY, "seed=1", "run_dir=both/1", cwd=tmp_path)  # the same run, by another command
     assert "finished already" in again.stderr
     more = run("train", *TINY, "seeds=0-2", "run_dir=both", cwd=tmp_path)
     assert more.stderr.count("finished already") == 2
@@ -538,16 +538,16 @@ def test_those_that_were_killed_at_different_places_go_on_in_groups():
 
     members = [member(seed, place) for seed, place in enumerate((100, 200, 100))]
     assert at_same_progress(members) == [[members[0], members[2]], [members[1]]]
-    # And so do those of which one goes on as it began, before an option was there.
+    # Runs in which one continues with its earlier options, from before an option was added, are separate too.
     other = member(3, 100, **{"trainer.fused": False})
     assert at_same_progress([members[0], other]) == [[members[0]], [other]]
 
 
-# One among others.
+# One run among others.
 
 
 def recorders(count: int) -> tuple[list[Recorder], StopSignal, list]:
-    """Recorders that write down what was asked of them."""
+    """Make recorders that note their calls of save."""
     stop, done, made = StopSignal(), [], []
     for k in range(count):
         recorder = Recorder.__new__(Recorder)

@@ -1,7 +1,7 @@
-"""A step from its pictures to its gradients: what D is shown and told, and what is made of what it says.
+"""A step from its images to its gradients: D's images and labels, and the use of its logits.
 
-The networks are the smallest with an answer for every pixel and class. D's input gradient is known, so that the second
-implementation here needs no second derivatives.
+The networks are the smallest whose outputs depend on every pixel and class. D's input gradient is known, so that the
+second implementation here needs no second derivatives.
 """
 
 import pytest
@@ -24,15 +24,13 @@ def uniform(*shape: int, seed: int) -> Tensor:
 
 # No pixel is 0 before the augmentation: reals are in (0.2, 1.2), fakes in (-1, 0). No two pixels are alike.
 REAL = 0.2 + uniform(10, 1, 4, 4, seed=0)
-LABELS = torch.tensor([3, 0, 1, 1, 2, 0, 3, 2, 1, 0])  # from behind they are others
-HOLDOUT = (
-    torch.arange(140, 240, 5, dtype=torch.uint8).view(20, 1, 1, 1).expand(-1, 1, 4, 4)
-)  # each of a grey of its own
+LABELS = torch.tensor([3, 0, 1, 1, 2, 0, 3, 2, 1, 0])  # not a palindrome
+HOLDOUT = torch.arange(140, 240, 5, dtype=torch.uint8).view(20, 1, 1, 1).expand(-1, 1, 4, 4)  # each of its own grey
 HOLDOUT_LABELS = torch.randint(4, (20,), generator=torch.Generator().manual_seed(1))
 
 
 class Disc(nn.Module):
-    """D(x, y) = s_y sum w x^2 / 2, whose gradient is s_y w x; and all that it was shown and told."""
+    """D(x, y) = s_y sum w x^2 / 2, whose gradient is s_y w x; records its images and labels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +44,7 @@ class Disc(nn.Module):
 
 
 class Generator(nn.Module):
-    """Pictures of (-1, 0), another for every latent and class."""
+    """A generator of images in (-1, 0), different for every latent and class."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,12 +84,12 @@ def make_gan(**changes) -> GAN:
         "augmentation": augmentation(),
     } | changes
     gan = GAN(**options)
-    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients to look at
+    gan._descend = lambda optimiser, loss: loss.backward()  # keep the gradients for inspection
     return gan
 
 
 def are_of(shown: Tensor, pictures: Tensor) -> bool:
-    """Is each made of the pixels of its own picture, of which some were lost?"""
+    """Is each image made of the pixels of its own source, some of them lost?"""
     own = [torch.isin(one[one != 0], picture).all() for one, picture in zip(shown, pictures, strict=True)]
     return all(own) and bool((shown == 0).flatten(1).any(1).all())
 
@@ -101,12 +99,12 @@ def logits(w: Tensor, s: Tensor, images: Tensor, labels: Tensor = LABELS) -> Ten
 
 
 def squared_gradient(w: Tensor, s: Tensor, images: Tensor) -> Tensor:
-    """|grad D|^2. By the pictures before they were augmented it is the same: pixels were moved, or lost with theirs."""
+    """Compute |grad D|^2, the same with respect to the images before augmentation, which moves or drops pixels."""
     return torch.stack([((s[y] * w * x) ** 2).sum() for x, y in zip(images, LABELS, strict=True)])
 
 
 def test_a_step_of_d_by_hand():
-    """At half of the burn-in weights are half of the way, and times their interval at the steps where they are due."""
+    """Check weights at half of the burn-in: half of the way, and times their interval at steps where they are due."""
     gan = make_gan(
         r1=Penalty(weight=1.0, final=3.0, interval=2),
         r2=Penalty(weight=5.0, final=1.0, interval=3),
@@ -122,7 +120,7 @@ def test_a_step_of_d_by_hand():
     (real, _), (fake, _), (between, _) = gan.disc.seen
     assert are_of(real, REAL)
     assert are_of(fake, made)
-    # The gradient penalty looks between what D was shown, at a place of its own for each pair.
+    # The gradient penalty is taken between the images shown to D, at a different place for each pair.
     place = ((between - fake) * (real - fake)).flatten(1).sum(1) / (real - fake).square().flatten(1).sum(1)
     torch.testing.assert_close(between, fake + place.view(-1, 1, 1, 1) * (real - fake))
     assert ((place >= 0) & (place <= 1)).all()
@@ -142,7 +140,7 @@ def test_a_step_of_d_by_hand():
 
 
 def test_a_relativistic_step_of_g_by_hand():
-    """The reals that the fakes are measured against are of the same classes, and augmented as well."""
+    """Check that the reals paired with the fakes are of the same classes, and augmented as well."""
     gan = make_gan()
     with torch.no_grad():
         made = gan.generator(gan.latents("generator", 10), LABELS)
@@ -164,7 +162,7 @@ def test_held_out_pictures_are_shown_and_told_as_the_others_are():
         assert len(gan.disc.seen) == (5 if step in (0, 4) else 4)  # every fourth step measures
         if step in (0, 4):
             (real, _), (fake, _), (shown, told) = gan.disc.seen[:3]
-            number = (((shown.amax((1, 2, 3)) + 1) * 127.5 - 140) / 5).round().long()  # a grey tells which picture
+            number = (((shown.amax((1, 2, 3)) + 1) * 127.5 - 140) / 5).round().long()  # the grey identifies the image
             assert are_of(shown, HOLDOUT[number] / 127.5 - 1)
             assert torch.equal(told, HOLDOUT_LABELS[number])
             batches.append(number.tolist())
@@ -176,10 +174,10 @@ def test_held_out_pictures_are_shown_and_told_as_the_others_are():
             assert ours > fakes  # else the measure is 0
             assert gan.losses["r_v"].item() == pytest.approx(((ours - theirs) / (ours - fakes)).item(), rel=1e-4)
     assert batches[0] != batches[1]
-    assert len({*batches[0], *batches[1]}) > 8  # 20 of 20 are 12.8 different ones on average
+    assert len({*batches[0], *batches[1]}) > 8  # 20 draws of 20 have 12.8 different ones on average
 
 
-# The labels of these held-out pictures are their numbers.
+# The labels of these held-out images are their numbers.
 DRAWS = {
     "latents": lambda gan: gan.latents("disc", 10),
     "mix": lambda gan: gan.mix(10),
@@ -202,23 +200,22 @@ def test_a_draw_is_decided_by_the_seed_and_the_clock_alone(draw):
 
 
 def test_no_two_draws_have_the_same_key(monkeypatch):
-    """Neither of one step nor of two. Draws of one key are of the same numbers: where the gradient penalty looks would
-    tell the first latents."""
+    """Check the keys of two steps: with equal keys, draws such as latents and the mix would be equal."""
     keys = []
     monkeypatch.setattr(randomness, "make_generator", lambda *key: keys.append(key) or make_generator(*key))
     gan = make_gan(augmentation=held_out(), gp=Penalty(weight=1.0, interval=1))
     for step in range(2):
         gan.training_step((REAL, LABELS), step)
-    # Each step: latents of D and of G, mix, four batches augmented; at the first also the held-out one, and its index.
+    # Each step: latents of D and of G, mix, four augmented batches; the first also the held-out batch, and its index.
     assert len(keys) == 2 * 7 + 2
     assert len(set(keys)) == len(keys)
     assert {(key[0], key[-1]) for key in keys} == {(5, 0), (5, 10)}  # the seed, and the clock
 
 
 def test_no_two_batches_share_the_draws_of_their_augmentation():
-    """Neither of one step, real or fake, D's or G's, nor of two: here all are shown the same pictures."""
+    """Check real and fake batches of D and G over two steps, which all show the same images here."""
     gan = make_gan(augmentation=held_out(operations=("cutout",)))
-    gan.generator.forward = lambda z, labels: -REAL + 0 * gan.generator.weight.sum()  # the holes alone tell them apart
+    gan.generator.forward = lambda z, labels: -REAL + 0 * gan.generator.weight.sum()  # only the holes distinguish them
     for step in range(2):
         gan.training_step((REAL, LABELS), step)
     holes = [(shown == 0).flatten().tolist() for shown, _ in gan.disc.seen]
@@ -227,7 +224,7 @@ def test_no_two_batches_share_the_draws_of_their_augmentation():
 
 
 def test_the_rate_of_g_and_the_average_move_over_the_burn_in():
-    """At a third of it a quarter of the way is done. Adam's first step moves each weight by its rate."""
+    """Check a quarter of the way at a third of the burn-in; Adam's first step moves each weight by its rate."""
     gan = make_gan(
         generator_adam=Adam(lr=0.01, lr_final=0.05, betas=(0.0, 0.9), beta2_final=0.98, decay="none"),
         disc_adam=Adam(lr=0.003, betas=(0.0, 0.9), decay="none"),
@@ -236,7 +233,7 @@ def test_the_rate_of_g_and_the_average_move_over_the_burn_in():
         ema_kimg_final=0.05,
         burn_in=150,
     )
-    del gan._descend  # for once it moves
+    del gan._descend  # this time the weights move
     gan.images_seen = 50
     held = gan.generator_ema.weight + 1
     gan.generator_ema.weight.copy_(held)
@@ -247,21 +244,21 @@ def test_the_rate_of_g_and_the_average_move_over_the_burn_in():
         assert large.float().mean() > 0.5
         torch.testing.assert_close((net - old)[large], -rate * net.grad.sign()[large], rtol=1e-3, atol=1e-6)
     assert gan._adams[0].param_groups[0]["betas"] == (0.0, pytest.approx(0.92))
-    # The half-life is 20 images, as many as two steps of D show it: half of the old average stays.
+    # The half-life is 20 images, as many as D sees in two steps: half of the old average stays.
     torch.testing.assert_close(gan.generator_ema.weight, (held + gan.generator.weight.detach()) / 2)
 
 
 def test_the_burn_in_is_over_once():
     gan = make_gan(burn_in=120)
     places = []
-    for gan.images_seen in (0, 60, 120, 240):  # twice as long would be the beginning again, by a cosine
+    for gan.images_seen in (0, 60, 120, 240):  # at twice the length, a cosine would be back at its start
         places.append(gan.burnt_in())
     assert places == [0, 0.5, 1, 1]
     assert make_gan().burnt_in() == 1  # nothing moves
 
 
 def test_the_average_of_a_young_run_is_short():
-    """Its half-life is at most a share of the images seen, those of this step among them: 20 of 80."""
+    """Check that the half-life is at most a share of the images seen, including this step: 20 of 80."""
     gan = make_gan(ema_ramp=0.25, disc_steps=2)
     gan.images_seen = 70
     gan.generator_ema.weight.add_(1)
@@ -272,7 +269,7 @@ def test_the_average_of_a_young_run_is_short():
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_an_adaptive_p_is_what_d_is_shown_pictures_by(p):
-    """Not the one it began with."""
+    """Check that D sees images augmented with the current p, not the initial one."""
     gan = make_gan(augmentation=held_out(p=1 - p))
     gan.augment_p.fill_(p)
     gan.discriminator_step(REAL, LABELS)

@@ -1,1 +1,1 @@
-"""Networks of papers, wired as they were published, on the same join."""
+"""Published networks, wired as in their papers, on the same join."""

@@ -1,7 +1,7 @@
 """DCGAN (Radford et al. 2016), with the layers of pytorch-gan-collections, whose scores on CIFAR-10 are known.
 
-Published without skips: its plain arm is the original. With `residual` a projection of each layer's input is added to
-what the layer makes of it.
+Published without skips: its plain arm is the original. With `residual`, a projection of each layer's input is added to
+the layer's output.
 """
 
 import itertools
@@ -18,12 +18,12 @@ from resgan.nets.stages import square_side
 from resgan.options.block import BlockOptions
 from resgan.options.choices import Norm, Projection, PublishedInit
 
-HALVINGS = 4  # from the picture to the base of either network
-SHARES = (1, 2, 4, 8)  # of the widest stage, from the lowest resolution up
+HALVINGS = 4  # from the image to the base of either network
+SHARES = (1, 2, 4, 8)  # divisors of the channels of the widest stage, from the lowest resolution up
 
 
 class Projected(nn.Module):
-    """The projection S: a 1x1 convolution without a bias, after growing, or before shrinking."""
+    """The projection S: a 1x1 convolution without a bias, after upsampling or before downsampling."""
 
     def __init__(self, width_in: int, width: int, *, scale: Literal["up", "down", "same"]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class DownBlock(ProjectedBlock):
 
 
 def base_and_channels(width: int, size: int) -> tuple[int, list[int]]:
-    """(pixels at the base, channels from the base up). Raises ValueError."""
+    """Return (pixels at the base, channels from the base up). Raises ValueError where they do not divide."""
     if size % 2**HALVINGS:
         raise ValueError(f"name=dcgan: made for pictures of a multiple of 16 pixels; these have {size}")
     if width % SHARES[-1]:
@@ -143,7 +143,7 @@ class DcganDiscriminator(nn.Module):
         residual: bool,  # the switch
         projection: Projection,
         width: int,  # channels of the last layer
-        norm: Norm,  # but in the first layer
+        norm: Norm,  # of all layers except the first
         spectral: bool,
         init: PublishedInit,
         seed: int,  # of the weights

@@ -1,4 +1,4 @@
-"""The common part of networks of papers: blocks whose input must be projected before it can be added, and the start."""
+"""Common parts of published networks: blocks that project their input before adding it, and initialisation."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ from resgan.options.choices import Projection, PublishedInit
 class ProjectedBlock(Block):
     """join(S(x), F(x)), with a projection S that has weights (He et al. 2015, equation 2).
 
-    Then the plain arm owns fewer parameters, and where S stands decides what is compared:
+    The place of S decides what is compared:
 
-    skip   as published: S(x) + F(x) | F(x), and the plain arm is without S
-    trunk  S comes first in both arms, which then own the same: S(x) + F(S(x)) | F(S(x)), where F keeps the width, and
-           the resolution too: a D shrinks after the join, and not in F
+    skip   as published: S(x) + F(x) | F(x); the plain arm has no S, and so fewer parameters
+    trunk  S comes first in both arms, which then own the same parameters: S(x) + F(S(x)) | F(S(x)), where F keeps the
+           width and the resolution: D downsamples after the join, not in F
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class ProjectedBlock(Block):
         options: BlockOptions,
         *,
         projection: Projection,
-        make_projection: Callable[[], nn.Module] | None,  # None: the identity will do, in both
+        make_projection: Callable[[], nn.Module] | None,  # None: the identity, in both arms
     ) -> None:
         super().__init__(width, options)
         self.on_trunk = projection == "trunk" and make_projection is not None
@@ -51,7 +51,7 @@ def init_weights(
     spectral: bool,
     seed: int,
 ) -> None:
-    """Draw the weights of a network of a paper, and normalise them where it is to be spectral."""
+    """Draw the weights of a published network, and add spectral normalisation where asked for."""
     scheme = published if init == "published" else init
     layers.initialise(net, seed=seed, network=network, scheme=scheme, branches=branches(net))
     if spectral:

@@ -1,4 +1,4 @@
-"""R3GAN (Huang et al. 2024, sections 3 and 4): resampling on the trunk, and between it bottlenecks on the identity.
+"""R3GAN (Huang et al. 2024, sections 3 and 4): resampling on the trunk, and bottlenecks with identity skips in between.
 
 So the switch needs no projection here: both arms own the same parameters, as in the lab networks.
 """
@@ -19,22 +19,22 @@ from resgan.options.block import BlockOptions
 from resgan.options.choices import PublishedInit
 
 BASE = 4  # pixels of the lowest resolution
-FILTER = (1.0, 3.0, 3.0, 1.0)  # [1, 2, 1] convolved with [1, 1]: interpolates between pixels twice as dense
+FILTER = (1.0, 3.0, 3.0, 1.0)  # [1, 2, 1] convolved with [1, 1]: interpolates to pixels twice as dense
 
 
 def kernel(x: Tensor) -> Tensor:
-    """One filter for each channel of x (C, 1, 4, 4), whose weights sum to one."""
+    """Return the filter of each channel of x (C, 1, 4, 4), whose weights sum to one."""
     line = torch.tensor(FILTER, dtype=x.dtype, device=x.device) / sum(FILTER)
     return torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
 
 
 def filtered_upsample(x: Tensor) -> Tensor:
-    """Twice the size, bilinear; outside the image there are zeros."""
+    """Upsample to twice the size, bilinearly, with zeros outside the image."""
     return F.conv_transpose2d(x, 4 * kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def filtered_downsample(x: Tensor) -> Tensor:
-    """Half the size, by the same filter."""
+    """Downsample to half the size, with the same filter."""
     return F.conv2d(x, kernel(x), stride=2, padding=1, groups=x.shape[1])
 
 
@@ -56,14 +56,14 @@ class R3ganStage(nn.Module):
 
 
 def r3gan_widths(width: int | list[int], size: int) -> list[int]:
-    """Channels from 4 x 4 pixels up. Raises ValueError."""
+    """Return the channels of each stage, from 4 x 4 pixels up. Raises ValueError."""
     if sizes(size)[0] != BASE:
         raise ValueError(f"name=r3gan: made for pictures of 4 x 2^k pixels, such as 32 or 64; these have {size}")
     return per_stage("width", width, len(sizes(size)))
 
 
 class R3ganGenerator(nn.Module):
-    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W), not bounded."""
+    """Latents (N, latent_dim), and labels (N,) where class-conditional, to images (N, C, H, W), unbounded."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class R3ganGenerator(nn.Module):
         residual: bool,  # the switch
         width: int | list[int],  # channels: one number, or one per stage, lowest resolution first
         blocks: int,  # per stage
-        group_size: int,  # channels of a group of the 3x3
+        group_size: int,  # channels per group of the 3x3
         norm: Literal["none"],
         spectral: bool,
         init: PublishedInit,
@@ -95,7 +95,7 @@ class R3ganGenerator(nn.Module):
         init_r3gan(self, network="generator", init=init, spectral=spectral, seed=seed)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        # Base: a learned picture of features, each weighted by the latent.
+        # Base: a learned feature map, whose channels are weighted by the latent.
         z = self.with_code(z, labels) if self.with_code else z
         x = self.basis * self.to_basis(z)[:, :, None, None]  # (N, C, 4, 4)
 
@@ -118,7 +118,7 @@ class R3ganDiscriminator(nn.Module):
         residual: bool,  # the switch
         width: int | list[int],  # channels: one number, or one per stage, lowest resolution first, as in the generator
         blocks: int,  # per stage
-        group_size: int,  # channels of a group of the 3x3
+        group_size: int,  # channels per group of the 3x3
         norm: Literal["none"],
         spectral: bool,
         init: PublishedInit,
@@ -149,13 +149,13 @@ class R3ganDiscriminator(nn.Module):
         for to_width, stage in zip(self.to_width, self.stages[1:], strict=True):
             x = stage(to_width(filtered_downsample(x)))  # (N, C, H / 2^k, W / 2^k)
 
-        # Logit: of the class alone, where there are classes.
+        # Logit: only that of the class, where there are classes.
         x = self.to_logit(self.basis(x).flatten(1))
         return conditioning.projection_logit(self.to_class(x), labels) if self.to_class else x.squeeze(1)  # (N,)
 
 
 def transitions(widths: list[int]) -> nn.ModuleList:
-    """From each stage to the next: a 1x1 convolution where the width changes."""
+    """Make the transitions between stages: a 1x1 convolution where the width changes."""
     pairs = itertools.pairwise(widths)
     return nn.ModuleList(unbiased_conv1x1(here, there) if here != there else nn.Identity() for here, there in pairs)
 
@@ -177,9 +177,9 @@ def init_r3gan(
 
 
 def he(name: str, weight: Tensor, generator: torch.Generator) -> None:
-    """Normal, of variance 1 / fan_in, and in the branches twice that and a little (He et al. 2015, leaky ReLU).
+    """Draw from a normal of variance 1 / fan_in, times 2 / (1 + 0.2^2) in the branches (He et al. 2015, leaky ReLU).
 
-    The class's share of the logit begins smaller, with variance 1 / (fan_in classes).
+    The logits of the classes begin smaller, with variance 1 / (fan_in classes).
     """
     gain = nn.init.calculate_gain("leaky_relu", layers.SLOPE) if ".blocks." in name else 1.0
     if name.startswith("to_class"):

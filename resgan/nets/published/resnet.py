@@ -27,15 +27,15 @@ from resgan.options.choices import (
 
 Resampling = Literal["up", "down", "same"]
 
-# Pixels: channels of the widest stage as published, and how often each stage's go into them.
-# Of G from the base up, of D from the first block down.
+# Pixels: published channels of the widest stage, and for each stage the number by which they are divided.
+# G from the base up, D from the first block down.
 GENERATORS = {32: (256, (1, 1, 1, 1)), 48: (512, (1, 2, 4, 8)), 64: (1024, (1, 2, 4, 8, 16))}
 DISCRIMINATORS = {32: (128, (1, 1, 1, 1)), 48: (1024, (16, 8, 4, 2, 1)), 64: (1024, (16, 8, 4, 2, 1))}
-HALVINGS = {32: 2, 48: 4, 64: 5}  # how many blocks of D shrink
+HALVINGS = {32: 2, 48: 4, 64: 5}  # the number of blocks of D that downsample
 
 
 def stage_channels(table: dict[int, tuple[int, tuple[int, ...]]], size: int, width: int | None) -> list[int]:
-    """Channels of each stage. Raises ValueError for sizes that were not published and widths that do not divide."""
+    """Return the channels of each stage. Raises ValueError for unpublished sizes and widths that do not divide."""
     if size not in table:
         raise ValueError(f"name=resnet: made for pictures of {', '.join(map(str, table))} pixels; these have {size}")
     published, shares = table[size]
@@ -46,15 +46,15 @@ def stage_channels(table: dict[int, tuple[int, tuple[int, ...]]], size: int, wid
 
 
 def grow(x: Tensor, upsample: Upsample) -> Tensor:
-    """Twice the size."""
+    """Upsample to twice the size."""
     return F.interpolate(x, scale_factor=2, mode=upsample, align_corners=False if upsample == "bilinear" else None)
 
 
 class Shortcut(nn.Module):
-    """The projection S: a 1x1 convolution and what the resolution does beside it.
+    """The projection S: a 1x1 convolution, with the resampling of the block.
 
-    It is published after growing and before shrinking (D's first block shrinks first), and computed at the lower
-    resolution, where it is the same function: each new pixel is a mean of old ones, with weights that sum to one.
+    As published, it comes after upsampling and before downsampling (D's first block downsamples first). It is computed
+    at the lower resolution, where it is the same function: new pixels are weighted means of old ones.
     """
 
     fused = True  # False: in the published order
@@ -85,7 +85,7 @@ class Shortcut(nn.Module):
 
 
 class ResnetBlock(ProjectedBlock):
-    """join(S(x), W2 a(n(W1 a(n(x))))), a = ReLU: grows before W1, shrinks after W2."""
+    """join(S(x), W2 a(n(W1 a(n(x))))), a = ReLU: upsamples before W1, downsamples after W2."""
 
     fused = True  # False: resampling and convolution one after the other
 
@@ -98,10 +98,10 @@ class ResnetBlock(ProjectedBlock):
         projection: Projection,
         scale: Resampling,
         upsample: Upsample = "nearest",
-        hidden: int | None = None,  # channels between W1 and W2; None: as many as come out
-        first: bool = False,  # of D: its input is the picture, which is neither normalised nor cut off at 0
-        skip_norm: Norm = "none",  # of D without spectral normalisation: on the projection too
-        classes: int = 0,  # with them, the norms have a gain and a bias for each
+        hidden: int | None = None,  # channels between W1 and W2; None: those of the output
+        first: bool = False,  # of D: its input is the image, which is neither normalised nor rectified
+        skip_norm: Norm = "none",  # of the projection: for a D without spectral normalisation
+        classes: int = 0,  # more than 0: the norms have a gain and a bias for each class
     ) -> None:
         on_trunk = projection == "trunk"
 
@@ -126,12 +126,12 @@ class ResnetBlock(ProjectedBlock):
         return self.downsampled_layer2(y) if self.scale == "down" and not self.on_trunk else self.layer2(y)
 
     def upsampled_layer1(self, y: Tensor) -> Tensor:
-        """W1 of y at twice the size."""
+        """Upsample y to twice the size, then apply W1."""
         fuses = self.fused and self.upsample == "nearest"
         return layers.upsampled_conv(y, self.layer1) if fuses else self.layer1(grow(y, self.upsample))
 
     def downsampled_layer2(self, y: Tensor) -> Tensor:
-        """W2 y at half the size."""
+        """Apply W2 to y, then downsample to half the size."""
         return layers.downsampled_conv(y, self.layer2) if self.fused else layers.downsample(self.layer2(y))
 
     def after(self, y: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class ResnetBlock(ProjectedBlock):
 
 
 def glorot(name: str, weight: Tensor, generator: torch.Generator) -> None:
-    """Uniform, of variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010); twice that in the branches."""
+    """Draw uniformly, with variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010); twice that in the branches."""
     in_branch = name.endswith((".layer1.weight", ".layer2.weight", ".layer3.weight"))
     nn.init.xavier_uniform_(weight, math.sqrt(2) if in_branch else 1.0, generator)
 
@@ -213,7 +213,7 @@ class ResnetDiscriminator(nn.Module):
         residual: bool,  # the switch
         projection: Projection,
         width: int | None,  # channels of the widest stage; None: as published
-        pool: Pool,  # over the pixels that are left: sum in SNGAN, mean in WGAN-GP
+        pool: Pool,  # over the remaining pixels: sum in SNGAN, mean in WGAN-GP
         norm: Norm,
         spectral: bool,
         init: PublishedInit,

@@ -17,7 +17,7 @@ from resgan.options.choices import Norm, Projection, PublishedInit
 
 SIZE = 64  # pixels
 BRANCH_SCALE = 0.3
-# From the lowest resolution up: channels in halves of the width, and blocks that keep the resolution.
+# From the lowest resolution up: channels in units of width / 2, and the number of blocks that keep the resolution.
 STAGES = ((16, 6), (8, 6), (4, 6), (2, 6), (1, 5))
 
 
@@ -39,7 +39,7 @@ class StridedConv(nn.Conv2d):
         super().__init__(width_in, width, kernel_size, stride=2)
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.kernel_size == (1, 1):  # every second pixel, first: with the stride some widths crash in channels_last
+        if self.kernel_size == (1, 1):  # subsample first: with the stride, some widths crash in channels_last
             return F.conv2d(input[..., ::2, ::2], self.weight, self.bias)
         return super().forward(F.pad(input, (0, 1, 0, 1)))
 
@@ -101,7 +101,7 @@ class Bottleneck101(ProjectedBlock):
 
 
 def stage_plan(width: int, size: int) -> list[tuple[int, int]]:
-    """(channels, blocks) from the lowest resolution up. Raises ValueError."""
+    """Return (channels, blocks) of each stage, from the lowest resolution up. Raises ValueError."""
     if size != SIZE:
         raise ValueError(f"name=resnet101: made for pictures of {SIZE} pixels; these have {size}")
     if width % 4:
@@ -112,7 +112,7 @@ def stage_plan(width: int, size: int) -> list[tuple[int, int]]:
 def stack(
     stages: list[tuple[int, int]], options: BlockOptions, *, projection: Projection, scale: Resampling
 ) -> Iterator[Bottleneck101]:
-    """The blocks of all stages, and one between two stages that resamples."""
+    """Yield the blocks of all stages, with a resampling block between each two stages."""
     for k, (width, count) in enumerate(stages):
         if k:
             yield Bottleneck101(stages[k - 1][0], width, options, projection=projection, scale=scale)
