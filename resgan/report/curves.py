@@ -168,7 +168,7 @@ class Curve:
         return [Outcome(*outcome, p_holm) for outcome, p_holm in zip(found, corrected, strict=True)]
 
     def bounds(self, panel: Panel) -> dict[str, list[float]]:
-        """Return simple effects on the primary endpoint: of finished runs, and with the others placed worst and best."""
+        """Return simple effects on the primary endpoint of finished runs, and with the others placed worst and best."""
         assert self.primary
         places: tuple[Place, ...] = ("left out", "worst", "best")
         y = [self.scores(self.primary, [panel], diverged=place)[:, 0] for place in places]

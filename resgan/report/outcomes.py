@@ -1,4 +1,4 @@
-"""Outcomes that no score shows (divergence, collapse, a dead discriminator): exact tests of counts pooled over depths."""
+"""Exact tests of outcomes that no score shows (divergence, collapse, a dead discriminator), pooled over depths."""
 
 import functools
 from collections.abc import Sequence
