@@ -198,7 +198,10 @@ class KernelDistance(WholeFeatures):
 
 
 class InceptionScore(WholeFeatures):
-    """Inception score (Salimans et al. 2016): is each sample of a clear class, and are all of many?"""
+    """Inception score (Salimans et al. 2016): is each sample of a clear class, and are all of many?
+
+    No real images are used.
+    """
 
     least = SPLITS
     compares = False
