@@ -66,7 +66,7 @@ def bench(options: TrainOptions, job: Job) -> None:
 
 
 def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[Variant]:
-    """List the given configuration and changes of it: one option, a stack of seeds, or threads."""
+    """List the given configuration, and it with another option, stack size or threads."""
     trainer = options.trainer
     pictures = expected_shape(options.data) != (2,)
     other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[trainer.precision]
@@ -111,7 +111,7 @@ def measure(options: TrainOptions, variants: list[Variant], accelerator: str, th
 
 
 def steps_of_cycle(options: TrainOptions) -> int:
-    """Return the number of steps after which the pattern of penalties, and of steps of G, repeats."""
+    """Count the steps after which the pattern of penalties and of G's steps repeats."""
     loss = options.loss
     weighed = {"r1": loss.r1_interval, "r2": loss.r2_interval, "gp": loss.gp_interval}
     return math.lcm(options.disc.steps, *(every for name, every in weighed.items() if getattr(loss, name)))

@@ -174,7 +174,7 @@ def target_from_checkpoint(
 
 
 def draw_samples(options: EvaluateOptions, path: Path, device: str) -> Tensor:
-    """Draw samples of a checkpoint, which is opened only now: a study may have many. Raises OptionsError for NaN."""
+    """Samples of a checkpoint, which is opened only now: a study may have many. Raises OptionsError for NaN."""
     gan = load_gan_for(options, path, device=device)
     random = make_generator(options.seed, "evaluate")
     z = torch.randn(options.metrics.samples, gan.spec["generator"]["latent_dim"], generator=random)

@@ -128,7 +128,7 @@ def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list
 
 
 def depths_of(study: Study) -> tuple[float, ...]:
-    """Return the depths of the longest curve in the study."""
+    """The depths of the longest curve in the study."""
     blocks = [(getattr(o.generator, "blocks", None), getattr(o.disc, "blocks", None)) for _, o in study.runs]
     varied, cells = lines_of({repr(cell): cell for cell in blocks}.values())[0]
     return tuple(number_of(cell[varied == "D"]) for cell in cells)

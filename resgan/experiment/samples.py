@@ -43,7 +43,7 @@ def sample(options: SampleOptions, job: Job) -> None:
 
 
 def walk(z: Tensor, names: list[str], *, steps: int) -> tuple[Tensor, list[str]]:
-    """Return latents on the great circles from each seed to the next, and their names; the last seed ends the walk."""
+    """Latents on the great circles from each seed to the next, and their names; the last seed ends the walk."""
     legs = [slerp(a, b, steps=steps) for a, b in itertools.pairwise(z)]
     between = [f"{a}-{b[4:]}-{k:03d}" for a, b in itertools.pairwise(names) for k in range(steps)]
     return torch.cat([*legs, z[-1:]]), [*between, names[-1]]

@@ -101,7 +101,7 @@ def shortened(names: list[str]) -> str:
 
 
 def format_card(card: PlainData) -> str:
-    """Format a card in short; the line in metrics.jsonl has the whole card."""
+    """Format a card in short; metrics.jsonl has the whole card."""
     short = card | ({"weights_sha256": card["weights_sha256"][:16]} if "weights_sha256" in card else {})
     return ", ".join(
         f"{key.replace('_', ' ')} {format_value(value)}" for key, value in short.items() if value is not None

@@ -49,7 +49,7 @@ class Choice:
 
 
 def ranges_of(options: TrainOptions) -> list[Range]:
-    """Return the ranges that are searched; a penalty of 0 stays 0."""
+    """The ranges that are searched; a penalty of 0 stays 0."""
     config = flat(options.model_dump())
     given = [(getattr(options.tuning, name), names) for name, names in RANGES.items()]
     return [Range({name: config[name] for name in names if config[name]}, *limits) for limits, names in given if limits]
@@ -81,7 +81,7 @@ def rung_sizes(tuning: TuningOptions) -> list[int]:
 
 
 def search_length(tuning: TuningOptions) -> float:
-    """Return the length of all runs of a search, in runs of full length."""
+    """Length of all runs of a search, in runs of full length."""
     return sum(size * share for size, share in zip(rung_sizes(tuning), tuning.rungs, strict=False))
 
 

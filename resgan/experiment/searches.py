@@ -38,13 +38,13 @@ def has_ended(directory: Path) -> bool:
 
 
 def read_search(directory: Path) -> PlainData:
-    """Return the content of search.json; empty where there is none."""
+    """The content of search.json; empty where there is none."""
     file = directory / f"{SEARCH}.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def open_searches(study: Study) -> list[TrainOptions]:
-    """Return the options of each search that has not ended."""
+    """The options of each search that has not ended."""
     return [options for directory, (_, options) in searches_of(study).items() if not has_ended(directory)]
 
 

@@ -375,7 +375,7 @@ def conclude(member: Member, recorder: Recorder) -> Result:
 
 
 def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: PlainData) -> Result:
-    """Return the content of result.json: all that a reader of many runs needs."""
+    """The content of result.json: all that a reader of many runs needs."""
     scorer, scored = recorder.scorer, recorder.scored
     final = dict.fromkeys(scorer.cards) if recorder.diverged else scored[max(scored)]
     primary = final[scorer.primary]

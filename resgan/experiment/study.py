@@ -17,7 +17,7 @@ class Job:
 
 
 def run_place(arm: Path, options: TrainOptions) -> Path:
-    """Return the directory of a run in a sweep, below that of its arm: <seed>, or <replicate>/<seed>."""
+    """The directory of a run in a sweep, below that of its arm: <seed>, or <replicate>/<seed>."""
     return arm / ("" if options.replicate is None else str(options.replicate)) / str(options.seed)
 
 

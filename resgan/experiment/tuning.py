@@ -15,7 +15,7 @@ from resgan.runs.directory import RunError
 
 
 def tuned(options: TrainOptions, job: Job) -> TrainOptions:
-    """Return the options with the best values of a tuning study, where one is named. Raises OptionsError, RunError."""
+    """The options with the best values of a tuning study, where one is named. Raises OptionsError, RunError."""
     if (runs := options.tuning.runs) is None:
         return options
     [options] = with_precision([options])  # a tuning study has a precision too, and is for runs of the same

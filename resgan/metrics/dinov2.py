@@ -65,7 +65,7 @@ def resample_positions(positions: Tensor, *, side: int) -> Tensor:
 
 
 def random_state(size: str = "small") -> PlainData:
-    """Return weights for tests, always the same, under the names of the authors' files."""
+    """Weights for tests, always the same, under the names of the authors' files."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = transformer(size, side=518).state_dict()

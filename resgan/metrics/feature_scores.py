@@ -298,7 +298,7 @@ def reference_name(split: str) -> str:
 
 
 def distance_name(extractor: Extractor, *, count: int, split: str, letter: Literal["f", "k"] = "f") -> str:
-    """Return the name of the Frechet (f) or kernel distance (k) of `count` fakes to the reference `split`."""
+    """The name of the Frechet (f) or kernel distance (k) of `count` fakes to the reference `split`."""
     fakes, reference = in_thousands(count), reference_name(split)
     if is_verified(extractor):
         return f"{resize_prefix(extractor)}{letter}id{fakes}_{reference}"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:
-    """Return R with R R = matrix and R = R^T, for a symmetric positive semi-definite matrix (d, d)."""
+    """R with R R = matrix and R = R^T, for a symmetric positive semi-definite matrix (d, d)."""
     values, vectors = torch.linalg.eigh(matrix)
     # A covariance of fewer samples than dimensions has zero eigenvalues, which rounding makes negative.
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
@@ -64,7 +64,7 @@ class MomentSums:
         self.products = self.products + other.products
 
     def moments(self) -> Moments:
-        """Return mean and unbiased covariance; ValueError for fewer than 2 samples or non-finite features."""
+        """Mean and unbiased covariance; ValueError for fewer than 2 samples or non-finite features."""
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 samples, got {self.count}")
         if not (self.total.isfinite().all() and self.products.isfinite().all()):
@@ -77,8 +77,8 @@ class MomentSums:
 def frechet_distance(fake: Moments, real: Moments) -> float:
     """Return the squared Frechet distance (the module's equation), 0 or more, in squared units of the features.
 
-    (S1 S2)^(1/2) has the eigenvalues of (R S1 R)^(1/2) with R R = S2. The latter is symmetric, so that no complex
-    numbers arise; R is the reference's, computed once. ValueError where the widths differ.
+    (S1 S2)^(1/2) has the eigenvalues of the symmetric (R S1 R)^(1/2) with R R = S2: no complex numbers arise, and R is
+    the reference's, computed once. ValueError where the widths differ.
     """
     if fake.mean.shape != real.mean.shape:
         raise ValueError(f"features of different widths: fake {len(fake.mean)}, real {len(real.mean)}")
@@ -96,8 +96,8 @@ def floor(real: Moments, *, fakes: float, exact: bool = False) -> float:
 
     The first term is the noise of the means, the second that of the covariances of Gaussian features, to second order:
     d^2(S, S + E) is sum_ij E_ij^2 / (2 (l_i + l_j)), and E[E_ij^2] is l_i l_j (1 + d_ij) (1/N + 1/M) (Wishart).
-    Both are of leading order, for N and M well above the width. `exact`: the reference is the whole distribution, and
-    1/M is left out.
+    This is the leading order, for N and M well above the width. `exact`: the reference is the whole distribution, so
+    that 1/M is no noise.
     """
     values = torch.linalg.eigvalsh(real.cov).clamp(min=0)
     sums = (values[:, None] + values).clamp(min=torch.finfo(values.dtype).tiny)  # 0 / 0 is 0 here

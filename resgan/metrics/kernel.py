@@ -43,5 +43,5 @@ def squared_mmd(x: Tensor, y: Tensor) -> float:
 
 
 def polynomial(x: Tensor, y: Tensor) -> Tensor:
-    """Return the kernel matrix (n, m) of x (n, d) and y (m, d)."""
+    """Return the kernel matrix (n, m)."""
     return (x @ y.T / x.shape[1] + 1) ** 3

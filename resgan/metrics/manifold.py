@@ -97,7 +97,7 @@ class Manifold:
         return centres, squares
 
     def _tangent(self, forms: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """Return masks (n, P), and their derivatives by both coordinates of the centre (n, 2, P)."""
+        """Masks (n, P), and their derivatives by both coordinates of the centre (n, 2, P)."""
         return self.masks(forms, centres).flatten(1), self.slopes(forms, centres).flatten(2)
 
     def _gauss_newton(self, residual: Tensor, slopes: Tensor, centres: Tensor) -> Tensor:

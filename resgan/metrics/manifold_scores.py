@@ -60,7 +60,7 @@ class ManifoldScores:
         return len(self.forms) * len(self.manifold.colours)
 
     def compute(self, samples: Tensor) -> dict[str, float | None]:
-        """Return scores by name, of samples (N, C, H, W), uint8 or floats in [-1, 1]."""
+        """Scores by name, of samples (N, C, H, W), uint8 or floats in [-1, 1]."""
         return self.compute_located(self.manifold.locate(samples))
 
     def compute_located(self, found: Located) -> dict[str, float | None]:
@@ -95,7 +95,7 @@ class ManifoldScores:
         ]
 
     def recombination(self, labels: Tensor, centres: Tensor) -> float | None:
-        """Return the valid samples per withheld triple of form, colour and quadrant, over those per shown triple."""
+        """Valid samples per withheld triple of form, colour and quadrant, over those per shown triple."""
         assert self.withheld is not None
         unseen = int((self.quadrants(centres) == self.withheld[labels]).sum())
         seen = len(labels) - unseen

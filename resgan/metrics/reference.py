@@ -112,7 +112,7 @@ class Reference:
 
 
 def moments_of(features: Tensor) -> Moments:
-    """Return the moments of features (N, d), summed in float64."""
+    """Moments of features (N, d), summed in float64."""
     sums = MomentSums()
     for part in features.split(PART):
         sums.add(part)

@@ -40,17 +40,17 @@ class Score(Metric):
         """Precompute what the real side contributes; otherwise the first call to `compute` does."""
 
     def ideal_scores(self) -> dict[str, float]:
-        """Return the expected values of a perfect generator with as many samples, by name, where they are known."""
+        """Expected values of a perfect generator with as many samples, by name, where they are known."""
         return {}
 
     def scores(self) -> dict[str, float | None]:
-        """Return the numbers by name; None where a score has no value."""
+        """The numbers by name; None where a score has no value."""
         found = self.compute()
         by_name = found if isinstance(found, dict) else {self.names[0]: found}
         return {name: as_number(value) for name, value in by_name.items()}
 
     def cards(self) -> dict[str, PlainData]:
-        """Return the card of each number, with how it is read."""
+        """The card of each number, with how it is read."""
         return {name: self.card | how.on_card for name, how in self.readings.items()}
 
 

@@ -23,7 +23,7 @@ class Scorer:
     progress: str | None = None  # label of a progress bar for that pass; None: no bar
 
     def measure(self, samples: Tensor) -> PlainData:
-        """Return the numbers by name, of samples (N, ...)."""
+        """Numbers by name, of samples (N, ...)."""
         features = None
         if self.extractor is not None:
             features = extract(self.extractor, as_uint8(samples), progress=self.progress)
@@ -44,7 +44,7 @@ class Scorer:
             score.prepare()
 
     def ideal_scores(self) -> dict[str, float]:
-        """Return the scores of a perfect generator, where they are known."""
+        """Scores of a perfect generator, where they are known."""
         return {name: value for score in self.scores for name, value in score.ideal_scores().items()}
 
     @property

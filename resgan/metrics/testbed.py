@@ -28,7 +28,7 @@ def total_variation(counts: Tensor) -> float:
 
 
 def total_variation_between(counts: Tensor, others: Tensor) -> float:
-    """Return the TV distance of two histograms (classes + 1,), 0 to 1: TV(p, q) = 1/2 sum |p - q|."""
+    """TV distance of two histograms (classes + 1,), 0 to 1: TV(p, q) = 1/2 sum |p - q|."""
     p, q = (histogram.double() / histogram.sum() for histogram in (counts, others))
     return float((p - q).abs().sum() / 2)
 
@@ -152,7 +152,7 @@ def perfect_gaussians(modes: int, *, samples: int, trained: Tensor) -> dict[str,
 
 
 def perfect_shapes(*, classes: int, trained: int, samples: int) -> dict[str, float]:
-    """Return expected scores of samples drawn uniformly from all templates, the held-out half included.
+    """Expected scores of samples drawn uniformly from all templates, the held-out half included.
 
     So recombination is full: novelty is 0.5, and about half of the samples hit trained templates.
     """

@@ -116,8 +116,8 @@ class Answer:
 def answer(claim: Claim, curves: list[Curve]) -> Answer:
     """Answer a claim by the protocol.
 
-    A finding needs eight replicates, each with a search, a study from one start for all arms and a study from each
-    arm's best start, and the same verdict everywhere.
+    A finding needs eight replicates with a search in each, studies from a common start and from each arm's best start,
+    and the same verdict in all.
     """
     if claim.contrast is None:
         return Answer(claim, "not measured", f"Filled by {claim.filled_by}.", [])

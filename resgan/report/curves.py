@@ -107,7 +107,7 @@ class Curve:
         return next(panel for panel in self.panels if name in panel.cards).score_of(name)
 
     def scores(self, name: str, panels: list[Panel], *, diverged: Place = "left out") -> Array:
-        """Return scores of replicates (R, L, 2, 2), on the scale of the intervals; NaN where a replicate has none."""
+        """Scores of replicates (R, L, 2, 2), on the scale of the intervals; NaN where a replicate has none."""
         y = np.full((len(self.replicates), len(panels), 2, 2), np.nan)
         rows = {replicate: row for row, replicate in enumerate(self.replicates)}
         for column, panel in enumerate(panels):

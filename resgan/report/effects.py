@@ -123,7 +123,7 @@ def random_flips(x: Array, count: int) -> Array:
 
 
 def smallest_p(replicates: int) -> float:
-    """Return the smallest p of the sign-flip test: all contrasts on one side, 2 of 2^n flips."""
+    """The smallest p of the sign-flip test: all contrasts on one side, 2 of 2^n flips."""
     return 2.0 ** (1 - min(replicates, EXACT_UP_TO))
 
 
@@ -142,7 +142,7 @@ def wilson(events: int, runs: int) -> tuple[float, float]:
 
 
 def pair_correlation(y: Array) -> float | None:
-    """Return mean correlation of the six pairs of arms over replicates (R, 2, 2); None below 3 or without spread."""
+    """Return mean correlation of the six pairs of arms over replicates (R, 2, 2): the gain of pairing. None below 3."""
     columns = y.reshape(len(y), 4)
     columns = columns[np.isfinite(columns).all(1)]
     if len(columns) < 3 or (columns.std(0) == 0).any():

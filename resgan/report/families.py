@@ -83,8 +83,8 @@ def effects(y: Array, depths: Array, *, margin: float | None) -> dict[str, Effec
 def p_values(by_name: dict[str, Array], depths: Array) -> tuple[dict[str, float], dict[str, float]]:
     """Return p of all contrasts (R, L), and the same with Holm's correction over G, D and G x D.
 
-    A simple effect takes the smaller p of its main effect and the interaction, since it differs from 0 only where one
-    of them does. G - D is a claim of its own, and is not corrected.
+    A simple effect, which differs from 0 only where the main effect or the interaction does, takes their smaller p.
+    G - D is a claim of its own.
     """
     p = {name: sign_flip(statistics(by_name[name], depths)) for name in (*HOLM_FAMILY, "G - D")}
     corrected: dict[str, float] = dict(zip(HOLM_FAMILY, holm([p[name] for name in HOLM_FAMILY]), strict=True))

@@ -13,7 +13,7 @@ Stratum = tuple[Array, Array]  # events of each replicate with residual blocks (
 def stratified_p(strata: Sequence[Stratum]) -> float:
     """Return the exact two-sided p of "which replicates have the events has nothing to do with the switch".
 
-    A stratum is a depth and a state of the other network. Within each, the counts are dealt to the two arms again, in
+    A stratum is a depth and a state of the other network. Within each, the counts are dealt again to the two arms, in
     all ways; the statistic is the sum over strata of the events with residual blocks. p is the probability of a sum at
     least as far from its mean. Where a replicate is one run, this is the exact conditional test of Cochran, Mantel and
     Haenszel, and that of Fisher in a single stratum. Replicates, strata and arms are taken as independent.

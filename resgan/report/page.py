@@ -72,7 +72,7 @@ class Page:
 
 
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
-    """Return all files of a report by name; report.html needs none of the others."""
+    """All files of a report by name; report.html needs none of the others."""
     page = make_page(panels, tunings, mixed_code=mixed_code)
     found = curves(panels, mixed_code=mixed_code)
     return render(page) | {"runs.csv": runs_csv(panels), "effects.csv": effects_csv(found)}
@@ -102,7 +102,7 @@ def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -
 
 
 def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
-    """Check whether a panel with image skips belongs to a grid and is no experiment of four arms of its own."""
+    """Check whether a panel with image skips belongs to a grid, and is no four-arm experiment."""
     has_skips = any(panel.records[0].config.get(option) for option in SKIPS)
     return has_skips and not panel.seeds and any(panel.records[0] in grid.records for grid in wirings)
 

@@ -85,7 +85,7 @@ class Panel:
         return sorted({record.seed for record in self.records} - set(self.seeds))
 
     def raw(self, name: str) -> Array:
-        """Return the final scores of the blocks (S, 2, 2); NaN where a run diverged or the score has no value."""
+        """Final scores of the blocks (S, 2, 2); NaN where a run diverged or the score has no value."""
         table = {(record.seed, record.arm): record.score(name) for record in self.records}
         values = [table.get((seed, arm)) for seed in self.seeds for arm in ARM_NAMES]
         return np.array([np.nan if v is None else v for v in values], dtype=float).reshape(-1, 2, 2)
@@ -125,7 +125,7 @@ class Panel:
         return np.array([mean_of_seen(y[mine == replicate]) for replicate in self.replicates]).reshape(-1, 2, 2)
 
     def validity(self, arm: Arm) -> float | None:
-        """Return the mean validity of an arm's finished runs; None where no run has this score."""
+        """Return the mean validity of an arm's finished runs; None where none has it."""
         found = [value for record in self.arm(arm) if (value := record.score("validity")) is not None]
         return float(np.mean(found)) if found else None
 
@@ -222,7 +222,7 @@ def is_searched(config: PlainData) -> bool:
 
 
 def mean_of_seen(y: Array) -> Array:
-    """Return the mean over the first axis of the values that are not NaN; NaN where there are none."""
+    """Return the mean over the first axis without NaN; NaN where all are NaN."""
     seen = np.isfinite(y)
     total = np.where(seen, y, 0.0).sum(0)
     return np.where(seen.any(0), total / np.maximum(seen.sum(0), 1), np.nan)

@@ -73,7 +73,7 @@ def flips_of(replicates: int, rng: np.random.Generator) -> Array:
 
 @functools.cache
 def other_p_values(replicates: int, depths: tuple[float, ...]) -> Array:
-    """Return p of D and G x D, which have no effect (2, STUDIES)."""
+    """p of D and G x D, which have no effect (2, STUDIES)."""
     parts, flips = simulated(replicates, depths)
     return np.stack([p_values(x, flips)[0] for x in parts[1:]])
 
@@ -99,7 +99,7 @@ def holm_limit(others: Array) -> Array:
 
 
 def power_of_list(difference: float, *, replicates: int, conditions: int) -> float:
-    """Return the probability that the test of a list finds a condition that differs from all others, with its sign."""
+    """Probability that the test of a list finds a condition that differs from all others, with its sign."""
     rng = np.random.default_rng(0)
     y = rng.normal(size=(STUDIES // 4, replicates, conditions))
     y[..., -1] += difference
@@ -112,5 +112,5 @@ def power_of_list(difference: float, *, replicates: int, conditions: int) -> flo
 
 
 def detectable_in_list(*, replicates: int, conditions: int) -> float:
-    """Return the smallest difference between conditions that is found with a power of .8, as in `detectable`."""
+    """The smallest difference between conditions that is found with a power of .8, as in `detectable`."""
     return smallest(lambda effect: power_of_list(effect, replicates=replicates, conditions=conditions))

@@ -70,7 +70,7 @@ class Record:
 
     @property
     def is_tuning(self) -> bool:
-        """Check whether the run was made to choose settings: no result is drawn from such a run."""
+        """Check whether the run only chooses settings: no result is drawn from it."""
         return is_tuning(self.config.get("study"))
 
     @property
@@ -109,7 +109,7 @@ class Record:
         return self.result["scores"].get(name) if self.result is not None else None
 
     def best(self, name: str) -> float | None:
-        """Return a score at the measurement with the best primary endpoint."""
+        """A score at the measurement with the best primary endpoint."""
         best = self.result["best"] if self.result is not None else None
         return best["scores"].get(name) if best else None
 
@@ -123,7 +123,7 @@ class Record:
         return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
 
     def untrained(self, name: str) -> float | None:
-        """Return a score at step 0."""
+        """A score at step 0."""
         return next((scores.get(name) for n, scores in self._scored if n == 0), None)
 
     @cached_property
@@ -146,7 +146,7 @@ def is_tuning(study: str | None) -> bool:
 
 
 def read_runs(paths: Iterable[Path]) -> list[Record]:
-    """Read all runs below the paths, sorted by path. Raises RunError."""
+    """All runs below the paths, sorted by path. Raises RunError."""
     found: dict[Path, Record] = {}
     for path in paths:
         if not path.is_dir():

@@ -19,7 +19,7 @@ Table = list[list[str]]
 
 
 def arms_table(panel: Panel) -> Table:
-    """Tabulate the arms, one per column: means and standard deviations over seeds, and what searches found."""
+    """Tabulate scores and searches by arm: means and standard deviations over seeds."""
     columns = {ARM_NAMES[arm]: panel.arm(arm) for arm in panel.arms}
     return figures_of(columns, panel.score_names, panel.primary) + searches_of(columns)
 
@@ -86,7 +86,7 @@ def counts(records: list[Record]) -> str:
 
 
 def spread(values: Iterable[float | None], *, digits: int = 3) -> str:
-    """Format the mean and standard deviation of the values that are not None."""
+    """Format mean and standard deviation of the values that are defined."""
     x = np.array([value for value in values if value is not None], dtype=float)
     if not len(x):
         return "-"
@@ -150,7 +150,7 @@ def settings(panel: Panel) -> list[str]:
 
 
 def tuning_table(tuning: Tuning) -> Table:
-    """Tabulate mean ranks; the best of each column is marked."""
+    """Mean ranks; the best of each column is marked."""
     if tuning.missing:
         return [["this tuning has not ended", "runs missing"], ["", str(len(tuning.missing))]]
     columns = [*(tuning.ranks[arm] for arm in tuning.arms), tuning.shared_ranks]

@@ -32,7 +32,7 @@ def verdict_tables(curve: Curve) -> list[Table]:
 
 
 def family_table(curve: Curve) -> Table:
-    """Tabulate the primary family on the primary endpoint; empty where no depth is on the curve."""
+    """The primary family on the primary endpoint; empty where no depth is on the curve."""
     if not (found := curve.main_effects) or not curve.deepest or not curve.primary:
         return []
     score, depth = curve.score_of(curve.primary), curve.depth_of(curve.deepest)
@@ -99,7 +99,7 @@ def against_best_table(curve: Curve) -> Table:
 
 
 def outcomes_table(curve: Curve) -> Table:
-    """Tabulate runs that diverged, collapsed or had a dead D, over all depths; empty where there are none."""
+    """Runs that diverged, collapsed or had a dead D, over all depths; empty where there are none."""
     if not curve.outcomes:
         return []
     rows = [["runs, over all depths", "with residual blocks", "without", "p (exact)", "p (Holm)"]]

@@ -60,7 +60,7 @@ def answer_of(curve: Curve) -> str:
 
 
 def headline(curves: list[Curve]) -> str:
-    """Write the first line of a report."""
+    """The first line of a report."""
     learned = [curve for curve in curves if curve.learned is not False]
     if curves and not learned:
         return "Too short to tell: no arm is better at the end than at step 0"
@@ -89,7 +89,7 @@ def tally(found: list[dict[str, Effect]], network: str) -> str:
 
 
 def outcomes_in_words(curves: Iterable[Curve]) -> list[str]:
-    """Write sentences on divergence, collapse and dead discriminators where a corrected test finds a difference."""
+    """Sentences on divergence, collapse and dead discriminators where a corrected test finds a difference."""
     said = {"diverged": "diverge", "collapsed": "collapse", "dead D": "end with a dead discriminator"}
     lines = []
     for curve in curves:

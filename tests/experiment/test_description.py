@@ -116,7 +116,7 @@ def test_no_size_no_description(refused):
     (["data=gaussians", "data.modes=9"], 9, 8),
 ])  # fmt: skip
 def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, features):
-    """Beside unconditional networks: G has a code of each class, and a base twice as wide; D an inner product for each."""
+    """Beside unconditional networks, G has a code of each class and a base twice as wide; D an inner product each."""
     small = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.latent_dim=4"]
     found = {}
     for g, d in (("none", "none"), ("concat", "projection")):

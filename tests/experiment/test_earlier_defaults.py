@@ -24,7 +24,7 @@ def options(*overrides: str) -> TrainOptions:
 
 
 def write_earlier_config(folder) -> None:
-    """Write the config.yaml of a run at the defaults of 770148d, before any option in the history was there."""
+    """The config.yaml of a run at the defaults of 770148d, before any option in the history was there."""
     config = {name: value for name, value in (flat(options().model_dump()) | THEN).items() if name not in GONE}
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(nested(config)))

@@ -17,7 +17,7 @@ from resgan.training.recorder import Diverged, Recorder
 POINTS = [*TINY, "disc.steps=2", "generator.norm=batch"]
 LONG = [*POINTS, "total_kimg=15"]  # stopped by progress, not after some time: machines differ in speed
 # What has most state: running statistics, the vectors of spectral norm, penalties that are lazy, D alone in some steps,
-# classes, an augmentation that goes by what D says of held-out pictures, and options that move over the run.
+# classes, an augmentation driven by D on held-out images, and options that change over the run.
 IMAGES = [
     "generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.norm=batch",
     "disc.norm=batch", "disc.spectral=true", "generator.spectral=true", "disc.steps=2", "metrics=exact",

@@ -20,14 +20,14 @@ def draw(count: int, width: int, *, seed: int) -> Tensor:
 
 
 def whitened(*, seed: int, count: int = COUNT, width: int = WIDTH) -> Tensor:
-    """Draw samples whose mean is exactly 0 and whose unbiased covariance is exactly I, up to rounding."""
+    """Samples whose mean is exactly 0 and whose unbiased covariance is exactly I, up to rounding."""
     x = draw(count, width, seed=seed)
     q, _ = torch.linalg.qr(x - x.mean(0))  # columns orthonormal, and orthogonal to the constant
     return q * (count - 1) ** 0.5
 
 
 def correlated(*, seed: int, count: int = COUNT, width: int = WIDTH) -> Tensor:
-    """Draw samples with a full, uneven covariance and a mean away from 0."""
+    """Samples with a full, uneven covariance and a mean away from 0."""
     mixing, mean = draw(width, width, seed=seed + 100), draw(1, width, seed=seed + 200)
     return draw(count, width, seed=seed) @ mixing + mean
 

@@ -49,7 +49,7 @@ def test_a_gap_widens_its_column_and_hardly_the_others():
 
 
 def test_a_column_of_half_the_replicates_is_no_copy_of_the_whole():
-    """Columns equal where both have values, but with two means, cost more than one column and less than two independent."""
+    """Equal values where both have them, but two means: this costs more than one column, less than two independent."""
     x = np.random.default_rng(4).normal(size=(12, 1)) * [1.0, 1.0]
     x[:6, 1] = np.nan
     share = 2 * stats.t.sf(b.critical_values(x, two_sided=True), [11, 5])

@@ -30,7 +30,7 @@ def depth(g: object, d: object | None = None) -> tuple[str, str]:
 
 
 def depths(path: Path, *cells: tuple[int, int], validity: dict | None = None, **given) -> list[Path]:
-    """Make a study at each (depth of G, depth of D)."""
+    """A study at each (depth of G, depth of D)."""
     return [
         make_study(
             path / f"{g}-{d}", overrides=depth(g, d), more={"validity": (validity or {}).get((g, d), 0.6)}, **given

@@ -42,7 +42,7 @@ def test_slopes_agree_with_polyfit_and_take_what_a_replicate_has():
 
 
 def test_the_joint_test_against_every_assignment_written_out():
-    """Depths of a replicate flip together; the larger of slope and deepest effect, each over the root of its squares."""
+    """Depths of a replicate flip together; the larger of slope and deepest effect, each over its root of squares."""
     y = np.random.default_rng(3).normal(size=(6, 3, 2, 2)) + np.array([0.0, 0.5, 1.5])[:, None, None] * [[0], [1]]
     depths = np.array([1.0, 4, 16])
     g = fx.contrasts(y)["G"]

@@ -97,7 +97,7 @@ NAMES = {"plain": "plain", "skip": "image skips", "residual": "residual"}
 
 
 def planned() -> dict[tuple[int, str, str], float]:
-    """Draw the score of every run, (seed, G, D), on the scale of the intervals."""
+    """The score of every run, (seed, G, D), on the scale of the intervals."""
     rng = np.random.default_rng(5)
     return {
         (seed, g, d): ADDED.get((g, "G"), 0.0) + ADDED.get((d, "D"), 0.0) + 0.3 * rng.normal()
