@@ -95,7 +95,7 @@ def p_values(by_name: dict[str, Array], depths: Array) -> tuple[dict[str, float]
 
 
 def statistics(x: Array, depths: Array) -> Array:
-    """Return each replicate's slope over log2 depth and deepest effect (R, 2), from x (R, L); (R, 1) for L = 1."""
+    """Slope over log2 depth and effect at the deepest depth of each replicate (R, 2), of x (R, L); (R, 1) for L = 1."""
     return x if len(depths) == 1 else np.stack([slopes(x, depths), x[:, -1]], axis=1)
 
 
