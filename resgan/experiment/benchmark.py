@@ -1,4 +1,4 @@
-"""Training steps of a configuration on this machine, with one option changed at a time."""
+"""Speed of training steps of a configuration on this machine, with one option changed at a time."""
 
 import math
 import statistics
@@ -25,13 +25,13 @@ from resgan.training.batches import as_batch
 ROUNDS = 3
 SECONDS = 0.8  # of steps in a round of a variant, at least one cycle of penalties
 STACK_SIZES = (4, 16)  # seeds
-GIVE_UP_RATIO = 4  # times as slow in the first cycle
+GIVE_UP_RATIO = 4  # times as slow in the first cycle: not timed again
 MIN_SPEEDUP = 1.05  # times as fast: less is noise
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The configuration with one thing changed; with nothing, as it is given."""
+    """The configuration with something changed, or as it is given."""
 
     change: tuple[str, Any] | None = None  # an option and its value
     stack_size: int = 1  # seeds trained as one
@@ -66,14 +66,14 @@ def bench(options: TrainOptions, job: Job) -> None:
 
 
 def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[Variant]:
-    """One change at a time, away from what is given."""
+    """List the given configuration, and it with another option, stack size or threads."""
     trainer = options.trainer
     pictures = expected_shape(options.data) != (2,)
     other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[trainer.precision]
     found = [AS_GIVEN, Variant(("trainer.precision", other))]
     if pictures:
         found += [Variant((f"trainer.{name}", not getattr(trainer, name))) for name in ("channels_last", "fused")]
-    if accelerator == "cuda":  # on a processor it takes minutes, for nothing
+    if accelerator == "cuda":  # on a CPU it takes minutes, and gains nothing
         found.append(Variant(("trainer.compile", not trainer.compile)))
     if can_be_stacked(options) and not trainer.compile:
         found += [Variant(stack_size=size) for size in STACK_SIZES]
@@ -83,7 +83,7 @@ def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[V
 
 
 def measure(options: TrainOptions, variants: list[Variant], accelerator: str, threads: int) -> dict[Variant, float]:
-    """Images a second of each, summed over the seeds it trains: the median of rounds in turns."""
+    """Measure the images per second of each variant, summed over its seeds: the median of rounds in turns."""
     cycles = {variant: cycle_of(options, variant, accelerator) for variant in variants}
     size = options.batch_size * steps_of_cycle(options)
 
@@ -99,7 +99,7 @@ def measure(options: TrainOptions, variants: list[Variant], accelerator: str, th
         count, seconds = seconds_of_cycles(variant, at_least=at_least)
         return count * size * variant.stack_size / seconds
 
-    # The first cycle allocates, and compiles. What is far behind after it gets no more of the minute.
+    # The first cycle allocates and compiles. Variants far behind in it get no more of the time.
     found = {variant: [speed(variant, at_least=0)] for variant in variants}
     in_play = [variant for variant, [first] in found.items() if GIVE_UP_RATIO * first > found[AS_GIVEN][0]]
     found |= {variant: [] for variant in in_play}
@@ -111,26 +111,26 @@ def measure(options: TrainOptions, variants: list[Variant], accelerator: str, th
 
 
 def steps_of_cycle(options: TrainOptions) -> int:
-    """After so many steps penalties, and steps of G, come again."""
+    """Count the steps after which the pattern of penalties and of G's steps repeats."""
     loss = options.loss
     weighed = {"r1": loss.r1_interval, "r2": loss.r2_interval, "gp": loss.gp_interval}
     return math.lcm(options.disc.steps, *(every for name, every in weighed.items() if getattr(loss, name)))
 
 
 def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Callable[[], None]:
-    """A function that runs one cycle of steps on made-up samples, held on the device."""
+    """Return a function that runs one cycle of steps on random samples, held on the device."""
     given = options.with_values(dict([variant.change] if variant.change else []))
     shape, classes = expected_shape(given.data), expected_class_shares(given)
     samples = torch.randn(given.batch_size, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     labels = torch.arange(given.batch_size) % len(classes) if classes else None
-    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out pictures, for augment.adapt=r_v
+    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out images, for augment.adapt=r_v
     data = Dataset(name="random", train=samples, holdout=as_uint8, reference=samples, split="train",
                    labels=labels, holdout_labels=labels)  # fmt: skip
     spec = spec_of_networks(given, shape, classes=classes)
     gan = build_gan(given, spec, data)
     if variant.stack_size > 1:
         gan = build_stack([given] * variant.stack_size, [gan] * variant.stack_size)
-    gan.total_images = sys.maxsize  # rates do not fall
+    gan.total_images = sys.maxsize  # learning rates do not decay
     gan.to(accelerator)
     if samples.ndim == 4:
         samples = samples.contiguous(memory_format=torch.channels_last)
@@ -155,11 +155,11 @@ def variant_table(found: dict[Variant, float]) -> list[str]:
 
 
 def advice(found: dict[Variant, float], accelerator: str, threads: int) -> list[str]:
-    """Options to set for one run, and for many seeds."""
+    """Recommend options for one run, and for many seeds."""
     usual = found[AS_GIVEN]
     better = [v.typed for v, speed in found.items() if v.change and speed > MIN_SPEEDUP * usual]
     lines = [f"for one run: {' '.join(better) or 'nothing is faster than what is given'}"]
-    # Jobs of one thread each go side by side, one for every core.
+    # Jobs of one thread each run side by side, one on every core.
     cores = threads if accelerator == "cpu" else 1
     many = {v: speed * (cores if v.threads == 1 else 1) for v, speed in found.items() if not v.change}
     best = max(many, key=lambda v: many[v])

@@ -16,7 +16,7 @@ from resgan.probes.response import halved, relative_response, shift
 from resgan.probes.scale import Scale, scales
 
 BATCH = 64
-HIDDEN, FROM_BOTH = 0.1, 1e-3  # less than this share of the other position's response, or less at all, is hidden
+HIDDEN, FROM_BOTH = 0.1, 1e-3  # a response below this share of the larger one, or below this value, is hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def describe(options: TrainOptions, job: Job) -> None:
 
 
 def network_table(options: TrainOptions, network: str, shape: tuple[int, ...]) -> list[str]:
-    """One network: a line a layer, a pair of columns for each position of the switch."""
+    """Describe one network: a line per layer, a pair of columns for each position of the switch."""
     arms = {words: arm(options, network, shape, residual) for words, residual in (("residual", True), ("plain", False))}
     made = {words: found for words, found in arms.items() if not isinstance(found, str)}
     lines = ["", f"{network}: {getattr(options, network).name}"]
@@ -67,7 +67,7 @@ def response_lines(made: dict[str, Arm]) -> list[str]:
 
 
 def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: bool) -> Arm | str:
-    """The network at one position of the switch, or in words why there is no such network."""
+    """Build and measure the network at one position of the switch, or say why there is no such network."""
     try:
         given = options.with_values({f"{network}.residual": residual})
     except OptionsError as error:
@@ -85,6 +85,6 @@ def arm(options: TrainOptions, network: str, shape: tuple[int, ...], residual: b
 
 
 def responses(net: nn.Module, x: Tensor, *labels: Tensor) -> dict[str, float]:
-    """Relative responses: to half the amplitude, and of images to a shift of colour."""
+    """Measure relative responses to half the amplitude, and for images to a shift of colour."""
     changes = {"half the amplitude": halved(x)} | ({"a shift of colour": shift(x)} if x.ndim == 4 else {})
     return {words: relative_response(net, x, changed, *labels) for words, changed in changes.items()}

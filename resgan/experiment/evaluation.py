@@ -1,4 +1,4 @@
-"""Scores of checkpoints, or of pictures from anywhere, against real pictures."""
+"""Scores of checkpoints, or of images from any source, against real images."""
 
 import datetime
 import re
@@ -45,7 +45,7 @@ Read = Callable[[DataSet | None, int], tuple[DataSet | None, Dataset]]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationTarget:
-    """One thing to score: how to get its samples, and what they are measured by."""
+    """One thing to score: how to get its samples, and the scorer that measures them."""
 
     name: str
     samples: Callable[[], Tensor]
@@ -60,7 +60,7 @@ def evaluate(options: EvaluateOptions, job: Job) -> None:
     targets = list(evaluation_targets(options, device=device))
     refuse_mixed_targets(targets)
     lines, count = [], len(targets)
-    while targets:  # and each forgets, once it is scored, what it read
+    while targets:  # each is dropped once it is scored, with what it read
         target = targets.pop(0)
         if count > 1:
             say(f"{len(lines) + 1} of {count}: {target.name}")
@@ -81,7 +81,7 @@ def find_outdir(options: EvaluateOptions) -> Path:
 
 
 def score(target: EvaluationTarget) -> PlainData:
-    """A line of metrics.jsonl."""
+    """Score a target, and return a line of metrics.jsonl."""
     started = time.monotonic()
     scores = target.scorer.measure(target.samples())
     return {
@@ -98,7 +98,7 @@ def score(target: EvaluationTarget) -> PlainData:
 
 
 def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Tensor | None = None) -> PlainData:
-    """Scores by name of one checkpoint, or of pictures. Tensors stand in place of what the options name."""
+    """Return scores by name of one checkpoint, or of images. Tensors replace what the options name."""
     device = find_accelerator("device", options.device)
     if fake is None and real is None:
         [target] = evaluation_targets(options, device=device)
@@ -119,7 +119,7 @@ def evaluation_targets(options: EvaluateOptions, *, device: str) -> Iterator[Eva
 
 
 def checkpoints_below(path: Path) -> list[Path]:
-    """A checkpoint itself, or the final ones of all runs below a directory."""
+    """Return the checkpoint itself, or the final checkpoints of all runs below a directory."""
     if not path.is_dir():
         return [path]
     found = sorted(path.rglob("checkpoints/final.ckpt"))
@@ -200,7 +200,7 @@ def advance(bar: tqdm) -> None:
 
 
 def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, int]:
-    """The options of the data that a checkpoint's run was trained on, and their seed; None where `real` says more."""
+    """Return the data options and seed of a checkpoint's run; None and the seed of `options` where `real` is set."""
     if options.real is not None:
         return None, options.seed
     config = Run(path.absolute().parent.parent).config
@@ -218,7 +218,7 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, i
 
 
 def read_reals(options: EvaluateOptions, trained_on: DataSet | None, seed: int) -> tuple[DataSet | None, Dataset]:
-    """(options of the data set, or None for a path; the data set, its reference what is compared with)."""
+    """Read the reals: (options of the data set, None for a path; the data set, whose reference is compared with)."""
     names = [name for name in files_of("data") if name != "folder"]
     if trained_on is None and options.real not in names:
         return None, dataset_at(options, valid=names)
@@ -227,7 +227,7 @@ def read_reals(options: EvaluateOptions, trained_on: DataSet | None, seed: int) 
 
 
 def data_options(name: str, options: EvaluateOptions) -> DataSet:
-    """The options of a data set as conf/data has them."""
+    """Read the options of a data set from conf/data."""
     values = {key.removeprefix("data."): value for key, value in read_file("data", name).of_group("data").items()}
     return check(DataOptions, {"data": values | ({"root": options.root} if "root" in values else {})}).data
 
@@ -275,7 +275,7 @@ def check_same_shape(fake: tuple[int, ...], dataset: Dataset, where: str) -> Non
 
 
 def refuse_mixed_targets(targets: list[EvaluationTarget]) -> None:
-    """Numbers that were made in different ways do not stand in one table."""
+    """Refuse targets whose scores were made in different ways: they cannot stand in one table."""
     first = targets[0]
     for target in targets[1:]:
         if found := first_card_difference(first.scorer.cards, target.scorer.cards):

@@ -1,4 +1,4 @@
-"""Training from Python: one run to its end. Errors raise, and nothing ends the interpreter."""
+"""Training from Python: one run to its end. Errors are raised, and nothing ends the interpreter."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from resgan.options.train import TrainOptions
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended."""
+    """Result of a run, and where it lies."""
 
     path: Path  # its directory, with config.yaml, metrics.jsonl, samples/ and checkpoints/
     status: Literal["finished", "diverged"]
@@ -25,11 +25,11 @@ class Result:
 
 
 def fit(options: TrainOptions) -> Result:
-    """Train one run to its end, or continue what lies in `run_dir`, or find it finished.
+    """Train one run to its end, or continue the one in `run_dir`; a finished run is not trained again.
 
-    fit(configure("data=gaussians", "run_dir=runs/mine")) does what `python -m resgan.train` does with these words.
-    Raises OptionsError, DataError and other subclasses of ValueError in one line; KeyboardInterrupt where Ctrl-C or a
-    signal stopped it: its state is saved, and the same call continues it.
+    fit(configure("data=gaussians", "run_dir=runs/mine")) does what `python -m resgan.train` does with these
+    arguments. Raises OptionsError, DataError and other subclasses of ValueError, with one-line messages;
+    KeyboardInterrupt where Ctrl-C or a signal stopped the run: its state is saved, and the same call continues it.
     """
     for name, value in (("seeds", options.seeds), ("replicate", options.replicate)):
         if value is not None:
@@ -38,6 +38,6 @@ def fit(options: TrainOptions) -> Result:
     try:
         root, asked, trained = train_runs(options, job)
     except SystemExit:
-        raise KeyboardInterrupt from None  # it has said where it stands, and how to continue
+        raise KeyboardInterrupt from None  # the session has said where the run stands, and how to continue
     [result] = [done or trained[root] for done in asked.results]
     return Result(root, result["status"], result["scores"])

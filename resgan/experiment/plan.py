@@ -1,4 +1,4 @@
-"""The plan of a study: how many runs, about how long they take here, and what so many seeds can show."""
+"""Plan of a study: how many runs, about how long they take on this machine, and what so many seeds can show."""
 
 import functools
 import math
@@ -33,7 +33,7 @@ from resgan.runs.naming import arm_name
 from resgan.training.batches import as_batch
 
 STEPS = 16  # timed for each kind of run: two rounds of lazy penalties at their usual interval
-SAMPLES = 500  # scored, for an estimate of what 10,000 take
+SAMPLES = 500  # scored to estimate the time for 10,000
 
 
 def announce(study: Study) -> None:
@@ -62,7 +62,7 @@ def announce(study: Study) -> None:
 
 
 def units_of(study: Study) -> tuple[int, str]:
-    """How many replicates the largest setting has, or seeds where there are none, and both in words."""
+    """Return how many replicates (seeds without replicates) the largest setting has, as a number and in words."""
     by_setting: dict[str, list[int | None]] = {}
     for _, options in study.runs:
         by_setting.setdefault(settings_key(options), []).append(options.replicate)
@@ -80,7 +80,7 @@ def what_it_can_show(study: Study, replicates: int) -> list[str]:
 
 
 def conditions_of(study: Study) -> int:
-    """How many conditions a list has, such as that of study=controls; 0 where the study is none."""
+    """Return how many conditions a list such as study=controls has; 0 where the study is no list."""
     found = [flat(options.model_dump()) for _, options in study.runs]
     varied = sorted(key for key in found[0] if any(key not in f or f[key] != found[0][key] for f in found[1:]))
     varied = [key for key in varied if key not in ("seed", "replicate")]
@@ -90,7 +90,7 @@ def conditions_of(study: Study) -> int:
 
 
 def what_a_list_can_show(replicates: int, conditions: int) -> list[str]:
-    """The smallest difference from plain that the report on a list finds, simulated, and the smallest p."""
+    """State the smallest difference from plain that the report on a list finds, simulated, and the smallest p."""
     if replicates < 2:
         return ["a single replicate: differences without intervals, a description and no evidence"]
     p, pairs = smallest_p(replicates), len(pairs_of(conditions))
@@ -106,7 +106,7 @@ def what_a_list_can_show(replicates: int, conditions: int) -> list[str]:
 
 
 def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list[str]:
-    """The smallest effects that the verdict on a curve of these depths finds, simulated, and the smallest p."""
+    """State the smallest effects that the verdict on a curve of these depths finds, simulated, and the smallest p."""
     if replicates < 2:
         return ["a single replicate: effects without intervals, a description and no evidence"]
     p = smallest_p(replicates)
@@ -135,7 +135,7 @@ def depths_of(study: Study) -> tuple[float, ...]:
 
 
 def report_end(study: Study) -> None:
-    """Say, however a study ended, what is there, and the command that reads it."""
+    """Say, however a study ended, which results there are, and the command that reports on them."""
     ended = Counter(status_of(study, job, options) for job, options in study.runs)
     counts = ", ".join(f"{ended[status]} {status}" for status in ("finished", "diverged", "open") if ended[status])
     for line in edges_found(study):
@@ -144,7 +144,7 @@ def report_end(study: Study) -> None:
 
 
 def status_of(study: Study, job: list[str], options: TrainOptions) -> str:
-    """finished, diverged, or open: not there yet."""
+    """Return "finished", "diverged" or "open": not ended yet."""
     try:
         result = Run(run_place(study.place / arm_name(job), options)).read_result()
     except RunError:
@@ -158,7 +158,7 @@ def settings_key(options: TrainOptions) -> str:
 
 
 def jobs_side_by_side(study: Study) -> int:
-    """Jobs that really run side by side: no more than there are."""
+    """Return how many jobs really run side by side: no more than there are."""
     wanted = (os.cpu_count() or 1) if study.at_once < 0 else study.at_once
     return max(1, min(wanted, len({tuple(job) for job, _ in study.runs})))
 
@@ -174,7 +174,7 @@ def duration(seconds: float) -> str:
 
 
 def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[TrainOptions] = ()) -> float:
-    """About how long all runs take, and all searches; runs of one cost are timed once."""
+    """Estimate how long all runs and searches take; runs of equal cost are timed once."""
     size, replicates = study.stack_size, any(options.replicate is not None for options in todo)
     if size > 1 and not replicates:
         timed = [(stack, len(stack)) for stack in stacks_of(todo, lambda options: options, most=size)]
@@ -192,7 +192,7 @@ def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[T
 
 
 def stack_key(stack: Sequence[TrainOptions]) -> Hashable:
-    """Key of a stack's cost: how many runs of which cost it holds."""
+    """Key of a stack's cost: the number of its runs, and their costs."""
     return len(stack), frozenset(cost_key(options) for options in stack)
 
 
@@ -206,14 +206,14 @@ def cost_key(options: TrainOptions) -> str:
 
 
 def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> float:
-    """About how long one of a stack's runs takes: some steps and a small scoring are timed, alone on the machine."""
+    """Estimate how long one run of a stack takes: time some steps and a small scoring, alone on the machine."""
     options = stack[0]
     start = time.perf_counter()
     components = build_components(without_bars(options), side_by_side=side_by_side)
     begun = time.perf_counter()
     steps = components.gan.total_images / options.batch_size
     step = seconds_of_step(stack, components) / len(stack)
-    # Moments grow with the number of samples; what other scores take, only a whole scoring shows.
+    # Moments take time in proportion to the samples; other scores are timed on as many samples as a run scores.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(components, count) * options.metrics.samples / count
     after_start = math.ceil(options.total_kimg / options.score_kimg) if options.score_kimg else 1
@@ -221,7 +221,7 @@ def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> floa
 
 
 def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) -> float:
-    """Seconds of a step of all runs of a stack together; `components` are those of the first."""
+    """Return the seconds of a step of all runs of a stack together; `components` are those of the first run."""
     dataset, gans = components.dataset, {settings_key(stack[0]): components.gan}
     for options in stack:
         if (key := settings_key(options)) not in gans:
@@ -241,7 +241,7 @@ def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) ->
         synchronise(device)
         return time.perf_counter() - start
 
-    seconds_of_steps()  # the first ones allocate
+    seconds_of_steps()  # the first steps allocate
     return seconds_of_steps() / STEPS
 
 

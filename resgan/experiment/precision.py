@@ -9,9 +9,9 @@ from resgan.options.train import TrainOptions
 
 
 def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
-    """The options of runs with a precision in place of auto: of those begun already, else what this machine does fast.
+    """Replace precision=auto in options: by that of runs begun already, else by what is fast on this machine.
 
-    The runs are seeds of one arm, so that those that begin now take what the others have. Raises OptionsError.
+    The runs are seeds of one arm: a run that begins now takes the precision of the others. Raises OptionsError.
     """
     begun = sorted({one.trainer.precision for one in each} - {"auto"})
     precision = begun[0] if begun else find_precision(each[0])
@@ -24,8 +24,8 @@ def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
 def find_precision(options: TrainOptions) -> Precision:
     """Choose the precision of a run that begins on this machine. Raises OptionsError.
 
-    Runs that are compared (in a study or a search, or with rates of one) are 32-true, whichever machine each is made
-    on; so are those on points, whose networks are too small to gain.
+    Runs that are compared (in a study or a search, or with the learning rates of a tuning study) are 32-true, whatever
+    their machine; so are runs on points, whose networks are too small to gain.
     """
     compared = options.study is not None or options.tuning.runs is not None or options.tuning.candidates > 0
     if compared or options.data.sample_shape == (2,):

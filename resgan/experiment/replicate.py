@@ -1,4 +1,4 @@
-"""One replicate: a search of its own, where one is asked for, then fresh seeds at what it found.
+"""One replicate: its own search, where one is asked for, then fresh seeds at the settings found.
 
 <arm>/<replicate>/search.json                            candidates, rungs, winner, what makes it doubtful
 <arm>/<replicate>/search/rung-0/candidate-03/            ordinary runs, from which no result is drawn
@@ -32,17 +32,17 @@ from resgan.runs.naming import arm_name
 
 
 def train_replicate(options: TrainOptions, job: Job) -> float:
-    """Search, train the fresh seeds or continue them, or find all finished.
+    """Search, then train or continue the fresh seeds; finished runs are not trained again.
 
-    Returns the mean of the fresh seeds' primary endpoints: lower is better. Raises OptionsError for options that are
-    not valid, and where the search ends at an edge or in a tie that is not accepted; then no fresh seed has begun.
+    Returns the mean of the fresh seeds' primary endpoints: lower is better. Raises OptionsError for invalid options,
+    and where the search ends at an edge or in a tie that is not accepted; then no fresh seed has begun.
     """
     [options] = with_precision([tuned(options, job)])
     refuse_typed_seed(options, job)
     refuse_searched(options, job.overrides)
     candidates = search.list_candidates(options) if options.tuning.candidates else []
     for number, candidate in enumerate(candidates):
-        candidate_options(options, candidate, job, rung=0, number=number)  # refused now, not when its turn comes
+        candidate_options(options, candidate, job, rung=0, number=number)  # refused now, not when a run begins
     root = directory_of(options, job)
     runs = [Run(root / str(one.seed)) for one in options.each_seed()]
     has_said_so = job.sweep_dir is not None and all(run.result.exists() for run in runs)
@@ -65,7 +65,7 @@ def refuse_typed_seed(options: TrainOptions, job: Job) -> None:
 
 
 def directory_of(options: TrainOptions, job: Job) -> Path:
-    """The directory of the replicate; a new one is made only for what can be built."""
+    """Return the directory of the replicate; a new one is made only if its components can be built."""
     if (named := named_directory(options, job)) is not None:
         return named / str(options.replicate) if job.sweep_dir is not None else named
     build_components(options, side_by_side=job.side_by_side)
@@ -73,7 +73,7 @@ def directory_of(options: TrainOptions, job: Job) -> Path:
 
 
 def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -> list[Result]:
-    """The results of runs in order, trained where there is none yet. Raises RunError for directories of others."""
+    """Return results of runs in order; train runs without one. Raises RunError for directories of other options."""
     for options, run in runs:
         run.check(options.model_dump())
     found = {run.path: run.read_result() for _, run in runs}
@@ -89,7 +89,7 @@ def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -
 def best_candidate(
     options: TrainOptions, candidates: Sequence[Candidate], root: Path, job: Job, *, quiet: bool
 ) -> Candidate:
-    """Play all rungs and write search.json. Raises OptionsError for a doubtful winner that is not accepted."""
+    """Play all rungs, write search.json, return the winner. Raises OptionsError for a doubtful one not accepted."""
 
     def play(rung: int, numbers: Sequence[int]) -> list[Outcome]:
         runs = [
@@ -104,7 +104,7 @@ def best_candidate(
             remove_checkpoints(run)
         return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
 
-    if not has_ended(root):  # from now on the directory beside it is known as a search
+    if not has_ended(root):  # marks the directory beside it as a search from now on
         write_search(root, options, candidates, [])
     rungs = search.halve(search.rung_sizes(options.tuning), play)
     [number] = rungs[-1].kept
@@ -124,13 +124,13 @@ def best_candidate(
 
 
 def remove_checkpoints(run: Run) -> None:
-    """Drop what only continuing needs: the searches of a study would fill a disk with it."""
+    """Delete checkpoints, which only continuing needs: those of a study's searches would fill a disk."""
     for checkpoint in run.checkpoints.glob("*.ckpt"):
         checkpoint.unlink()
 
 
 def candidate_options(options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int) -> TrainOptions:
-    """The options of a candidate's run: short, scored at both ends, known as tuning. Raises OptionsError."""
+    """Return the options of a candidate's run: short, scored at both ends, marked as tuning. Raises OptionsError."""
     name = f"{arm_name(job.overrides)} replicate {options.replicate} rung {rung} candidate {number}"
     return options.with_values(
         candidate
@@ -167,7 +167,7 @@ def write_search(
     winner: int | None = None,  # None: it has not ended
     edges: Sequence[PlainData] = (),
 ) -> None:
-    """Write search.json: the list, how each rung ended, and who won."""
+    """Write search.json: the list, how each rung ended, and the winner."""
     content = {
         "replicate": options.replicate,
         "seed": search.SEARCH_SEEDS + (options.replicate or 0),
@@ -183,7 +183,7 @@ def write_search(
 
 
 def doubts_about(options: TrainOptions, rungs: Sequence[Rung], edges: Sequence[PlainData]) -> list[str]:
-    """Why the best may not be the best, one text each."""
+    """List the reasons why the winner may not be the best."""
     doubts = []
     for edge in edges:
         name = next(name for name, decided in RANGES.items() if edge["option"] in decided)

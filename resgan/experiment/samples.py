@@ -50,12 +50,12 @@ def walk(z: Tensor, names: list[str], *, steps: int) -> tuple[Tensor, list[str]]
 
 
 def walked(count: int, *, steps: int) -> list[int]:
-    """Which seed each latent of a walk is on its way from: its class is that of the picture too."""
+    """Return the index of the seed that each latent of a walk starts from; the image takes the class of that seed."""
     return [k for k in range(count - 1) for _ in range(steps)] + [count - 1]
 
 
 def save_samples(samples: Tensor, names: list[str], outdir: Path, *, form: str, columns: int | None) -> str:
-    """Write the samples, and say where."""
+    """Write the samples, and return a line that says where."""
     outdir.mkdir(parents=True, exist_ok=True)
     points = samples.ndim == 2
     if form == "grid":

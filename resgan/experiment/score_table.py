@@ -14,7 +14,7 @@ NAME_WIDTH = 32  # a longer name stands on a line of its own
 
 
 def format_scores(lines: list[PlainData], outdir: Path) -> str:
-    """A table for each few subjects, then the cards."""
+    """Format a table for every few subjects, then the cards."""
     parts = []
     for start in range(0, len(lines), COLUMNS):
         parts.append(score_table(lines[start : start + COLUMNS], start=start))
@@ -23,7 +23,7 @@ def format_scores(lines: list[PlainData], outdir: Path) -> str:
 
 
 def score_table(lines: list[PlainData], *, start: int) -> str:
-    """Scores by row, subjects by column, and the floors."""
+    """Format a table: scores by row, subjects by column, then the floors."""
     heads = ["value"] if len(lines) == 1 and not start else [f"[{start + k}]" for k in range(1, len(lines) + 1)]
     rows = [["score", *heads, "perfect"]]
     for name in lines[0]["scores"]:
@@ -42,7 +42,7 @@ def format_score(value: float | None) -> str:
 
 
 def format_known(scores: Mapping[str, float | None], name: str) -> str:
-    """Blank for what nobody knows, such as the precision of a perfect generator."""
+    """Format a score; blank for what is not known, such as the precision of a perfect generator."""
     return format_score(scores[name]) if name in scores else ""
 
 
@@ -56,7 +56,7 @@ def explained_scores(
     start: Mapping[str, float | None],  # at step 0; empty where that was not measured
     meanings: Mapping[str, str],  # in a few words, where they are given
 ) -> list[str]:
-    """Lines of a table: each score, between that of a perfect generator and that at step 0, and what it means."""
+    """Format a table: each score, beside that of a perfect generator and that at step 0, and what it means."""
     rows = [("score", "value", "perfect", "step 0", "meaning")]
     for name, value in scores.items():
         numbers = format_score(value), format_known(ideal, name), format_known(start, name)
@@ -66,7 +66,7 @@ def explained_scores(
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of at most WIDTH characters: a name, numbers to the right of their columns, and words that are wrapped."""
+    """Format lines of at most WIDTH characters: a name, right-aligned numbers, and words that are wrapped."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     widths[0] = max(len(row[0]) for row in rows if len(row[0]) <= NAME_WIDTH)
     lines = []
@@ -82,7 +82,7 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def card_lines(cards: Cards) -> list[str]:
-    """Card fields that all scores share, on one line, and those that only some have."""
+    """Format the card fields that all scores share, on one line, then those that only some have."""
     cards = {name: how_made(card) for name, card in cards.items()}
     common = {
         key: value
@@ -101,7 +101,7 @@ def shortened(names: list[str]) -> str:
 
 
 def format_card(card: PlainData) -> str:
-    """The line in metrics.jsonl has the whole card."""
+    """Format a card in short; metrics.jsonl has the whole card."""
     short = card | ({"weights_sha256": card["weights_sha256"][:16]} if "weights_sha256" in card else {})
     return ", ".join(
         f"{key.replace('_', ' ')} {format_value(value)}" for key, value in short.items() if value is not None

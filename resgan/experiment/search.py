@@ -1,4 +1,4 @@
-"""A search by successive halving (Jamieson & Talwalkar 2016): its list of candidates, its rungs, and who goes on.
+"""Search by successive halving (Jamieson & Talwalkar 2016): its list of candidates, its rungs, and which go on.
 
 Nothing is trained here: `halve` is given a function that plays a rung.
 """
@@ -17,7 +17,7 @@ from resgan.options.tuning import RANGES, STARTS, TuningOptions
 
 Candidate = PlainData  # the options that it sets, by their dotted names
 
-VALID = 0.1  # while no candidate has so large a share of valid samples, the distance ranks them
+VALID = 0.1  # while no candidate has this share of valid samples, the distance ranks them
 SEARCH_SEEDS = 1_000_000  # the search of replicate r trains with this + r; fresh seeds stay below
 
 
@@ -28,7 +28,7 @@ SEARCH_SEEDS = 1_000_000  # the search of replicate r trains with this + r; fres
 class Range:
     """Options that one factor multiplies, uniform on a log scale."""
 
-    options: PlainData  # what they are without a search, by name
+    options: PlainData  # their values without a search, by name
     low: float
     high: float
 
@@ -56,9 +56,9 @@ def ranges_of(options: TrainOptions) -> list[Range]:
 
 
 def list_candidates(options: TrainOptions) -> list[Candidate]:
-    """The candidates of a replicate: the first points of a scrambled Sobol sequence (Owen 1998).
+    """List the candidates of a replicate: the first points of a scrambled Sobol sequence (Owen 1998).
 
-    They depend on the replicate and on what is searched alone, so that all arms have the same.
+    They depend only on the replicate and on what is searched, so that all arms have the same candidates.
     """
     starts = [Choice(option, options.tuning.inits) for option in STARTS if options.tuning.inits]
     axes: list[Range | Choice] = [*ranges_of(options), *starts]
@@ -75,7 +75,7 @@ def list_candidates(options: TrainOptions) -> list[Candidate]:
 
 
 def rung_sizes(tuning: TuningOptions) -> list[int]:
-    """How many candidates each rung has: one in `keep` goes on, and a candidate that is left alone has won."""
+    """Return how many candidates each rung has: one in `keep` goes on, and a single one that is left has won."""
     sizes = [round(tuning.candidates / tuning.keep**k) for k in range(len(tuning.rungs))]
     return [size for size in sizes if size > 1]
 
@@ -102,7 +102,7 @@ class Rung:
     """One rung, ranked."""
 
     outcomes: Sequence[Outcome]  # best first
-    ranks: Sequence[int]  # of each; equals share the lower one
+    ranks: Sequence[int]  # of each outcome; equal outcomes share the lower rank
     ranked_by: str
     kept: Sequence[int]  # candidates that go on
     tied: Sequence[int]  # candidates of equal rank of which some went on and some did not
@@ -111,8 +111,8 @@ class Rung:
 def rank_rung(outcomes: Sequence[Outcome], *, keep: int) -> Rung:
     """Rank candidates by the primary endpoint, or by the distance while the best validity is under VALID.
 
-    What collapsed stands behind the others: one point inside a mode is wholly valid. What diverged stands last. Where
-    scores are equal the other one decides, and then the place in the list, which is said as a tie.
+    Collapsed runs rank behind the others, since one point inside a mode is wholly valid; diverged runs rank last. Where
+    scores are equal the other score decides, then the place in the list, which is reported as a tie.
     """
     alive = [one for one in outcomes if not (one.diverged or one.collapsed) and one.distance is not None]
     graded = bool(alive) and all(one.validity is not None and one.validity < VALID for one in alive)
@@ -137,9 +137,9 @@ def rank_rung(outcomes: Sequence[Outcome], *, keep: int) -> Rung:
 
 
 def halve(sizes: Sequence[int], play: Callable[[int, Sequence[int]], Sequence[Outcome]]) -> list[Rung]:
-    """Play rung after rung, each with the best of the one before; what the last one keeps is the winner.
+    """Play rung after rung, each with the best of the rung before; the last rung keeps the winner.
 
-    play: (number of the rung, candidates) -> how each of them ended.
+    play: (number of the rung, candidates) -> outcome of each candidate.
     """
     rungs: list[Rung] = []
     candidates: Sequence[int] = range(sizes[0])
@@ -153,9 +153,9 @@ def halve(sizes: Sequence[int], play: Callable[[int, Sequence[int]], Sequence[Ou
 
 
 def edges(winner: Candidate, candidates: Sequence[Candidate], ranges: Sequence[Range]) -> list[PlainData]:
-    """Ranges in which no candidate lies beyond the winner, so that the best may lie outside.
+    """Find ranges in which no candidate lies beyond the winner, so that the best may lie outside.
 
-    Each as its first option, the value, and which it is: the lowest or the highest.
+    Each is given by its first option, the winner's value, and the side: lowest or highest.
     """
     found = []
     for axis in ranges:

@@ -1,4 +1,4 @@
-"""The searches of a study, one in each replicate of each arm: before it begins, and at its end."""
+"""Searches of a study, one in each replicate of each arm: before it begins, and at its end."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from resgan.runs.naming import arm_name
 
 
 def searches_of(study: Study) -> dict[Path, tuple[list[str], TrainOptions]]:
-    """The job of each search, by the directory that the search is made in."""
+    """Return the job of each search, by the directory of the search."""
     return {
         run_place(study.place / arm_name(overrides), options).parent: (overrides, options)
         for overrides, options in study.runs
@@ -23,7 +23,7 @@ def searches_of(study: Study) -> dict[Path, tuple[list[str], TrainOptions]]:
 
 
 def check_searches(study: Study) -> None:
-    """Raises OptionsError for what a search decides, and for candidates that are no valid options in some arm."""
+    """Refuse overrides of what a search decides, and candidates invalid in some arm. Raises OptionsError."""
     first: dict[str, TrainOptions] = {}
     for overrides, options in searches_of(study).values():
         refuse_searched(options, overrides)
@@ -49,7 +49,7 @@ def open_searches(study: Study) -> list[TrainOptions]:
 
 
 def plan_of_searches(study: Study) -> list[str]:
-    """A line of the plan for each kind of search; none where nothing is searched."""
+    """Write a line of the plan for each kind of search; no line where nothing is searched."""
     found = searches_of(study)
     lines = dict.fromkeys(describe_search(options) for _, options in found.values())
     ended = sum(has_ended(directory) for directory in found)
@@ -65,9 +65,9 @@ def describe_search(options: TrainOptions) -> str:
 
 
 def edges_found(study: Study) -> list[str]:
-    """How often each range ended at an edge, beside how often a search that chooses at random would.
+    """State how often searches ended at each edge of a range, and how often they would by a random choice.
 
-    More than that on one side asks for a wider range there.
+    More than that on one side calls for a wider range there.
     """
     found = searches_of(study)
     ended = {directory: options for directory, (_, options) in found.items() if has_ended(directory)}

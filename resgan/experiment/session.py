@@ -1,4 +1,4 @@
-"""One session of training: runs from where they stand to their end. A run alone is a list of one."""
+"""One session of training: runs from where they stand to their end. A single run is a list of one."""
 
 import contextlib
 import math
@@ -36,7 +36,7 @@ from resgan.training.gan import GAN
 from resgan.training.recorder import Recorder, Schedule
 
 EXIT_DIVERGED = 3
-START_SAMPLES = 256  # real samples for the figures at step 0
+START_SAMPLES = 256  # real samples for the measurements at step 0
 GRID, POINTS = 64, 2000  # samples in a grid, and in a scatter of points
 
 
@@ -62,7 +62,7 @@ class Member:
 
 @dataclass(frozen=True)
 class JobRuns:
-    """The runs that a job asks for, one for each seed, and the results that there are."""
+    """Runs that a job asks for, one for each seed, and the results that exist."""
 
     options: TrainOptions
     job: Job
@@ -76,9 +76,9 @@ class JobRuns:
 
 
 def train(options: TrainOptions, job: Job) -> float:
-    """Train each seed's run, or continue it, or find it finished.
+    """Train or continue each seed's run; finished runs are not trained again.
 
-    Returns the mean of their primary endpoints: lower is better.
+    Returns the mean of the runs' primary endpoints: lower is better.
     """
     root, asked, trained = train_runs(options, job)
     results = conclude_job(asked, root, trained)
@@ -88,9 +88,9 @@ def train(options: TrainOptions, job: Job) -> float:
 
 
 def train_runs(options: TrainOptions, job: Job) -> tuple[Path, JobRuns, dict[Path, Result]]:
-    """Train what a job asks for and is not there. Returns its directory, what it asked for, and the new results."""
+    """Train the runs of a job that have not ended. Returns its directory, what it asked for, and the new results."""
     asked = runs_of_job(options, job)
-    components = build_all(asked.todo, job)  # before a directory is made: here is refused what can be
+    components = build_all(asked.todo, job)  # before a directory is made: refuses what cannot be built
     root = asked.root or new_directory(Path("runs"))
     return root, asked, train_claimed(open_runs(asked, root), components, root)
 
@@ -102,10 +102,10 @@ def train_together(
     *,
     most: int | None = None,  # runs in a stack; None: any number
 ) -> list[Result]:
-    """Train runs of a job to their end, as stacks those that can be, and return their results in order.
+    """Train runs of a job to their end, in stacks where possible, and return their results in order.
 
-    What was begun is continued, what has ended is left as it is, and what diverges has a result while others go on.
-    Raises UserError.
+    Runs that have begun are continued, runs that have ended are left as they are, and a run that diverges has a result
+    while the others go on. Raises UserError.
     """
     each, results = find_begun(runs, job)
     todo = [
@@ -120,7 +120,7 @@ def train_together(
 
 
 def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
-    """The components of runs that differ in nothing but what may differ in a stack. Raises UserError."""
+    """Build the components of runs that differ only in what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
     for one in each:
         reuse = components[0] if components else None
@@ -147,7 +147,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
 
 
 def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
-    """Find what there is of the runs of a job. Raises UserError."""
+    """Find the runs of a job, and the results that exist. Raises UserError."""
     options = tuned(options, job)
     refuse_seed_beside_seeds(options, job)
     root, each = named_directory(options, job), options.each_seed()
@@ -173,22 +173,22 @@ def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
 
 
 def named_directory(options: TrainOptions, job: Job) -> Path | None:
-    """The directory of the run or runs: <sweep>/<arm> in a sweep, else run_dir; None: a new one, with date and time."""
+    """Return the directory of the runs: <sweep>/<arm> in a sweep, else run_dir; None: a new one, with date and time."""
     given = Path(options.run_dir).expanduser() if options.run_dir else None
     return (given or job.sweep_dir) / arm_name(job.overrides) if job.sweep_dir is not None else given
 
 
 def runs_in(root: Path, options: TrainOptions, job: Job) -> dict[int, Run]:
-    """The runs by seed: each in a directory of its own below `root`, but a run alone outside a sweep in `root`."""
+    """Return the runs by seed: each in its own directory below `root`; a single run outside a sweep in `root`."""
     nested = job.sweep_dir is not None or options.seeds is not None
     return {one.seed: Run(root / str(one.seed) if nested else root) for one in options.each_seed()}
 
 
 def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list[TrainOptions], list[Result | None]]:
-    """The options that each run goes on with, and its result; None where it has not ended.
+    """Return the options that each run goes on with, and its result; None where it has not ended.
 
-    A run from before an option whose default does something else goes on as it began, unless the option is typed, and
-    so does one whose precision was found when it began. Raises RunError where a directory is of other options.
+    A run that began before an option existed goes on as it began, whatever the option's default, unless the option is
+    typed; so does a run whose precision was found when it began. Raises RunError where a directory has other options.
     """
     typed = typed_options(job)
     continued, results = [], []
@@ -205,7 +205,7 @@ def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
 
 
 def typed_options(job: Job) -> set[str]:
-    """The options that were typed, by their dotted names, and those that a typed experiment sets."""
+    """Return the dotted names of the options that were typed, or that a typed experiment sets."""
     typed = set()
     for override in job.overrides:
         name, _, value = override.lstrip("+").partition("=")
@@ -217,7 +217,7 @@ def typed_options(job: Job) -> set[str]:
 
 
 def run_beside(run: Run, job: Job) -> Run:
-    """A run of the same sweep that has begun: what begins later keeps what it keeps, so that a study is of one kind."""
+    """Find a run of the same sweep that has begun: later runs keep its options, so that a study is of one kind."""
     if job.sweep_dir is None:
         return run
     configs = sorted(run.path.parent.parent.glob("*/*/config.yaml"))  # <sweep>/<arm>/<seed>
@@ -225,7 +225,7 @@ def run_beside(run: Run, job: Job) -> Run:
 
 
 def restore(run: Run, gan: GAN) -> State:
-    """Put the GAN where its newest valid checkpoint left it. Returns what else the checkpoint holds."""
+    """Restore the GAN from its newest valid checkpoint. Returns the state in it; empty where there is none."""
     state = checkpoints.newest_valid(run.checkpoints) or {}
     if state:
         gan.load_training_state(state)
@@ -238,7 +238,7 @@ def restore(run: Run, gan: GAN) -> State:
 def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
     """Group runs by images seen and structure.
 
-    A process killed while saving can leave some behind the others, and one begun earlier may keep other options.
+    A process killed while saving can leave some runs behind the others, and a run begun earlier may keep other options.
     """
     groups: dict[int, list[Member]] = {}
     for member in members:
@@ -287,7 +287,7 @@ def train_group(members: Sequence[Member], root: Path) -> list[Result]:
 
 
 def stacked(members: Sequence[Member]) -> GAN:
-    """The GAN of the only run, or the stack of all."""
+    """Return the GAN of a single run, or the stack of all runs."""
     gans = [member.components.gan for member in members]
     return gans[0] if len(gans) == 1 else build_stack([member.options for member in members], gans)
 
@@ -307,7 +307,7 @@ def build_batches(members: Sequence[Member]) -> DataModule:
 
 
 def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Recorder:
-    """The recorder of a run, with its W&B run; this session is noted in provenance.json."""
+    """Build the recorder of a run, with its W&B run, and note this session in provenance.json."""
     options, run, components, state = member.options, member.run, member.components, member.state
     run.record_session(session)
     dataset = components.dataset
@@ -357,7 +357,7 @@ def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> 
     """Print how the runs of a job ended, and return their results."""
     runs = list(runs_in(root, asked.options, asked.job).values())
     results = [result or trained[run.path] for run, result in zip(runs, asked.results, strict=True)]
-    # A finished run of a sweep has said so.
+    # In a sweep, runs that were finished already have been announced.
     if asked.todo or asked.job.sweep_dir is None or asked.options.seeds is not None:
         print(closing_table(root, list(zip(runs, results, strict=True)), asked.job))
     return results

@@ -1,4 +1,4 @@
-"""The jobs of a sweep trained as stacks of their runs (trainer.stack), whatever they differ in that those may."""
+"""Jobs of a sweep, whose runs are trained in stacks (trainer.stack) if they differ only in what may differ there."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.runs.directory import Result
 
-Failed = Callable[[Job, Exception], None]  # told of a job that failed, and why
+Failed = Callable[[Job, Exception], None]  # called with a job that failed, and the error
 
 
 def train_sweep(jobs: Sequence[tuple[TrainOptions, Job]], failed: Failed) -> None:
-    """Train the runs of all jobs, continue them, or find them finished. What fails is told, and the rest goes on."""
+    """Train or continue the runs of all jobs that have not ended. `failed` gets what fails, and the rest goes on."""
     asked: list[JobRuns] = []
     for options, job in jobs:
         with telling([job], failed):
             asked.append(runs_of_job(options, job))
-    todo = {run.run.path: run for one in asked for run in open_runs(one, sweep_root(one))}  # each once
+    todo = {run.run.path: run for one in asked for run in open_runs(one, sweep_root(one))}  # each run once
     trained: dict[Path, Result] = {}
     conclude_ended(asked, trained)
     for stack in stacks_of(list(todo.values()), lambda run: run.options, most=jobs[0][0].trainer.stack):
@@ -30,7 +30,7 @@ def train_sweep(jobs: Sequence[tuple[TrainOptions, Job]], failed: Failed) -> Non
 
 
 def conclude_ended(asked: list[JobRuns], trained: Mapping[Path, Result]) -> None:
-    """Print how the jobs ended whose runs all have, and take them from the list."""
+    """Print the end of each job whose runs have all ended, and remove it from the list."""
     for one in list(asked):
         if all(run.run.path in trained for run in open_runs(one, sweep_root(one))):
             conclude_job(one, sweep_root(one), trained)
@@ -44,7 +44,7 @@ def sweep_root(asked: JobRuns) -> Path:
 
 @contextlib.contextmanager
 def telling(jobs: Sequence[Job], failed: Failed) -> Iterator[None]:
-    """Tell of each job that it failed where what is done here for all of them does."""
+    """Report all of the jobs as failed if the body, which works for all of them, raises."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Facts about a command line beside its options: one job, or a whole study."""
+"""Facts about a command line besides its options: one job, or a whole study."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,5 +29,5 @@ class Study:
     place: Path
     runs: list[tuple[list[str], TrainOptions]]  # (overrides, options) of each
     at_once: int  # jobs that run side by side; -1: one for each core
-    seeds_of_job: int = 1  # which it trains as one
-    stack_size: int = 1  # runs of all jobs that are trained as one, at most; 1: job by job
+    seeds_of_job: int = 1  # seeds that a job trains as one
+    stack_size: int = 1  # most runs, of all jobs, that are trained as one; 1: job by job

@@ -13,7 +13,7 @@ LONGEST_NAME = len("parameters of generator")
 
 
 def closing_table(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> str:
-    """Everything about a run alone; of several, a row each. Then where it lies, and what to do next."""
+    """Format everything about a single run, or a row for each of several; then where they lie, and what to do next."""
     blocks = blocks_of_run(root, *ended[0], job) if len(ended) == 1 else blocks_of_seeds(root, ended, job)
     return "\n\n".join("\n".join(block) for block in blocks)
 
@@ -51,18 +51,18 @@ def blocks_of_seeds(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -
 
 
 def named(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Lines of names and values; alike in all blocks, so that values stand below each other."""
+    """Format names and values, with one width in all blocks so that the values line up."""
     return [f"  {name:<{LONGEST_NAME}}  {value}" for name, value in rows]
 
 
 def scores_at_start(run: Run) -> PlainData:
-    """Scores of the untrained generator; none where they were not measured."""
+    """Return the scores of the untrained generator; empty where they were not measured."""
     measured = (m for m in run.measurements() if m["kind"] == "scores" and m["images_seen"] == 0)
     return next(measured, {"scores": {}})["scores"]
 
 
 def pictures(run: Run) -> list[tuple[str, str]]:
-    """Name the newest samples and the real ones in the same layout, as far as they are there."""
+    """Name the newest samples and the real ones in the same layout, as far as they exist."""
     found = ("samples", run.last_grid()), ("real data beside them", run.reals)
     return [(name, str(path)) for name, path in found if path is not None and path.exists()]
 
@@ -73,7 +73,7 @@ def costs(result: Result) -> list[tuple[str, str]]:
 
 
 def format_cost(result: Result, what: str, net: str) -> str:
-    """Parameters always; the cost with the switch at its other position, where that differs."""
+    """Format parameters always, other costs where the switch changes them; with the cost at its other position."""
     mine, other = result[what][net], result.get("switched", result)[what][net]
     if mine == other:
         return f"{mine:,}" if what == "parameters" else ""
@@ -88,7 +88,7 @@ def as_typed(arguments: list[str], *, command: str = "train") -> str:
 
 
 def continue_command(directory: Path, job: Job) -> str:
-    """The command as it was typed, with the directory it has; of a sweep, the whole sweep."""
+    """Return the command as it was typed, with its directory; in a sweep, that of the whole sweep."""
     kept = [argument for argument in job.arguments if not argument.lstrip("+").startswith("run_dir=")]
     return as_typed([*kept, f"run_dir={job.sweep_dir or directory}"])
 

@@ -1,4 +1,4 @@
-"""Options with the values that a tuning study found best, and what may not be typed beside a search."""
+"""Options with the values that a tuning study found best, and overrides that a search does not allow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ def tuned(options: TrainOptions, job: Job) -> TrainOptions:
     """The options with the best values of a tuning study, where one is named. Raises OptionsError, RunError."""
     if (runs := options.tuning.runs) is None:
         return options
-    [options] = with_precision([options])  # a tuning study has one too, and is for runs of the same
+    [options] = with_precision([options])  # a tuning study has a precision too, and is for runs of the same
     for override in job.overrides:
         if (name := override.split("=")[0]) in TUNABLE:
             raise OptionsError(f"{override}: tuning.best={options.tuning.best} decides {name}; leave one of them out")
     try:
         records = read_runs([Path(runs).expanduser()])
-        # Of every seed: none of them may have been tuned on.
+        # For every seed, since none of them may have been tuned on.
         tunings = [tuning_for(flat(run.model_dump()), records) for run in options.each_seed()]
     except RunError as error:
         raise RunError(f"tuning.runs={runs}: {error}") from error

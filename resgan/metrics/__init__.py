@@ -1,1 +1,1 @@
-"""The scores: pure functions on arrays."""
+"""Scores: pure functions on arrays, and metrics made of them."""

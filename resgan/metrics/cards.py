@@ -11,16 +11,16 @@ from resgan.options.choices import Counted, Direction, Scale
 
 Cards = dict[str, PlainData]  # by name of the score
 
-READING = ("direction", "scale", "counted")  # what a card says of how its number is read
+READING = ("direction", "scale", "counted")  # the fields of a card that say how its number is read
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How one number of a score is read."""
+    """Reading of one number of a score."""
 
-    direction: Direction = "none"  # which values are better; none: right in the middle, or a spread
-    scale: Scale = "plain"  # on which intervals are made: the logit of a share, the logarithm of a distance
-    counted: Counted = "n_fake"  # what a share is a share of, as the card has it
+    direction: Direction = "none"  # which values are better; none: best in the middle, or a spread
+    scale: Scale = "plain"  # of the intervals: the logit of a share, the logarithm of a distance
+    counted: Counted = "n_fake"  # the denominator of a share, as the card names it
     meaning: str = ""  # in a few words
 
     @property
@@ -29,12 +29,12 @@ class Reading:
 
 
 def how_made(card: PlainData) -> PlainData:
-    """A card without how its number is read."""
+    """Return a card without the fields that say how its number is read."""
     return {key: value for key, value in card.items() if key not in READING}
 
 
 def first_card_difference(first: Cards, second: Cards) -> tuple[str, Sequence[tuple[str, object, object]]] | None:
-    """Return the first score made in two ways, with (field, first, second) of all differences; None for none."""
+    """Return the first score made in two ways, with (field, first, second) of all differences; None where all agree."""
     for name in dict.fromkeys([*first, *second]):
         a, b = how_made(first.get(name) or {}), how_made(second.get(name) or {})
         if fields := [(key, a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]:

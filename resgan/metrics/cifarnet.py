@@ -1,9 +1,9 @@
-"""CifarNet: the small classifier whose last feature map measures pictures where nothing may be downloaded."""
+"""CifarNet: the small classifier whose last feature map measures images where nothing may be downloaded."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE = 32  # pixels; the size of the pictures it was trained on
+SIDE = 32  # pixels; the size of the images it was trained on
 FEATURES = 96
 
 
@@ -14,14 +14,14 @@ def conv_block(width_in: int, width_out: int, *, stride: int = 1) -> nn.Sequenti
 
 
 def resize(images: Tensor, *, side: int = SIDE) -> Tensor:
-    """(N, C, H, W) to (N, C, side, side) bilinear, averaging when it shrinks; untouched where it fits."""
+    """Resize (N, C, H, W) to (N, C, side, side): bilinear, antialiased; unchanged where the size fits."""
     if images.shape[2:] == (side, side):
         return images
     return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 class CifarNet(nn.Module):
-    """uint8 RGB pictures of any size -> 96 features: the last block's channels, averaged over the picture."""
+    """uint8 RGB images of any size -> 96 features: the last block's channels, averaged over the image."""
 
     def __init__(self, *, classes: int = 10) -> None:
         super().__init__()
@@ -40,5 +40,5 @@ class CifarNet(nn.Module):
         return x.mean(dim=(2, 3))  # (N, 96)
 
     def classify(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) -> logits (N, classes); used only in training."""
+        """uint8 (N, 3, H, W) -> logits (N, classes); used in training only."""
         return self.head(self.forward(images))

@@ -2,7 +2,7 @@
 
 Oquab et al. 2023, "DINOv2"; as a measure of generators: Stein et al. 2023, "Exposing flaws of generative model
 evaluation metrics". The network is timm's, the weights are the authors' files (dinov2_vitl14_pretrain.pth and so on).
-Pictures are resized by bicubic interpolation that averages, in floats, and positions by the authors' rule.
+Images are resized by antialiased bicubic interpolation in floats, and position embeddings by the authors' rule.
 """
 
 import re
@@ -16,7 +16,7 @@ from resgan.metrics.features import library
 
 SIDE, PATCH = 224, 14  # pixels
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by channel
-SIZES = {384: "small", 768: "base", 1024: "large"}  # features -> which of the transformers
+SIZES = {384: "small", 768: "base", 1024: "large"}  # features -> size of the transformer
 
 
 class DinoV2(nn.Module):
@@ -25,7 +25,7 @@ class DinoV2(nn.Module):
     def __init__(self, state: PlainData) -> None:
         super().__init__()
         self.net = transformer(SIZES[width_of(state)], side=SIDE)
-        kept = {key: value for key, value in state.items() if key != "mask_token"}  # for training alone
+        kept = {key: value for key, value in state.items() if key != "mask_token"}  # used in training only
         self.net.load_state_dict(kept | {"pos_embed": resample_positions(state["pos_embed"], side=SIDE // PATCH)})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -36,13 +36,13 @@ class DinoV2(nn.Module):
 
 
 def transformer(size: str, *, side: int) -> nn.Module:
-    """timm's, untrained, for pictures of `side` pixels. Raises ExtractorError."""
+    """Make timm's transformer, untrained, for images of `side` pixels. Raises ExtractorError."""
     timm = library("timm", extractor="dinov2")
     return timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=side, num_classes=0)
 
 
 def width_of(state: PlainData) -> int:
-    """Features of the transformer that a state_dict belongs to. RuntimeError where it belongs to none."""
+    """Return the number of features of the transformer in a state_dict; RuntimeError where it holds none."""
     positions = state.get("pos_embed")
     if not isinstance(positions, Tensor) or positions.ndim != 3 or positions.shape[-1] not in SIZES:
         raise RuntimeError(f"no state_dict of DINOv2 with {', '.join(map(str, SIZES))} features")
@@ -50,9 +50,9 @@ def width_of(state: PlainData) -> int:
 
 
 def resample_positions(positions: Tensor, *, side: int) -> Tensor:
-    """Embeddings of 1 + M^2 places as those of 1 + side^2, (1, places, d): bicubic, as the authors' code does it.
+    """Resample position embeddings (1, 1 + M^2, d) to (1, 1 + side^2, d): bicubic, as in the authors' code.
 
-    Their scale is (side + 0.1) / M, and the sampling points follow it.
+    The scale is (side + 0.1) / M, and sets the sampling points.
     """
     one, grid = positions[:, :1], positions[:, 1:]
     before = round(grid.shape[1] ** 0.5)
@@ -69,6 +69,6 @@ def random_state(size: str = "small") -> PlainData:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = transformer(size, side=518).state_dict()
-        # As initialised, every branch is scaled by 1e-5, and pictures would hardly be told apart.
+        # As initialised, every branch is scaled by 1e-5, and features of different images would hardly differ.
         scales = {key: torch.ones_like(value) for key, value in state.items() if re.search(r"\.ls\d\.gamma$", key)}
     return state | scales | {"mask_token": torch.zeros(1, width_of(state))}

@@ -1,4 +1,4 @@
-"""How different samples are from one another: what falls to nothing when a generator collapses."""
+"""Diversity: how different samples are from one another, which falls to 0 when a generator collapses."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,12 +13,12 @@ from resgan.metrics.score import Score
 
 
 def total_variance(samples: Tensor) -> float:
-    """Trace of the covariance of samples (N, ...), uint8 or floats, N >= 2; pictures count on [-1, 1]."""
+    """Return the trace of the covariance of samples (N, ...), N >= 2; uint8 images are scaled to [-1, 1]."""
     return variance_of(len(samples), *sums_of(samples))
 
 
 def sums_of(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of x (d,), and of |x|^2 (), in float64."""
+    """Return the sums of x (d,) and of |x|^2 (), in float64."""
     total, squares = torch.zeros(samples[0].numel(), dtype=torch.float64), 0.0
     for chunk in samples.split(2000):
         values = (to_float(chunk) if chunk.dtype == torch.uint8 else chunk).flatten(1).double().cpu()
@@ -32,7 +32,7 @@ def variance_of(count: int, total: Tensor, squares: Tensor) -> float:
 
 
 class VarianceRatio(Score):
-    """Total variance of the samples over that of real ones: 1 as it should be, near 0 after a collapse."""
+    """Total variance of the samples over that of real ones: 1 at best, near 0 after a collapse."""
 
     def __init__(self, real: Tensor, *, card: PlainData | None = None) -> None:
         super().__init__(card=card)

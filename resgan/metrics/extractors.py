@@ -1,4 +1,4 @@
-"""Extractors by name: which network, which file of weights, and what scores with them may be called.
+"""Extractors by name: which network, which file of weights, and the names of scores made with them.
 
 Nothing here downloads anything, except Inception's weights where metrics.weights=download asks for it.
 """
@@ -17,7 +17,7 @@ from resgan.metrics import dinov2, inception
 from resgan.metrics.cifarnet import CifarNet
 from resgan.metrics.features import Extractor, ExtractorError
 
-# sha256 of the weights each plain name stands for; of Inception the 8 digits that end the official file's
+# sha256 of the weights that each plain name stands for; for Inception, the 8 digits that end the official file's
 # name (torch-hub's convention: weights-inception-2015-12-05-6726825d.pth).
 SHA256 = {
     "cifarnet": "e524f95e100f1e7dcd0e94bc560fd548e37882d76f8ac8033a9d9474afcaf49f",
@@ -33,11 +33,11 @@ RESIZE = {
 }
 CLEAN = "clean-bicubic-299"
 SHIPPED = Path(__file__).parent / "weights" / "cifarnet.pt"
-MOST_PIXELS = 64 * 64 * 3  # of the extractor `pixels`: a covariance of more takes over 1.2 GB
+MOST_PIXELS = 64 * 64 * 3  # limit of the extractor `pixels`: a covariance of more takes over 1.2 GB
 
 
 class Pixels(nn.Module):
-    """uint8 (N, C, H, W) -> the pictures themselves in [-1, 1], (N, C H W)."""
+    """uint8 (N, C, H, W) -> the images themselves in [-1, 1], (N, C H W)."""
 
     def forward(self, images: Tensor) -> Tensor:
         values = images.flatten(1)
@@ -49,16 +49,16 @@ class Pixels(nn.Module):
 
 
 def load_extractor(name: str, *, weights: str | None = None, clean: bool = False) -> Extractor:
-    """The extractor `name`; ExtractorError, one line, for an unknown name or a file that cannot be used.
+    """Load the extractor `name`. Raises ExtractorError, one line, for an unknown name or a file that cannot be used.
 
     cifarnet   shipped with the package
-    inception  Inception-v3 of 2015; `weights` is its file, "download", or "random" for tests; `clean`: the resize
+    inception  Inception-v3 of 2015; `weights` is its file, "download", or "random" for tests; `clean`: the clean resize
     dinov2     `weights` is one of the authors' files, or "random" for tests
-    pixels     the pictures themselves
-    module     a network of one's own: `weights` is file.py:NAME, where NAME() makes a module that takes
+    pixels     the images themselves
+    module     a user-defined network: `weights` is file.py:NAME, where NAME() makes a module that takes
                uint8 (N, 3, H, W) and returns (N, d)
 
-    Weights other than those a name stands for are welcome, and put their hash into the extractor's name.
+    Other weights than those a name stands for are accepted; their hash then becomes part of the extractor's name.
     """
     if name not in RESIZE:
         raise ExtractorError(f"metrics.extractor={name}: there is no such extractor; valid are {', '.join(RESIZE)}")
@@ -96,7 +96,7 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
 def make_extractor(
     name: str, module: nn.Module, *, digest: str, trained_on: str, resize: str, kind: str | None = None
 ) -> Extractor:
-    """With its card, frozen."""
+    """Make a frozen extractor with its card."""
     return Extractor(
         name=name,
         module=module.eval().requires_grad_(False),
@@ -112,7 +112,7 @@ def make_extractor(
 
 
 def build(name: str, state: PlainData, *, clean: bool) -> nn.Module:
-    """The network `name` with the weights `state`; RuntimeError or KeyError where they do not fit."""
+    """Build the network `name` with the weights `state`; RuntimeError or KeyError where they do not fit."""
     if name == "inception":
         return inception.InceptionPool(state, resize="clean" if clean else "tf1")
     if name == "dinov2":
@@ -123,12 +123,12 @@ def build(name: str, state: PlainData, *, clean: bool) -> nn.Module:
 
 
 def full_name(name: str, state: PlainData) -> str:
-    """With the size of the network where there are several: "dinov2_large"."""
+    """Return the name, with the size of the network where there are several: "dinov2_large"."""
     return f"{name}_{dinov2.SIZES[dinov2.width_of(state)]}" if name == "dinov2" else name
 
 
 def random_extractor(name: str, *, clean: bool) -> Extractor:
-    """Random weights, always the same: for tests of everything but the value."""
+    """Make an extractor with random weights, always the same: for tests of everything except the values."""
     states = {"inception": inception.random_state, "dinov2": dinov2.random_state}
     if name not in states:
         raise ExtractorError(f"metrics.weights=random: is for {', '.join(states)}, not for {name}")
@@ -150,7 +150,7 @@ def random_extractor(name: str, *, clean: bool) -> Extractor:
 
 
 def read_weights(path: Path) -> tuple[PlainData, str]:
-    """A file's state_dict, by the loader that runs no code, and the file's sha256."""
+    """Read a file's state_dict, by the loader that runs no code, and return it with the file's sha256."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -171,7 +171,7 @@ def is_known(name: str, digest: str) -> bool:
 
 
 def download_weights(name: str) -> Path:
-    """Inception's weights from where torch-fidelity keeps them, once, their sha256 checked."""
+    """Download Inception's weights, once, from torch-fidelity's URL, check their sha256, and return the path."""
     if name != "inception":
         raise ExtractorError(f"metrics.weights=download: is for inception, not for {name}")
     url = inception.theirs().URL_INCEPTION_V3
@@ -180,7 +180,7 @@ def download_weights(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256[name])
-        except (OSError, RuntimeError) as error:  # RuntimeError: the hash is another
+        except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
             reason = " ".join(str(error).split())
             raise ExtractorError(
                 f"metrics.weights=download: {url} could not be fetched ({reason}); "
@@ -189,11 +189,11 @@ def download_weights(name: str) -> Path:
     return path
 
 
-# A user's own.
+# User-defined networks.
 
 
 def load_module(where: str | None) -> Extractor:
-    """file.py:NAME, whose code runs: it is the user's own, named in so many words."""
+    """Load the user-defined network file.py:NAME. Its code runs: the user has named it explicitly."""
     make, path = load_named(where, option="metrics.weights", error=ExtractorError)
     name = make.__name__
     try:

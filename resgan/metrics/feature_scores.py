@@ -1,4 +1,4 @@
-"""The scores that compare features of samples with those of real images, under the names that the field knows them by.
+"""Scores that compare features of samples with those of real images, under the names that the field uses.
 
 FrechetDistance   fid50k_full               fd_cifarnet_10k_full
 FrechetAtInfinity fid50k_full_inf           fd_cifarnet_10k_full_inf
@@ -6,7 +6,8 @@ KernelDistance    kid50k_full, ..._std      kd_cifarnet_10k_full, ..._std
 InceptionScore    is50k_mean, is50k_std     is_cifarnet_10k_mean, ..._std
 PrecisionRecall   precision_inception_k3_50k_full, recall_..., density_inception_k5_50k_full, coverage_...
 
-The names in the middle are for the verified weights of Inception alone, with clean_ before them for the clean resize.
+The names in the middle column are for the verified weights of Inception alone; the clean resize puts clean_ before
+them.
 """
 
 import math
@@ -34,16 +35,16 @@ from resgan.options.choices import ScoreName
 
 
 class FeatureScore(Score):
-    """A score of features; `update` takes images (N, C, H, W), uint8, or floats in [-1, 1].
+    """Base of the scores of features; `update` takes images (N, C, H, W), uint8 or floats in [-1, 1].
 
-    real: real images, uint8 (M, C, H, W), whose features are made once and cached on disk; or a `Reference`, which
-    scores may share. extractor: its name, or an Extractor; `weights` is its file. It is no part of the state, and stays
-    in eval mode. Raises ExtractorError.
+    real: real images, uint8 (M, C, H, W), whose features are computed once and cached on disk; or a `Reference`, which
+    scores may share. extractor: an Extractor, or its name, with `weights` as its file. The extractor is not part of the
+    state, and stays in eval mode. Raises ExtractorError.
     """
 
     needs = "features"
-    least: ClassVar[int]  # samples that it needs, and real images
-    compares: ClassVar[bool] = True  # with real images
+    least: ClassVar[int]  # fewest samples, and real images, that it needs
+    compares: ClassVar[bool] = True  # samples with real images
 
     def __init__(
         self,
@@ -51,8 +52,8 @@ class FeatureScore(Score):
         *,
         extractor: Extractor | str = "cifarnet",
         weights: str | None = None,
-        count: int | None = None,  # samples, as its name says; None: as many as it was given
-        split: str = "train",  # what the reals are, as its name says: "train" or "all" is called full
+        count: int | None = None,  # number of samples, part of the name; None: as many as it was given
+        split: str = "train",  # of the real images, part of the name: "train" and "all" are called full
         card: PlainData | None = None,
         **options: Any,  # of torchmetrics.Metric
     ) -> None:
@@ -70,11 +71,11 @@ class FeatureScore(Score):
 
     @property
     def number(self) -> int:
-        """How many samples it is a score of."""
+        """Number of samples that are scored."""
         return self.count or int(self.seen)
 
     def update(self, samples: Tensor, *, features: Tensor | None = None) -> None:
-        """features: those of the samples (N, d), where one pass of the extractor serves several scores."""
+        """Add samples; give their features (N, d) where one pass of the extractor serves several scores."""
         if features is None:
             features = extract(self.extractor.to(self.device), as_uint8(samples))
         self.seen = self.seen + len(features)
@@ -85,7 +86,7 @@ class FeatureScore(Score):
 
     @classmethod
     def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
-        """Why it cannot be had, in words; None where it can."""
+        """Say why the score cannot be computed; None where it can."""
         few = min(fakes, reals) if cls.compares else fakes
         if few < cls.least:
             return f"needs at least {cls.least} samples; there are {fakes} fakes and {reals} reals"
@@ -100,7 +101,7 @@ class FrechetDistance(FeatureScore):
 
     def __init__(self, real: Reference | Tensor, **options: Any) -> None:
         super().__init__(real, **options)
-        # Of no width before the first features come.
+        # Scalars until the first features come, which give the width.
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("products", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.total: Tensor
@@ -134,7 +135,7 @@ class FrechetDistance(FeatureScore):
 
 
 class WholeFeatures(FeatureScore):
-    """A score that looks at all features at once."""
+    """Base of the scores that need all features at once."""
 
     def __init__(self, real: Reference | Tensor, **options: Any) -> None:
         super().__init__(real, **options)
@@ -146,7 +147,7 @@ class WholeFeatures(FeatureScore):
 
     @property
     def all_features(self) -> Tensor:
-        """(N, d) float32, on the CPU."""
+        """All features (N, d), float32, on the CPU."""
         return dim_zero_cat(self.features).cpu()
 
     def prepare(self) -> None:
@@ -161,7 +162,7 @@ class FrechetAtInfinity(WholeFeatures):
 
     @property
     def readings(self) -> Mapping[str, Reading]:
-        # Unbiased, so that it may fall below 0: no logarithm.
+        # Unbiased, so it may fall below 0, where there is no logarithm.
         name = f"{distance_name(self.extractor, count=self.number, split=self.split)}_inf"
         meaning = "Frechet distance, extrapolated to any number of samples; lower is better"
         return {name: Reading("lower", "plain", meaning=meaning)}
@@ -197,7 +198,10 @@ class KernelDistance(WholeFeatures):
 
 
 class InceptionScore(WholeFeatures):
-    """Is each sample of a clear class, and are all of many? (Salimans et al. 2016). No real image is looked at."""
+    """Inception score (Salimans et al. 2016): is each sample of a clear class, and are all of many?
+
+    No real images are used.
+    """
 
     least = SPLITS
     compares = False
@@ -274,7 +278,7 @@ SCORES: dict[ScoreName, type[FeatureScore]] = {
 
 
 def is_verified(extractor: Extractor) -> bool:
-    """Inception-2015 itself, whose scores have names of their own."""
+    """Check for Inception-2015 with its official weights, whose scores have names of their own."""
     name = extractor.name.removeprefix("clean_")
     return name == "inception" and is_known("inception", str(extractor.card["weights_sha256"]))
 
@@ -284,12 +288,12 @@ def in_thousands(count: int) -> str:
 
 
 def resize_prefix(extractor: Extractor) -> str:
-    """Before the names that stand for the verified weights of Inception."""
+    """Return the prefix of the names that stand for the verified weights of Inception."""
     return "clean_" if extractor.name.startswith("clean_") else ""
 
 
 def reference_name(split: str) -> str:
-    """ "full" is the whole of what D was shown or more ("train", "all"); any other split keeps its name."""
+    """Return "full" for all that D was shown or more ("train", "all"); any other split keeps its name."""
     return "full" if split in ("train", "all") else split
 
 

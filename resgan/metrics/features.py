@@ -1,7 +1,7 @@
-"""Features: what turns pictures into the vectors that distances between sets of pictures compare.
+"""Feature extractors: from images to the vectors that distances between sets of images compare.
 
-Both sides of a distance must come through the same extractor at the same precision, so an extractor
-carries its card (what it is, exactly) and shuts out the caller's autocast and TF32.
+Both sides of a distance must pass through the same extractor at the same precision, so an extractor
+carries its card (what it is, exactly) and disables the caller's autocast and TF32.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from resgan.base.device import full_precision
 from resgan.base.errors import UserError
 
-CHUNK = 64  # pictures that go through an extractor together
+CHUNK = 64  # images that go through an extractor together
 
 
 class ExtractorError(UserError):
@@ -23,7 +23,7 @@ class ExtractorError(UserError):
 
 
 def library(module: str, *, extractor: str) -> Any:
-    """A module of an optional library, imported where it is needed. Raises ExtractorError."""
+    """Import a module of an optional library. Raises ExtractorError."""
     try:
         return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
@@ -32,7 +32,7 @@ def library(module: str, *, extractor: str) -> Any:
 
 
 def as_rgb(images: Tensor) -> Tensor:
-    """uint8 (N, 1 or 3, H, W) to (N, 3, H, W), grey repeated; ExtractorError for anything else."""
+    """Expand uint8 (N, 1 or 3, H, W) to (N, 3, H, W), grey repeated; ExtractorError for anything else."""
     if images.dtype != torch.uint8 or images.ndim != 4:
         given = f"{images.dtype} {tuple(images.shape)}"
         raise ExtractorError(f"an extractor takes uint8 (N, C, H, W), got {given}")
@@ -43,9 +43,9 @@ def as_rgb(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Extractor:
-    """Pictures to features. Not an nn.Module, so that it never enters a checkpoint or leaves eval mode."""
+    """Extractor of features from images. Not an nn.Module, so that it never enters a checkpoint or leaves eval mode."""
 
-    name: str  # what scores call it: "cifarnet", "inception", "inception_0123abcd"
+    name: str  # in the names of scores: "cifarnet", "inception", "inception_0123abcd"
     module: nn.Module  # uint8 (N, 3, H, W) -> (N, d); eval mode, no gradients
     card: dict[str, str | int]  # extractor, trained_on, weights_sha256, resize, precision
     head: nn.Module | None = None  # of a classifier: (N, d) -> logits (N, classes)
@@ -68,10 +68,10 @@ class Extractor:
 
 
 def extract(extractor: Extractor, images: Tensor, *, progress: str | None = None) -> Tensor:
-    """Features (N, d) on the CPU, float32, of uint8 pictures (N, C, H, W).
+    """Extract features (N, d), float32 on the CPU, from uint8 images (N, C, H, W).
 
-    `progress`: the words beside a bar, which shows on a terminal where it takes more than a second; None for no bar.
-    ExtractorError for features that are no finite numbers.
+    `progress`: label of a progress bar, which shows on a terminal after one second; None for no bar. Raises
+    ExtractorError for features that are not finite.
     """
     chunks = tqdm(images.split(CHUNK), desc=progress, unit="batch", delay=1, disable=None if progress else True)
     features = torch.cat([extractor(chunk.to(extractor.device)).cpu() for chunk in chunks])

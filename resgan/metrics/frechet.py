@@ -23,7 +23,7 @@ def symmetric_root(matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Moments:
-    """Mean and covariance of a set of features: all that a Frechet distance knows about it."""
+    """Mean and covariance of a set of features: all that a Frechet distance uses."""
 
     count: int  # samples
     mean: Tensor  # (d,) float64
@@ -75,10 +75,10 @@ class MomentSums:
 
 
 def frechet_distance(fake: Moments, real: Moments) -> float:
-    """Squared Frechet distance (the module's equation), 0 or more, in squared units of the features.
+    """Return the squared Frechet distance (the module's equation), 0 or more, in squared units of the features.
 
-    (S1 S2)^(1/2) has the eigenvalues of (R S1 R)^(1/2) with R R = S2, which is symmetric: no complex
-    numbers, and R is the reference's, computed once. ValueError where the widths differ.
+    (S1 S2)^(1/2) has the eigenvalues of the symmetric (R S1 R)^(1/2) with R R = S2: no complex numbers arise, and R is
+    the reference's, computed once. ValueError where the widths differ.
     """
     if fake.mean.shape != real.mean.shape:
         raise ValueError(f"features of different widths: fake {len(fake.mean)}, real {len(real.mean)}")
@@ -90,13 +90,14 @@ def frechet_distance(fake: Moments, real: Moments) -> float:
 
 
 def floor(real: Moments, *, fakes: float, exact: bool = False) -> float:
-    """The score of a perfect generator with so many samples: the distance of two samples of one distribution.
+    """Return the score of a perfect generator: the distance of two samples (N fakes, M reals) of one distribution.
 
         (1/N + 1/M) [tr S + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)],   l the eigenvalues of S, d_ij = 1 where i = j
 
     The first term is the noise of the means, the second that of the covariances of Gaussian features, to second order:
     d^2(S, S + E) is sum_ij E_ij^2 / (2 (l_i + l_j)), and E[E_ij^2] is l_i l_j (1 + d_ij) (1/N + 1/M) (Wishart).
-    A leading order, for N and M well above the width. `exact`: the reference is all there is, so that 1/M is no noise.
+    This is the leading order, for N and M well above the width. `exact`: the reference is the whole distribution, so
+    that 1/M is no noise.
     """
     values = torch.linalg.eigvalsh(real.cov).clamp(min=0)
     sums = (values[:, None] + values).clamp(min=torch.finfo(values.dtype).tiny)  # 0 / 0 is 0 here
@@ -106,10 +107,11 @@ def floor(real: Moments, *, fakes: float, exact: bool = False) -> float:
 
 
 def at_infinity(fake: Tensor, real: Moments, *, sizes: int = 15) -> float:
-    """The distance that infinitely many fakes would have: a line through distances over 1/N, where 1/N is 0.
+    """Extrapolate the distance to infinitely many fakes: a line through distances over 1/N, where 1/N is 0.
 
-    `sizes` random subsets of the features (N, d), from a tenth of them (but at most 5,000) to all (Chong and Forsyth
-    2020, "Effectively unbiased FID and Inception score"). The noise of the reference, 1/M, stays. May fall below 0.
+    The line is fitted to `sizes` random subsets of the features (N, d), from a tenth of them (but at most 5,000) to all
+    (Chong and Forsyth 2020, "Effectively unbiased FID and Inception score"). The noise of the reference, 1/M, remains.
+    The result may fall below 0.
     """
     least = min(5000, max(len(fake) // 10, 2))
     counts = torch.linspace(least, len(fake), sizes).round().long().tolist()

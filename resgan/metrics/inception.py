@@ -1,7 +1,7 @@
 """Inception-v3 of 2015, the network behind FID, KID and IS: torch-fidelity's conversion of it, made faster.
 
 The weights are TensorFlow's of 2015-12-05, the layers torch-fidelity's. Folding each BatchNorm into its convolution,
-holding pictures channels_last, and resizing by two matrices change features by rounding alone.
+holding images channels_last, and resizing by two matrices change features by rounding alone.
 """
 
 import io
@@ -27,12 +27,12 @@ Resize = Literal["tf1", "clean"]
 
 
 def theirs() -> Any:
-    """torch-fidelity's module. Raises ExtractorError."""
+    """Import torch-fidelity's module. Raises ExtractorError."""
     return library("torch_fidelity.feature_extractor_inceptionv3", extractor="inception")
 
 
 def clean_resize(images: Tensor, *, side: int) -> Tensor:
-    """Pillow's bicubic, which averages when it shrinks, in floats: Parmar et al. 2022, "On aliased resizing".
+    """Resize by Pillow's antialiased bicubic, in floats: Parmar et al. 2022, "On aliased resizing".
 
     uint8 (N, C, H, W) to float32 (N, C, side, side) in [0, 255].
     """
@@ -42,15 +42,15 @@ def clean_resize(images: Tensor, *, side: int) -> Tensor:
 
 
 def tf1_resize(images: Tensor, *, side: int) -> Tensor:
-    """TensorFlow 1's bilinear, which neither averages nor centres: uint8 (N, C, H, W) to float32 in [0, 255]."""
+    """Resize by TensorFlow 1's bilinear, neither antialiased nor centred: uint8 (N, C, H, W) to float32 in [0, 255]."""
     rows, columns = (tf1_weights(length, side, images.device) for length in images.shape[2:])
     return rows @ images.float() @ columns.T
 
 
 def tf1_weights(before: int, after: int, device: torch.device) -> Tensor:
-    """How much each place before, (before,), counts at each place after: (after, before).
+    """Return the weights (after, before) of the input positions at each output position.
 
-    Place i lies at i * before / after, between the two places beside it; in float32, as TensorFlow had it.
+    Output i lies at input i * before / after, between the two nearest inputs; in float32, as in TensorFlow.
     """
     places = torch.arange(after, device=device) * torch.tensor(before / after, dtype=torch.float32, device=device)
     low = places.long()
@@ -61,7 +61,7 @@ def tf1_weights(before: int, after: int, device: torch.device) -> Tensor:
 
 
 def fold_norms(net: nn.Module) -> None:
-    """Give every convolution what the BatchNorm after it does in eval mode: W' = W g / s, b' = b - m g / s."""
+    """Fold into every convolution the BatchNorm after it, in eval mode: W' = W g / s, b' = b - m g / s."""
     for block in net.modules():
         conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -94,7 +94,7 @@ class InceptionPool(nn.Module):
 
 
 def random_state() -> PlainData:
-    """Weights for tests, always the same: He's gain, since torch's own lets the last features collapse."""
+    """Return weights for tests, always the same: He's gain, since torch's default lets the last features collapse."""
     from unittest import mock
 
     module = theirs()

@@ -1,6 +1,6 @@
-"""The Inception score: are samples each of one class, and together of all?
+"""Inception score: is each sample of one class, and are all together of all classes?
 
-Salimans et al. 2016, "Improved techniques for training GANs", section 4. No real picture is looked at.
+Salimans et al. 2016, "Improved techniques for training GANs", section 4. No real images are used.
 """
 
 import math
@@ -12,10 +12,10 @@ SPLITS = 10
 
 
 def inception_score(logits: Tensor, *, splits: int = SPLITS) -> tuple[float, float]:
-    """exp E KL(p(y|x), p(y)) of logits (N, classes): mean and standard deviation over `splits` random parts.
+    """Return exp E KL(p(y|x), p(y)) of logits (N, classes): mean and standard deviation over random parts.
 
-    Random, because folders of pictures come sorted by class, and a part of one class scores 1. From 1 (all alike) to
-    the number of classes. ValueError for fewer samples than parts.
+    There are `splits` parts, random because image folders come sorted by class, and a part of one class scores 1. The
+    score is from 1 (all alike) to the number of classes. ValueError for fewer samples than parts.
     """
     if len(logits) < splits:
         raise ValueError(f"{splits} parts need at least as many samples, got {len(logits)}")

@@ -12,10 +12,11 @@ SUBSETS, SUBSET_SIZE = 100, 1000
 def kernel_distance(
     fake: Tensor, real: Tensor, *, subsets: int = SUBSETS, size: int = SUBSET_SIZE
 ) -> tuple[float, float]:
-    """Mean and standard deviation (over the subsets, divided by their number) of features (N, d) and (M, d).
+    """Return mean and standard deviation, over subsets, of the distance of features (N, d) and (M, d).
 
-    Each subset takes `size` of either side without replacement, by a generator of its own. The mean is 0 for equal
-    distributions, and may fall below. ValueError for fewer samples than a subset takes, or fewer than 2.
+    Each subset takes `size` of either side without replacement, always the same ones. The mean has expectation 0 for
+    equal distributions, and may fall below. The standard deviation divides by `subsets`. ValueError for fewer samples
+    than a subset takes, or a subset of fewer than 2.
     """
     if size < 2 or min(len(fake), len(real)) < size:
         raise ValueError(
@@ -32,9 +33,9 @@ def kernel_distance(
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> float:
-    """Unbiased, of x (n, d) and y (n, d): mean k(x, x') + mean k(y, y') - 2 mean k(x, y), over x != x', y != y'.
+    """Return the unbiased squared MMD of x (n, d) and y (n, d).
 
-    k(x, y) = (x y / d + 1)^3.
+    mean k(x, x') + mean k(y, y') - 2 mean k(x, y), over x != x', y != y', with k(x, y) = (x y / d + 1)^3.
     """
     n = len(x)
     same = sum(kernel.sum() - kernel.trace() for kernel in (polynomial(x, x), polynomial(y, y)))
@@ -42,5 +43,5 @@ def squared_mmd(x: Tensor, y: Tensor) -> float:
 
 
 def polynomial(x: Tensor, y: Tensor) -> Tensor:
-    """(n, m)"""
+    """Return the kernel matrix (n, m)."""
     return (x @ y.T / x.shape[1] + 1) ** 3

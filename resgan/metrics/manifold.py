@@ -1,4 +1,4 @@
-"""How far a picture is from manifolds of known pictures: masks at any centre, in colours that are signs."""
+"""Distances of images from manifolds of known images: masks at any centre, in colours of channels -1 or 1."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,36 +9,36 @@ from torch import Tensor
 
 from resgan.base.images import as_uint8, to_float
 
-STEP = 0.25  # of the coarse search, in pixels of the centre
+STEP = 0.25  # between centres of the coarse search, in pixels
 REFINEMENTS = 6  # steps of Gauss-Newton
-CHUNK = 500  # pictures at a time
+CHUNK = 500  # images at a time
 
 
 @dataclass(frozen=True)
 class Located:
-    """Places on the manifolds that are nearest to the pictures of a batch."""
+    """Points on the manifolds that are nearest to the images of a batch."""
 
-    distances: Tensor  # (N,), L2 on [-1, 1] to the nearest picture of any class
+    distances: Tensor  # (N,), L2 on [-1, 1] to the nearest known image of any class
     labels: Tensor  # int64 (N,), its class
     centres: Tensor  # (N, 2), its centre (x, y)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifold:
-    """Pictures `mask(form, centre)` x `colour`, a class for each form and colour (label: form * colours + colour)."""
+    """Images `mask(form, centre)` x `colour`, a class for each form and colour (label: form * colours + colour)."""
 
     masks: Callable[[Tensor, Tensor], Tensor]  # forms (N,), centres (N, 2) -> (N, H, W) in [0, 1]
-    slopes: Callable[[Tensor, Tensor], Tensor]  # the same -> derivatives by the centre (N, 2, H, W)
+    slopes: Callable[[Tensor, Tensor], Tensor]  # the same -> derivatives with respect to the centre (N, 2, H, W)
     forms: int
     colours: Tensor  # (K, C), each entry -1 or 1
     low: float  # of both coordinates of a centre
     high: float
 
     def locate(self, images: Tensor) -> Located:
-        """The nearest picture of any class to each of the images (N, C, H, W), as uint8.
+        """Find the nearest known image of any class to each of the images (N, C, H, W), taken as uint8.
 
-        A search over centres STEP apart finds the class and a first centre, Gauss-Newton the centre between them, never
-        further away.
+        A search over centres STEP apart finds the class and a first centre; Gauss-Newton refines the centre, and never
+        increases the distance.
         """
         found = [self._locate(to_float(chunk).flatten(2)) for chunk in as_uint8(images).split(CHUNK)]
         return Located(*(torch.cat(parts) for parts in zip(*found, strict=True)))
@@ -54,10 +54,10 @@ class Manifold:
         return distances, forms * len(self.colours) + hues, centres
 
     def _nearest_on_grid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Form (n,), colour (n,) and centre (n, 2) of the nearest picture on the grid, for images (n, C, P)."""
+        """Return form (n,), colour (n,) and centre (n, 2) of the nearest image on the grid, for images (n, C, P)."""
         masks, energy = self._grid_masks
         overlaps = images @ masks.T  # (n, C, forms * centres)
-        # |x - mask * colour|^2 less |x|^2, of each colour in turn
+        # |x - mask * colour|^2 minus |x|^2, for each colour in turn
         squares = (energy - 2 * sum(s * overlaps[:, c] for c, s in enumerate(signs)) for signs in self.colours.tolist())
         least, places = torch.stack([torch.stack(square.min(1)) for square in squares], dim=-1)  # (n, K)
         hues = least.argmin(1)
@@ -72,15 +72,15 @@ class Manifold:
 
     @cached_property
     def _grid_masks(self) -> tuple[Tensor, Tensor]:
-        """The masks of all forms at the centres of the grid, (forms * M, P), and the energy of their pictures."""
+        """Masks of all forms at the centres of the grid, (forms * M, P), and the energy of their images."""
         forms = torch.arange(self.forms).repeat_interleave(len(self._grid))
         masks = self.masks(forms, self._grid.repeat(self.forms, 1)).flatten(1)
         return masks, self.colours.shape[1] * masks.square().sum(1)
 
     def _refined(self, target: Tensor, forms: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """Centres (n, 2) of masks nearer to the target (n, P), and the squares of their distances (n,).
+        """Refine centres (n, 2) towards the target (n, P); return them and the squared distances of their masks (n,).
 
-        A step that leaves the square is cut at its border; one that leads further away is not taken.
+        A step that leaves the square is cut at its border; a step that increases the distance is not taken.
         """
         mask, slopes = self._tangent(forms, centres)
         squares = (target - mask).square().sum(1)
@@ -101,9 +101,9 @@ class Manifold:
         return self.masks(forms, centres).flatten(1), self.slopes(forms, centres).flatten(2)
 
     def _gauss_newton(self, residual: Tensor, slopes: Tensor, centres: Tensor) -> Tensor:
-        """The step (n, 2) that would make the residual (n, P) least if the slopes (n, 2, P) were constant.
+        """Return the step (n, 2) that would minimise the residual (n, P) if the slopes (n, 2, P) were constant.
 
-        At a border, a coordinate that would leave is held, and the other moves as if alone.
+        At a border, a coordinate that would leave the square is held, and the other moves as if alone.
         """
         gradient = (slopes @ residual.unsqueeze(2)).squeeze(2)
         curvature = slopes @ slopes.mT + 1e-6 * torch.eye(2)

@@ -1,4 +1,4 @@
-"""The exact scores of pictures whose classes are manifolds: which class each sample is of, if any, and where in it."""
+"""Exact scores of images whose classes are manifolds: the class of each sample, if any, and its place in the class."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,34 +16,34 @@ from resgan.metrics.score import Score
 from resgan.metrics.testbed import LEAST_VALID, MEANINGS, expected_total_variation, total_variation
 
 OTHER_TAUS = {0.5: "half", 1.5: "one and a half times"}  # validity is measured at these multiples of tau as well
-LEAST_SHARE = 0.1  # of what is a class's due: with as many valid samples it counts as drawn
+LEAST_SHARE = 0.1  # of the valid samples expected in a class: with as many, it counts as drawn
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ManifoldScores:
-    """Scores of pictures against the manifolds of their classes.
+    """Scores of images against the manifolds of their classes.
 
     tv                     total variation to uniform over the classes and one invalid class
-    validity               share of valid samples, those closer than tau to a class
-    tv_valid               total variation of the valid alone to uniform over the classes
+    validity               share of valid samples: closer than tau to a class
+    tv_valid               total variation of the valid samples alone to uniform over the classes
     validity_0.5tau, ...   share of samples closer than that to a class
     valid_<form>           share of samples that are valid and of this form
     distance               median distance to the nearest class, whether valid or not
-    classes                how many hold a tenth of their due or more: of n valid samples, n / 10 K
-    copying                P(a valid sample lies nearer to a training picture of its class than a fresh draw does)
+    classes                number of classes with a tenth of their due or more: of n valid samples, n / 10 K
+    copying                P(a valid sample lies nearer to a training image of its class than a fresh draw does)
     recombination          rate of valid samples in a withheld quadrant of a class over that in a shown one
 
-    None under 200 valid samples: tv_valid, copying, recombination, which is there only where something is withheld.
+    tv_valid, copying and recombination are None under 200 valid samples; recombination needs a withheld quadrant.
     """
 
     manifold: Manifold
     tau: float
     forms: tuple[str, ...]  # their names
     train: Tensor  # uint8 (M, C, H, W)
-    fresh: Tensor  # uint8 (m, C, H, W): further draws of what `train` was drawn from
-    rounding: float  # median distance of true pictures, which rounding to uint8 alone makes
+    fresh: Tensor  # uint8 (m, C, H, W): further draws from the distribution of `train`
+    rounding: float  # median distance of true images, from rounding to uint8 alone
     quadrants: Callable[[Tensor], Tensor]  # of centres (N, 2): 0 to 3, (N,)
-    withheld: Tensor | None = None  # (K,), the quadrant in which a class is not shown; None: all are
+    withheld: Tensor | None = None  # (K,), the quadrant in which each class is not shown; None: all are shown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,12 +64,12 @@ class ManifoldScores:
         return self.compute_located(self.manifold.locate(samples))
 
     def compute_located(self, found: Located) -> dict[str, float | None]:
-        """The same, of samples that the manifold has located."""
+        """Return the scores of `compute` for samples that the manifold has located."""
         valid = found.distances < self.tau
         return dict(zip(self.names, (*self._shares(found, valid), *self._places(found, valid)), strict=True))
 
     def _shares(self, found: Located, valid: Tensor) -> list[float | None]:
-        """Scores that count all samples: from tv to the shares of the forms."""
+        """Return the scores that count samples: from tv to the shares of the forms."""
         counts = torch.bincount(found.labels[valid], minlength=self.classes)
         invalid = (~valid).sum().view(1)
         shares = counts.view(len(self.forms), -1).sum(1).double() / len(valid)
@@ -82,7 +82,7 @@ class ManifoldScores:
         ]
 
     def _places(self, found: Located, valid: Tensor) -> list[float | None]:
-        """Distance, and what the valid are: from the classes that are drawn to recombination."""
+        """Return the distance, and the scores of valid samples from classes to recombination."""
         counts = torch.bincount(found.labels[valid], minlength=self.classes)
         enough = int(valid.sum()) >= LEAST_VALID
         labels, centres = found.labels[valid], found.centres[valid]
@@ -102,9 +102,9 @@ class ManifoldScores:
         return unseen / (seen / 3) if seen else None  # of four quadrants three are shown
 
     def copying(self, labels: Tensor, centres: Tensor) -> float:
-        """P(nearer to a training picture of its class, by the place of its centre, than a fresh draw of the class).
+        """Return P(a centre lies nearer to a training image of its class than a fresh draw of the class does).
 
-        Ties count half, so that fresh draws score 0.5. What training pictures are replayed scores 1.
+        Ties count half, so that fresh draws score 0.5. Replayed training images score 1.
         """
         wins, compared = 0.0, 0
         for label in labels.unique().tolist():
@@ -119,10 +119,10 @@ class ManifoldScores:
 
     @cached_property
     def _known(self) -> list[tuple[Tensor, Tensor]]:
-        """By class: centres of its training pictures (M, 2), and how far its fresh draws are from them (m,), sorted.
+        """Centres of the training images (M, 2), and sorted distances of fresh draws to them (m,), by class.
 
-        They are located like samples, so that the error of the search is in all; and only when samples are compared
-        with them, which takes seconds that a run without valid samples need not spend.
+        They are located like samples, so that all share the error of the search; and only when samples are compared
+        with them: it takes seconds, which a run without valid samples need not spend.
         """
         trained, fresh = self.manifold.locate(self.train), self.manifold.locate(self.fresh)
         found = []
@@ -132,18 +132,18 @@ class ManifoldScores:
         return found
 
     def ideal_scores(self, samples: int) -> dict[str, float]:
-        """Expected scores of so many samples of the whole distribution, where they are known."""
+        """Return the expected scores of this many samples of the whole distribution, where they are known."""
         tv = expected_total_variation(self.classes, samples=samples)
         least = least_count(samples, self.classes)
         drawn = self.classes * float(stats.binom.sf(least - 1, samples, 1 / self.classes))
         known = dict.fromkeys(self.names, 1.0) | {f"valid_{form}": 1 / len(self.forms) for form in self.forms}
         known |= {"tv": tv, "tv_valid": tv, "distance": self.rounding, "classes": drawn}
-        # Of what is withheld a perfect generator draws too, further from the training pictures than what is shown.
+        # A perfect generator also draws what is withheld, further from the training images than what is shown.
         return known | {"copying": 0.5} if self.withheld is None else without(known, "copying")
 
 
 class ManifoldScore(Score):
-    """The scores of images against the manifolds of their classes, as a metric: see `ManifoldScores`."""
+    """Scores of images against the manifolds of their classes, as a metric: see `ManifoldScores`."""
 
     def __init__(self, truth: ManifoldScores, *, count: int, card: PlainData | None = None) -> None:
         super().__init__(card=card)
@@ -188,7 +188,7 @@ class ManifoldScore(Score):
 
 
 def least_count(samples: int, classes: int) -> int:
-    """How many valid samples make a class count as drawn: one at the least."""
+    """Return how many valid samples make a class count as drawn: at least one."""
     return max(1, round(LEAST_SHARE * samples / classes))
 
 
@@ -197,7 +197,7 @@ def mean(which: Tensor) -> float:
 
 
 def nearest_gaps(centres: Tensor, others: Tensor) -> Tensor:
-    """Distances of centres (N, 2) to the nearest of others (M, 2), in pixels: (N,); infinite for none."""
+    """Return distances (N,) of centres (N, 2) to the nearest of others (M, 2), in pixels; infinite without others."""
     if not len(others):
         return torch.full((len(centres),), torch.inf)
     return torch.cdist(centres, others, compute_mode="donot_use_mm_for_euclid_dist").amin(1)

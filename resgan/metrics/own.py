@@ -1,4 +1,4 @@
-"""A score of a user's own: a `resgan.Score`, or any torchmetrics.Metric of one number."""
+"""User-defined scores: a `resgan.Score`, or any torchmetrics.Metric of one number."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ TRIED = 64  # real samples that a score is tried on before training
 
 
 class Own(Score):
-    """A torchmetrics.Metric of one number, under its class's name."""
+    """A torchmetrics.Metric of one number, named after its class."""
 
     def __init__(self, metric: Metric, *, card: PlainData) -> None:
         super().__init__(card=card)
@@ -43,10 +43,10 @@ class Own(Score):
 
 
 def load_score(where: str, real: Tensor, *, card: PlainData) -> Score:
-    """The score NAME(real) of file.py:NAME, tried on real samples. Raises OptionsError.
+    """Load the score NAME(real) of file.py:NAME, and try it on real samples. Raises OptionsError.
 
     real: uint8 images (M, C, H, W), or points (M, 2). `update` takes floats in [-1, 1] of that shape; `compute` gives
-    one number, or several by name where it is a `resgan.Score`.
+    one number, or several by name where the score is a `resgan.Score`.
     """
     make, path = load_named(where, option="metrics.own", error=OptionsError)
     tried = real[:TRIED]

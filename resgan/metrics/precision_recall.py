@@ -1,4 +1,4 @@
-"""Do fakes lie where reals lie (precision, density), and reals where fakes do (recall, coverage)?
+"""Precision and density (do fakes lie where reals lie?), recall and coverage (do reals lie where fakes lie?).
 
 A set's manifold is the union of balls around its members, each as large as the distance to its k-th neighbour.
 
@@ -18,14 +18,14 @@ CHUNK = 2048  # rows of a matrix of distances that exist at one time
 
 
 def distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    """Rows of the matrix of distances between x (n, d) and y (m, d), `CHUNK` at a time: (<= CHUNK, m), float64."""
+    """Yield rows of the distance matrix of x (n, d) and y (m, d), `CHUNK` at a time: (<= CHUNK, m), float64."""
     y = y.double()
     for rows in x.split(CHUNK):
         yield torch.cdist(rows.double(), y, compute_mode="use_mm_for_euclid_dist")
 
 
 def neighbour_distances(features: Tensor, *, most: int = K_DENSITY) -> Tensor:
-    """Distances of each to its 1st ... `most`-th neighbour among the others: (n, most), float64."""
+    """Return distances of each sample to its 1st ... `most`-th neighbour among the others: (n, most), float64."""
     if len(features) <= most:
         raise ValueError(f"{most} neighbours need at least {most + 1} samples, got {len(features)}")
     # The nearest of all is the sample itself, at 0.

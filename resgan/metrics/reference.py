@@ -1,7 +1,7 @@
-"""The real side of a comparison: made once for each data set and extractor, and kept on disk.
+"""Real side of a comparison: computed once for each data set and extractor, and cached on disk.
 
-An entry is found by a fingerprint of the pictures, the extractor's card and how it is fed, so that a changed picture,
-weight or option never meets another's numbers. All arms and seeds of a study share it.
+An entry is found by a fingerprint of the images, the extractor's card and how it is fed, so that a changed image,
+weight or option never gets the numbers of another. All arms and seeds of a study share an entry.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from resgan.metrics.frechet import Moments, MomentSums
 from resgan.metrics.precision_recall import neighbour_distances
 
 PART = 4096  # rows of features that are summed together
-FORMAT = 1  # of the files; another number, other files
+FORMAT = 1  # version of the files, part of the fingerprint
 
 Arrays = dict[str, np.ndarray]
 
 
 class Reference:
-    """Moments, features and distances to neighbours of a set of pictures, each made when first asked for.
+    """Moments, features and distances to neighbours of a set of images, each computed on first use.
 
     On disk: <extractor>-<fingerprint>.{moments,features,neighbours}.npz. The first holds `mu` and `sigma` under the
     names that pytorch-fid reads.
@@ -39,7 +39,7 @@ class Reference:
         pictures: Tensor,  # uint8 (M, C, H, W)
         *,
         cache: Path,
-        progress: str | None = None,  # the words beside a progress bar; None: no bar
+        progress: str | None = None,  # label of a progress bar; None: no bar
     ) -> None:
         self.extractor, self.pictures, self.cache, self.progress = extractor, pictures, cache, progress
 
@@ -61,12 +61,12 @@ class Reference:
         found = self._stored("moments", self._make_moments)
         mean, cov = (torch.from_numpy(found[name]) for name in ("mu", "sigma"))
         moments = Moments(count=int(found["count"]), mean=mean, cov=cov)
-        vars(moments)["root"] = torch.from_numpy(found["root"])  # where cached_property would have put it
+        vars(moments)["root"] = torch.from_numpy(found["root"])  # where cached_property looks for it
         return moments
 
     @cached_property
     def features(self) -> Tensor:
-        """(M, d) float32."""
+        """Features (M, d), float32."""
         return torch.from_numpy(self._stored("features", lambda: {"features": self._extracted.numpy()})["features"])
 
     @cached_property
@@ -88,7 +88,7 @@ class Reference:
         return self.cache / f"{self.extractor.name}-{self.fingerprint[:24]}.{kind}.npz"
 
     def _stored(self, kind: str, make: Callable[[], Arrays]) -> Arrays:
-        """Arrays from the cache; missing or damaged ones are made and stored there."""
+        """Load arrays from the cache; make and store those that are missing or damaged."""
         path = self.path(kind)
         if path.exists():
             try:

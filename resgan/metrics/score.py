@@ -1,7 +1,7 @@
-"""The base of all scores: a torchmetrics.Metric that says how each of its numbers is read.
+"""Base of all scores: a torchmetrics.Metric that says how each of its numbers is read.
 
-What a score has seen of the samples are states that sum, or join, over processes, so that it serves any Lightning
-module. `reset` forgets the samples; the real side is no state and stays.
+What a score keeps of the samples are states that are summed, or concatenated, over processes, so that it works in any
+Lightning module. `reset` forgets the samples; the real side is not a state and stays.
 """
 
 import math
@@ -16,7 +16,7 @@ from resgan.metrics.cards import Reading
 
 
 class Score(Metric):
-    """One score, or several that are found together; compute() gives one number, or several by name."""
+    """Base of a score, or of several computed together; compute() gives one number, or several by name."""
 
     full_state_update = False
     is_differentiable = False
@@ -29,7 +29,7 @@ class Score(Metric):
 
     @property
     def readings(self) -> Mapping[str, Reading]:
-        """How each number is read, by name, in their order."""
+        """Readings of the numbers by name, in their order."""
         raise NotImplementedError
 
     @property

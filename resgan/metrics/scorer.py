@@ -1,4 +1,4 @@
-"""The scores of a run, all of one set of samples."""
+"""Scores of a run, all of one set of samples."""
 
 import math
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from resgan.options.choices import NormMode
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """All that is measured on one set of samples. The first number of the first score is the primary endpoint."""
+    """All scores of one set of samples. The first number of the first score is the primary endpoint."""
 
     samples: int  # how many are drawn
-    norm_mode: NormMode  # of the generator that they are drawn from
+    norm_mode: NormMode  # of the generator that draws them
     scores: list[Score]
     extractor: Extractor | None = None  # one pass of it serves all scores of features
-    progress: str | None = None  # the words beside a bar for that pass; None: no bar
+    progress: str | None = None  # label of a progress bar for that pass; None: no bar
 
     def measure(self, samples: Tensor) -> PlainData:
         """Numbers by name, of samples (N, ...)."""
@@ -35,7 +35,7 @@ class Scorer:
             else:
                 score.update(samples)
             found |= score.scores()
-            score.reset()  # samples need not stay
+            score.reset()  # frees the samples
         return found
 
     def prepare(self) -> None:
@@ -59,10 +59,10 @@ class Scorer:
 
     @property
     def primary(self) -> str:
-        """The score that ranks runs and finds the best checkpoint; lower is better."""
+        """Name of the score that ranks runs and selects the best checkpoint; lower is better."""
         return self.scores[0].names[0]
 
     @property
     def worst(self) -> float:
-        """The primary endpoint of a run that diverged."""
+        """Primary endpoint of a diverged run."""
         return 1.0 if self.primary == "tv" else math.inf

@@ -1,4 +1,4 @@
-"""The exact scores of the testbeds, whose truth is known."""
+"""Exact scores of the testbeds, whose true distribution is known."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
 from resgan.metrics.score import Score
 
-LEAST_VALID = 200  # fewer valid samples say nothing of which they are: novelty, copying and the like
+LEAST_VALID = 200  # fewer valid samples do not tell which they are: no novelty, copying and the like
 
 
 def total_variation(counts: Tensor) -> float:
-    """TV distance of a histogram (classes + 1,), whose last entry counts the invalid, to uniform over the classes.
+    """Return the TV distance of a histogram (classes + 1,), whose last entry is the invalid, to uniform over classes.
 
     The primary endpoint: 0 is perfect, 1 is all invalid.
     """
@@ -34,12 +34,12 @@ def total_variation_between(counts: Tensor, others: Tensor) -> float:
 
 
 def kl_to_uniform(counts: Tensor) -> float | None:
-    """KL(p, uniform) in nats over the modes (K,), less (k - 1) / 2n, where k modes were hit (Miller 1955).
+    """Return KL(p, uniform) in nats over the modes (K,), minus (k - 1) / 2n, where k modes were hit (Miller 1955).
 
-    The bias at n samples is (m - 1) / 2n with m the modes that have a share at all: all K of a perfect sampler, few of
-    a collapsed one; those that were hit stand for them. So a perfect sampler scores 0 on average, and may score a
+    The bias at n samples is (m - 1) / 2n, where m modes have a nonzero share: all K of a perfect sampler, few of a
+    collapsed one; the modes that were hit stand for them. So a perfect sampler scores 0 on average, and may score a
     little below; near n = K, where it misses many modes, it scores above. None for n < K: the correction, the first
-    term of a series in K / n, means nothing there.
+    term of a series in K / n, is meaningless there.
     """
     n, modes = int(counts.sum()), len(counts)
     if n < modes:
@@ -50,7 +50,7 @@ def kl_to_uniform(counts: Tensor) -> float | None:
 
 
 def mode_counts(points: Tensor, *, centres: Tensor, sd: float) -> Tensor:
-    """How many of the points (N, 2) are within 3 standard deviations of each mode (K,), and of none: (K + 1,)."""
+    """Count the points (N, 2) within 3 standard deviations of each of the K modes, and of none: (K + 1,)."""
     distance, nearest = torch.cdist(points.double(), centres.double()).min(1)
     return torch.bincount(torch.where(distance <= 3 * sd, nearest, len(centres)), minlength=len(centres) + 1)
 
@@ -62,11 +62,12 @@ def gaussian_scores(
     sd: float,  # of each
     trained: Tensor,  # (K + 1,), the `mode_counts` of the training points
 ) -> dict[str, float | None]:
-    """Scores of points against modes; valid is within 3 standard deviations of a mode.
+    """Score points against modes; a point within 3 standard deviations of a mode is valid.
 
-    A perfect sampler has validity 1 - e^-4.5 = 0.989, and so a total variation of 0.011 to uniform (tv). It is also
-    measured to the training points (tv_data): few points are far from uniform themselves, and what replays them is not
-    to blame. The median distance to the nearest mode, in standard deviations, falls before any point is valid.
+    A perfect sampler has validity 1 - e^-4.5 = 0.989, and so a total variation of 0.011 to uniform (tv). Total
+    variation is also measured to the training points (tv_data): a few points are far from uniform themselves, which is
+    no fault of a generator that replays them. The median distance to the nearest mode, in standard deviations, falls
+    before any point is valid.
     """
     counts = mode_counts(points, centres=centres, sd=sd)
     return {
@@ -80,7 +81,7 @@ def gaussian_scores(
 
 
 def nearest_template(images: Tensor, templates: Tensor) -> tuple[Tensor, Tensor]:
-    """L2 distance on [-1, 1] to the nearest template, and which it is: (N,), (N,). Both arguments are uint8."""
+    """Return the L2 distance on [-1, 1] to the nearest template, and its index: (N,), (N,). Arguments are uint8."""
     known = to_float(templates).flatten(1)  # (K, d)
     distances, indices = [], []
     for chunk in images.split(2000):
@@ -100,13 +101,13 @@ def shape_scores(
     trained: Tensor,  # (K,), bool: which templates were trained on
     tau: float,  # valid is closer than this to a template
 ) -> dict[str, float | None]:
-    """Scores of pictures against templates.
+    """Score images against templates.
 
     tv        total variation to uniform over the classes and one invalid class
     validity  share of valid samples
     modes     trained templates that were hit
     kl        of valid samples over the trained templates, to uniform
-    novelty   share of the valid that were never trained on: 0 is a pure replicator, 0.5 full recombination
+    novelty   share of valid samples never trained on: 0 is a pure replicator, 0.5 full recombination
     """
     located = nearest_template(as_uint8(samples), templates)
     return scores_of_located(*located, classes=classes, trained=trained, tau=tau)
@@ -115,7 +116,7 @@ def shape_scores(
 def scores_of_located(
     distance: Tensor, nearest: Tensor, *, classes: Tensor, trained: Tensor, tau: float
 ) -> dict[str, float | None]:
-    """The same, from the outcome of `nearest_template`."""
+    """Return the scores of `shape_scores` from the result of `nearest_template`."""
     valid = distance < tau
     hits = nearest[valid]
     per_class = torch.bincount(classes[hits], minlength=int(classes.max()) + 1)
@@ -130,15 +131,15 @@ def scores_of_located(
 
 
 def perfect_modes(modes: int, samples: int) -> float:
-    """How many of `modes` equally likely modes a perfect sampler hits, on average."""
+    """Return how many of `modes` equally likely modes a perfect sampler hits, on average."""
     return modes * -math.expm1(samples * math.log1p(-1 / modes))
 
 
-# What a perfect sampler scores: of n samples, no more can be asked.
+# Scores of a perfect sampler: n samples cannot do better.
 
 
 def perfect_gaussians(modes: int, *, samples: int, trained: Tensor) -> dict[str, float]:
-    """Expected scores of samples of the true distribution of `data=gaussians`; of tv_data, of the training points."""
+    """Return expected scores of samples of the true `data=gaussians`; for tv_data, of the training points."""
     outside = math.exp(-4.5)  # beyond 3 standard deviations in the plane
     return {
         "tv": expected_total_variation(modes, samples=samples, invalid=outside),
@@ -165,7 +166,7 @@ def perfect_shapes(*, classes: int, trained: int, samples: int) -> dict[str, flo
 
 
 def expected_total_variation(classes: int, *, samples: int, invalid: float = 0.0) -> float:
-    """E[TV to uniform] of a sampler that is uniform over the classes but for a share `invalid`.
+    """Return E[TV to uniform] of a sampler that is uniform over the classes except for a share `invalid`.
 
     1/2 (K E|X/n - 1/K| + invalid), where X, the count of a class, is binomial with n trials of (1 - invalid) / K.
     """
@@ -176,7 +177,7 @@ def expected_total_variation(classes: int, *, samples: int, invalid: float = 0.0
 
 
 def expected_resampling_variation(counts: Tensor, *, samples: int) -> float:
-    """E[TV] of a histogram (K,) to that of samples which are drawn from it.
+    """Return E[TV] of a histogram (K,) to that of samples drawn from it.
 
     1/2 sum E|X/n - p|, where X is binomial with n trials of p: E|X - np| = 2 m (1 - p) P(X = m) with m = floor(np) + 1
     (de Moivre 1730).
@@ -204,7 +205,7 @@ MEANINGS = {
 
 
 class ModeScore(Score):
-    """The scores of points (N, 2) against the modes of a mixture of Gaussians: see `gaussian_scores`."""
+    """Scores of points (N, 2) against the modes of a mixture of Gaussians: see `gaussian_scores`."""
 
     def __init__(
         self,
@@ -237,7 +238,7 @@ class ModeScore(Score):
 
 
 class TemplateScore(Score):
-    """The scores of images against templates: see `shape_scores`."""
+    """Scores of images against templates: see `shape_scores`."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""From run directories to an answer with its uncertainty."""
+"""Reports: from run directories to an answer with its uncertainty."""

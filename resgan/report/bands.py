@@ -7,14 +7,14 @@ from scipy import special, stats
 
 from resgan.report.effects import LEVEL, Array
 
-DRAWS = 2**12  # samples of the same shape: a coverage of .95 is known to .0034
+DRAWS = 2**12  # samples of the shape of x: a coverage of .95 has a standard error of .0034
 
 
 def bands(x: Array, *, level: float = LEVEL) -> tuple[Array, Array, Array]:
-    """Mean, lower and upper ends (K,) of the columns of x (R, K), covered all at once with 1 - level; NaN is missing.
+    """Return mean, lower and upper end (K,) of the columns of x (R, K); all means are covered at once with 1 - level.
 
-    mean +- c sd / sqrt n, see `critical_values`: max-t intervals (Hothorn, Bretz & Westfall 2008). One column gives
-    Student's interval. Ends are NaN below 2 replicates.
+    NaN is a missing value. Intervals are mean +- c sd / sqrt n with c from `critical_values`: max-t intervals (Hothorn,
+    Bretz & Westfall 2008). One column gives Student's interval. Ends are NaN below 2 replicates.
     """
     mean, error = summarised(x)
     half = error * critical_values(x, two_sided=True, level=level)
@@ -22,22 +22,22 @@ def bands(x: Array, *, level: float = LEVEL) -> tuple[Array, Array, Array]:
 
 
 def summarised(x: Array) -> tuple[Array, Array]:
-    """Means and standard errors of the columns of x (..., R, K), by what each has: (..., K), (..., K)."""
+    """Return means and standard errors (..., K) of the columns of x (..., R, K), over the finite values of each."""
     seen = np.isfinite(x)
     counts = seen.sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(seen, x, 0.0).sum(-2) / counts
         spread = np.where(seen, x - mean[..., None, :], 0.0)
         error = np.sqrt((spread**2).sum(-2) / (counts - 1) / counts)
-    return mean, np.where(error <= 1e-12 * np.abs(mean), 0.0, error)  # numbers that are equal but for rounding
+    return mean, np.where(error <= 1e-12 * np.abs(mean), 0.0, error)  # values that are equal up to rounding
 
 
 def critical_values(x: Array, *, two_sided: bool, level: float = LEVEL) -> Array:
-    """Values (K,) such that |t|, or t, of some column of x (R, K) exceeds its own with probability `level`.
+    """Return critical values (K,): with probability `level`, |t| (or t) of some column of x (R, K) exceeds its value.
 
-    All columns share one p, that of Student's t with their degrees of freedom. It is found by drawing normal samples
-    that lack the values which x lacks, with the correlation seen: so each t is divided by its own standard deviation,
-    as those of the columns are. NaN for a column of fewer than 2.
+    All columns share one p: each value is the quantile at that p of Student's t with the column's degrees of freedom.
+    The p is found from normal samples with the observed correlation and the missing values of x; each t is divided by
+    its own standard deviation, as in x. NaN for a column of fewer than 2 values.
     """
     counts = np.isfinite(x).sum(0)
     df = np.where(counts > 1, counts - 1, np.nan)
@@ -52,9 +52,10 @@ def critical_values(x: Array, *, two_sided: bool, level: float = LEVEL) -> Array
 
 
 def samples_like(x: Array) -> Array | None:
-    """Normal samples (B, R, K) of mean 0 with the correlation of x (R, K), lacking what it lacks; None of one column.
+    """Draw normal samples (B, R, K) of mean 0 with the correlation and the missing values of x (R, K).
 
-    Columns without spread are left out: their t is no number. Correlations are those of complete rows, none below 3.
+    Columns without spread are left out, since their t is undefined; None where fewer than 2 remain. The correlation is
+    that of the complete rows, and 0 where there are fewer than 3.
     """
     whole = x[np.isfinite(x).all(1)]
     centred = whole - whole.mean(0) if len(whole) > 2 else np.eye(x.shape[1])
@@ -69,5 +70,5 @@ def samples_like(x: Array) -> Array | None:
 
 @functools.cache
 def draws(rows: int, columns: int) -> Array:
-    """Normal numbers (DRAWS rows, columns), the same at every call: the report is a function of the runs alone."""
+    """Draw normal numbers (DRAWS * rows, columns), always the same: the report is a function of the runs alone."""
     return np.random.default_rng(0).normal(size=(DRAWS * rows, columns))

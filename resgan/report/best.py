@@ -1,4 +1,4 @@
-"""Which arms cannot be told from the best: Hsu's multiple comparison with the best (Hsu 1984)."""
+"""Multiple comparison with the best: which arms cannot be told from the best one (Hsu 1984)."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from resgan.report.effects import LEVEL, Array
 
 @dataclass(frozen=True)
 class AgainstBest:
-    """One arm less the best of the others."""
+    """Score of one arm minus the best of the others."""
 
     mean: float
-    interval: tuple[float, float]  # constrained: it contains 0, or ends there
+    interval: tuple[float, float]  # constrained: it contains 0 or ends at 0
     may_be_best: bool
 
 
 def compare_with_best(y: Array, *, level: float = LEVEL) -> list[AgainstBest]:
-    """Every arm of y (R, K) against the best of the others; more is better. Empty below 2 replicates.
+    """Compare every arm of y (R, K) with the best of the others; more is better. Empty below 2 replicates.
 
-    With probability 1 - level all intervals hold at once, and the best arm is among those that may be.
+    With probability 1 - level all intervals hold at once, and the best arm is among those with `may_be_best`.
 
     Arms are paired by replicate: each arm i is compared with the others as Dunnett (1955) compares a control, by the
-    differences y_i - y_j within replicates, each with its own standard error (n - 1 degrees of freedom) and with the
-    correlation seen. So arms may be of unlike noise; the differences are taken as jointly normal.
+    differences y_i - y_j within replicates, each with its own standard error (n - 1 degrees of freedom), and with the
+    observed correlation. So the noise of arms may differ; the differences are taken as jointly normal.
     """
     y = y[np.isfinite(y).all(1)]
     if len(y) < 2:
@@ -36,14 +36,14 @@ def compare_with_best(y: Array, *, level: float = LEVEL) -> list[AgainstBest]:
     for i in arms:
         means, upper = compared[i]
         rest = [j for j in candidates if j != i]
-        # y_i - y_j is at least what it is from the side of j.
+        # The lower bound of y_i - y_j is minus the upper bound of y_j - y_i.
         low = min([0.0, *(-float(compared[j][1][i - (i > j)]) for j in rest)])
         found.append(AgainstBest(float(means.min()), (low, max(0.0, float(upper.min()))), i in candidates))
     return found
 
 
 def one_against_others(y: Array, i: int, *, level: float) -> tuple[Array, Array]:
-    """Means and upper bounds (K - 1,) of y_i - y_j, which hold at once."""
+    """Return means and simultaneous upper bounds (K - 1,) of y_i - y_j."""
     x = y[:, [i]] - np.delete(y, i, axis=1)
     mean, error = summarised(x)
     half = error * critical_values(x, two_sided=False, level=level)

@@ -1,7 +1,7 @@
-"""Claims about residual blocks in GANs, how each is measured, and what a set of runs shows of it.
+"""Claims about residual blocks in GANs, how each is measured, and what a set of runs shows about it.
 
-A finding is what was measured: that residual blocks help, at a depth and from a start. No number of runs shows that
-they are needed.
+A finding states what was measured: residual blocks help, at a depth and from a start. No number of runs shows that
+they are necessary.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from resgan.report.wording import ENOUGH, verdict_beside, verdict_on
 @dataclass(frozen=True)
 class Claim:
     number: int
-    text: str  # in the sense of who says it
+    text: str  # in the sense its authors give it
     measurement: str
-    contrast: str | None  # of effects.contrasts; None where runs alone do not measure it
-    filled_by: str  # the study or probe that does
+    contrast: str | None  # a key of effects.contrasts; None where runs alone do not measure the claim
+    filled_by: str  # the study or probe that measures it
 
 
 ARMS_STUDIES = "study=depth, or study=factorial"
@@ -114,7 +114,11 @@ class Answer:
 
 
 def answer(claim: Claim, curves: list[Curve]) -> Answer:
-    """By the protocol: eight replicates with a search in each, from a common start and from the best, all alike."""
+    """Answer a claim by the protocol.
+
+    A finding needs eight replicates with a search in each, studies from a common start and from each arm's best start,
+    and the same verdict in all.
+    """
     if claim.contrast is None:
         return Answer(claim, "not measured", f"Filled by {claim.filled_by}.", [])
     measured = [(curve, curve.main_effects) for curve in curves if curve.main_effects]
@@ -137,7 +141,7 @@ def findings_of(effects: dict[str, Effect], contrast: str) -> list[str]:
 
 
 def what_is_missing(curves: list[Curve]) -> str:
-    """Why these curves are a description, whatever they show; empty where they are more."""
+    """Say why these curves are only a description, whatever they show; empty where they are more."""
     replicates = min(len(curve.replicates) for curve in curves)
     if replicates < ENOUGH:
         return f"{replicates} replicate{'s' if replicates > 1 else ''}: more than a description begins at {ENOUGH}."

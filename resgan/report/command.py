@@ -29,14 +29,14 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def group_of(records: list[Record], path: Path) -> str:
-    """The group that training put the runs into."""
+    """Return the W&B group that training put the runs into."""
     studies = {record.config.get("study") for record in records if not record.is_tuning}
     return str(studies.pop()) if len(studies) == 1 and None not in studies else path.resolve().name
 
 
 def attach(out: Path, html: str, *, project: str, study: str) -> None:
-    """A W&B run of the type `report` in the group of the study, with the page and all files."""
-    import wandb  # takes a second, as torch does, and is seldom asked for
+    """Log the page, and the files beside it except for figures, as a W&B run of type `report` in the study's group."""
+    import wandb  # takes a second, as torch does, and is seldom needed
 
     from resgan.runs.tracking import resolve_mode, start
 

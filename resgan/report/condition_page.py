@@ -45,7 +45,7 @@ def in_words(difference: Estimate) -> str:
 
 
 def grouped(found: Conditions, reference: Condition) -> list[str]:
-    """The other conditions by their verdict against a reference: "better: a; b"."""
+    """Group the other conditions by their verdict against a reference: "better: a / b"."""
     names: dict[Verdict, list[str]] = {}
     for condition in found.others:
         names.setdefault(found.against[condition.name][reference.name].verdict, []).append(condition.name)
@@ -69,7 +69,7 @@ def summary(found: Conditions) -> list[str]:
 
 
 def comparisons_table(found: Conditions) -> Table:
-    """A row for each condition: its runs, its score, and how it stands beside both references."""
+    """Tabulate each condition: its runs, its score, and its differences from both references."""
     if not found.primary:
         return []
     plain, residual = found.references
@@ -118,7 +118,7 @@ def pictures(found: Conditions, name: str) -> list[Picture]:
 
 
 def forest(found: Conditions, name: str) -> Picture:
-    """Every condition less plain, and less residual, with intervals."""
+    """Plot every condition minus plain, and minus residual, with intervals."""
     with drawing(9.2, 0.9 + 0.32 * len(found.all), ncols=2, sharey=True) as (canvas, both):
         for axes, reference in zip(both, found.references, strict=True):
             for y, condition in enumerate(found.all):

@@ -1,6 +1,6 @@
-"""A list of conditions, as of study=controls: how does each score against the plain and the residual network?
+"""A list of conditions, such as study=controls: how does each score against the plain and the residual network?
 
-The reference panel has both networks; every other condition differs from it in how blocks are wired or begin.
+The reference panel has both networks; every other condition differs from it in how blocks are wired or start.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Conditions:
     """Conditions with their references, the plain network and the residual one."""
 
     all: tuple[Condition, ...]  # plain, residual, then the others
-    title: str  # what tells it from other lists; "" where it is the only one
+    title: str  # distinguishes it from other lists; "" where it is the only one
 
     @property
     def references(self) -> tuple[Condition, Condition]:
@@ -64,24 +64,24 @@ class Conditions:
 
     @property
     def score(self) -> Score:
-        """How the primary endpoint is read."""
+        """Scale and direction of the primary endpoint."""
         assert self.primary
         return next(panel for panel in self.panels if panel.primary).score_of(self.primary)
 
     @cached_property
     def replicates(self) -> list[int]:
-        """With an end, finished or diverged, in each condition."""
+        """Replicates that have ended, finished or diverged, in every condition."""
         ended = [{r.replicate for r in c.records if r.status != "unfinished"} for c in self.all]
         return sorted(set.intersection(*ended))
 
     @cached_property
     def learned(self) -> bool | None:
-        """Is some condition better at the end than at step 0? None where nothing was scored there."""
+        """Check whether some condition is better at the end than at step 0; None where step 0 was not scored."""
         said = [panel.learned for panel in self.panels]
         return None if all(learned is None for learned in said) else any(said)
 
     def scores(self, condition: Condition) -> Array:
-        """The primary endpoint (R,) on the scale of the intervals; NaN where no run of the replicate finished."""
+        """Return the primary endpoint (R,) on the scale of the intervals; NaN where no run of a replicate finished."""
         assert self.primary
         found = []
         for replicate in self.replicates:
@@ -92,9 +92,9 @@ class Conditions:
 
     @cached_property
     def against(self) -> dict[str, dict[str, Estimate]]:
-        """Each condition less plain, and less residual: {condition: {reference: difference}}; positive is better.
+        """Differences from plain and from residual: {condition: {reference: difference}}; positive is better.
 
-        Intervals hold for all differences at once, and so do the tests, by joint flips of signs.
+        Intervals hold for all differences at once; the tests are corrected for all of them, by joint sign flips.
         """
         if not self.primary or not self.replicates:
             return {}
@@ -108,17 +108,17 @@ class Conditions:
 
 
 def pairs_of(conditions: int) -> list[tuple[int, int]]:
-    """Pairs to compare: residual (1) with plain (0), each of the others with plain, and with residual."""
+    """List the pairs to compare: residual (1) with plain (0), the others with plain, then the others with residual."""
     return [(1, 0), *((k, reference) for reference in (0, 1) for k in range(2, conditions))]
 
 
 def differences(y: Array) -> Array:
-    """Differences (..., K) of the pairs of conditions, of their scores y (..., C)."""
+    """Return the differences (..., K) of the pairs of conditions, from their scores y (..., C)."""
     return np.stack([y[..., k] - y[..., reference] for k, reference in pairs_of(y.shape[-1])], axis=-1)
 
 
 def conditions(panels: list[Panel], *, mixed_code: bool) -> list[Conditions]:
-    """Lists of conditions among panels: a panel of plain and residual runs, and others of one arm each beside it."""
+    """Find the lists of conditions among panels: a panel of plain and residual runs, and others of one arm each."""
     settings = [panel_key(panel.records[0], mixed_code=mixed_code) for panel in panels]
     found = []
     for reference, its in zip(panels, settings, strict=True):
@@ -129,7 +129,7 @@ def conditions(panels: list[Panel], *, mixed_code: bool) -> list[Conditions]:
                 for panel, own in zip(panels, settings, strict=True)
                 if len(panel.arms) == 1 and differ_in_blocks(own, its)
             ]
-            others.sort(key=lambda c: (c.arm == (False, False), c.name))  # those with a path first
+            others.sort(key=lambda c: (c.arm == (False, False), c.name))  # conditions with a residual path first
             found += [(reference.title, (*references, *others))] if others else []
     return [Conditions(listed, title if len(found) > 1 else "") for title, listed in found]
 
@@ -139,7 +139,7 @@ def differ_in_blocks(a: PlainData, b: PlainData) -> bool:
 
 
 def said(settings: PlainData, reference: PlainData) -> str:
-    """Settings that differ from the reference, in words; a setting of both networks is said once."""
+    """Describe the settings that differ from the reference; a setting that both networks share is named once."""
     differing = {key: value for key, value in settings.items() if value != reference.get(key)}
     parts = {}
     for key, value in sorted(differing.items(), key=lambda item: "." not in item[0]):

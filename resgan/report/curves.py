@@ -1,4 +1,4 @@
-"""Panels that are equal but for depth make a curve: the unit of a verdict. A single panel is a curve of one depth."""
+"""Curves, the unit of a verdict: panels that are equal except for depth. A single panel is a curve of one depth."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DEPTHS = ("generator.blocks", "disc.blocks")
 FLOOR = 0.3  # validity that the best arm of a depth must reach
 CEILING = 0.97  # validity that no arm of a depth may reach
 
-Blocks = int | list[int] | None  # in a stage, one number or one for each; None: no such option
+Blocks = int | list[int] | None  # in a stage: one number for all, or one for each; None: no such option
 Depths = tuple[Blocks, Blocks]  # of G and of D
 Varied = Literal["both", "G", "D"]
 Count = tuple[int, int]  # (events, runs)
@@ -34,14 +34,14 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How often something happened to runs with and without residual blocks in one network, over all depths."""
+    """Counts of an outcome among runs with and without residual blocks in one network, over all depths."""
 
-    name: str  # of OUTCOMES
+    name: str  # a key of OUTCOMES
     network: str  # "G" or "D"
     residual: Count
     plain: Count
     p: float
-    p_holm: float  # over all outcomes and both networks
+    p_holm: float  # corrected over all outcomes and both networks
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Curve:
     """Panels from shallow to deep."""
 
     panels: tuple[Panel, ...]
-    varied: Varied | None  # whose depth; None at a single depth
-    title: str  # what tells it from the other curves; "" where it is the only one
+    varied: Varied | None  # the network whose depth varies; None at a single depth
+    title: str  # distinguishes it from the other curves; "" where it is the only one
 
     @property
     def primary(self) -> str | None:
@@ -66,7 +66,7 @@ class Curve:
 
     @property
     def start(self) -> str:
-        """The start of the networks, in words."""
+        """Start of the networks, in words."""
         inits = [self.config.get(option) for option in INITS]
         if is_searched(self.config) and self.config.get("tuning.inits"):
             return f"the best start of {', '.join(self.config['tuning.inits'])}"
@@ -77,7 +77,7 @@ class Curve:
     # Depths.
 
     def depth_of(self, panel: Panel) -> str:
-        """The depth of a panel, in words of the options."""
+        """Return the depth of a panel as the options give it."""
         g, d = (None if blocks is None else format_value(blocks) for blocks in depths_of(panel))
         if self.varied or g == d:
             return str(d if self.varied == "D" else g)
@@ -103,7 +103,7 @@ class Curve:
     # Verdicts.
 
     def score_of(self, name: str) -> Score:
-        """How the numbers of one name are read."""
+        """Return the scale and direction of a score."""
         return next(panel for panel in self.panels if name in panel.cards).score_of(name)
 
     def scores(self, name: str, panels: list[Panel], *, diverged: Place = "left out") -> Array:
@@ -118,7 +118,7 @@ class Curve:
         return y
 
     def effects(self, name: str) -> dict[str, Effect] | None:
-        """All contrasts of a score along the curve, of runs that finished; None where no depth is on it."""
+        """Return all contrasts of a score along the curve, over finished runs; None where no depth is on the curve."""
         return self.effects_at(self.kept, name) if self.kept else None
 
     def effects_at(self, panels: list[Panel], name: str) -> dict[str, Effect]:
@@ -132,7 +132,7 @@ class Curve:
 
     @cached_property
     def against_best(self) -> dict[str, AgainstBest]:
-        """Every arm, by name, against the best of the others, at the deepest depth; empty where there is none."""
+        """Comparison of every arm, by name, with the best of the others, at the deepest depth; empty without one."""
         if not self.deepest or not self.primary:
             return {}
         y = self.scores(self.primary, [self.deepest]).reshape(-1, 4)
@@ -140,12 +140,12 @@ class Curve:
 
     @cached_property
     def gain(self) -> float | None:
-        """Gain of the plain arm while the images grow e-fold, at the deepest depth; None where it cannot be told."""
+        """Gain of the plain arm per e-fold of images, at the deepest depth; None where it cannot be told."""
         return gain(self.deepest.learning_curves((False, False)).values()) if self.deepest else None
 
     @cached_property
     def learned(self) -> bool | None:
-        """Do the runs of some depth beat their own step 0? None where nothing was scored there."""
+        """Check whether the runs of some depth beat their own step 0; None where step 0 was not scored."""
         known = [panel.learned for panel in self.panels if panel.learned is not None]
         return any(known) if known else None
 
@@ -157,7 +157,7 @@ class Curve:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """The outcomes that happened at all."""
+        """Outcomes that occurred at least once."""
         found: list[tuple[str, str, Count, Count, float]] = []
         for name in OUTCOMES:
             for axis, network in enumerate(BESIDE):
@@ -168,7 +168,7 @@ class Curve:
         return [Outcome(*outcome, p_holm) for outcome, p_holm in zip(found, corrected, strict=True)]
 
     def bounds(self, panel: Panel) -> dict[str, list[float]]:
-        """Simple effects of the primary endpoint: of finished runs, and with the others at the worst and best place."""
+        """Return simple effects on the primary endpoint of finished runs, and with the others placed worst and best."""
         assert self.primary
         places: tuple[Place, ...] = ("left out", "worst", "best")
         y = [self.scores(self.primary, [panel], diverged=place)[:, 0] for place in places]
@@ -180,7 +180,7 @@ class Curve:
 
 
 def curves(panels: list[Panel], *, mixed_code: bool = False) -> list[Curve]:
-    """Every panel stands in one curve at least, in more where it is the crossing of several."""
+    """Arrange panels in curves: each is on at least one, and on several where curves cross."""
     groups: dict[str, list[Panel]] = {}
     keys: dict[str, PlainData] = {}
     for panel in panels:
@@ -209,19 +209,19 @@ def depths_of(panel: Panel) -> Depths:
 
 
 def number_of(blocks: Blocks) -> float:
-    """Depth as a number: blocks a stage, their mean where each stage has its own; 1 where a network has no such option.
+    """Return depth as a number: blocks per stage, their mean where stages differ; 1 where a network has no such option.
 
-    No block at all counts as half a one, which has a logarithm.
+    No block at all counts as half a block, which has a logarithm.
     """
     stages = blocks if isinstance(blocks, list) else [1 if blocks is None else blocks]
     return max(0.5, sum(map(float, stages)) / len(stages))
 
 
 def lines_of(cells: Iterable[Depths]) -> list[tuple[Varied | None, list[Depths]]]:
-    """Lines through cells (depth of G, depth of D): both equal, only G's or only D's varying; then cells on none.
+    """Find lines through cells (depth of G, depth of D): both equal, or only one varying; then cells on no line.
 
-    A cell may be on several lines, the longest first; one whose cells are all on longer ones is none. All on a line
-    differ in depth, so that there is a slope.
+    A cell may be on several lines. The longest lines come first; a line whose cells are all on longer lines is left
+    out. The cells of a line differ in depth, so that there is a slope.
     """
     cells = sorted(cells, key=lambda cell: [number_of(blocks) for blocks in cell])
     lines: list[tuple[Varied | None, list[Depths]]] = [("both", [cell for cell in cells if cell[0] == cell[1]])]
@@ -240,7 +240,7 @@ def lines_of(cells: Iterable[Depths]) -> list[tuple[Varied | None, list[Depths]]
 
 
 def number_of_cell(cell: Depths) -> float:
-    return number_of(cell[0]) + number_of(cell[1])  # on a line one part is fixed, or both are equal
+    return number_of(cell[0]) + number_of(cell[1])  # tells cells of a line apart: one depth is fixed, or both are equal
 
 
 def title_of_line(varied: Varied | None, cells: list[Depths]) -> str:
@@ -256,7 +256,7 @@ def title_of_line(varied: Varied | None, cells: list[Depths]) -> str:
 
 
 def why_left_out(panel: Panel) -> str:
-    """Why a depth is not on the curve; empty where it is."""
+    """Say why a depth is not on the curve; empty where it is."""
     known = [value for arm in ARM_NAMES if (value := panel.validity(arm)) is not None]
     if known and max(known) < FLOOR:
         return f"at the floor: the best arm's validity is {max(known):.2f}, under {FLOOR:g}"
@@ -270,7 +270,7 @@ def why_left_out(panel: Panel) -> str:
 
 
 def strata_of(panels: Iterable[Panel], axis: int, name: str) -> tuple[list[Stratum], Count, Count]:
-    """Events of each replicate, apart by depth and by the other network; (events, runs) with the switch on, and off."""
+    """Count events by replicate, a stratum per depth and other network; (events, runs) with the switch on, and off."""
     strata, totals = [], {True: [0, 0], False: [0, 0]}
     for panel in panels:
         for other in (False, True):

@@ -1,7 +1,7 @@
 """The arithmetic that all verdicts share: scores, contrasts, intervals, exact tests, as functions of arrays.
 
 y[..., g, d] is a score with residual blocks in the generator (g = 1) or not (g = 0), and in the discriminator (d).
-Scores are transformed and turned so that more is better, NaN where no run finished. A positive contrast then says that
+Scores are transformed and signed so that more is better; NaN where no run finished. A positive contrast then means that
 residual blocks help.
 """
 
@@ -16,19 +16,19 @@ from resgan.options.choices import Scale
 Array = np.ndarray
 
 LEVEL = 0.05  # of the tests; intervals cover 1 - LEVEL
-EXACT_UP_TO = 20  # replicates: half a million sign flips. With more,
-DRAWN = 2**17  # are drawn at random
+EXACT_UP_TO = 20  # replicates: half a million sign flips
+DRAWN = 2**17  # random sign flips, for more replicates
 
 
 # Scores.
 
 
 def transformed(values: Array, *, scale: Scale, samples: Array | float, low_is_good: bool) -> Array:
-    """Scores on the scale that the intervals are made on, turned so that more is better.
+    """Return scores on the scale of the intervals, signed so that more is better.
 
-    share     logit; 0 and 1 count as half a sample away from it, of as many as it is a share of
+    share     logit; 0 and 1 count as half a sample away; `samples` is the denominator of the share
     distance  natural logarithm
-    plain     as they are
+    plain     unchanged
     """
     y = np.asarray(values, dtype=float)
     if scale == "share":
@@ -40,7 +40,7 @@ def transformed(values: Array, *, scale: Scale, samples: Array | float, low_is_g
 
 
 def with_worst(y: Array, *, floor: float | None = None) -> Array:
-    """Give runs that diverged (NaN) the worst place: `floor` where the scale has one, else the worst score seen."""
+    """Give diverged runs (NaN) the worst score: `floor` where the scale has one, else the worst score seen."""
     seen = y[np.isfinite(y)]
     worst = floor if floor is not None else (seen.min() if seen.size else 0.0)
     return np.where(np.isfinite(y), y, worst)
@@ -50,14 +50,14 @@ def with_worst(y: Array, *, floor: float | None = None) -> Array:
 
 
 def contrasts(y: Array) -> dict[str, Array]:
-    """Contrasts of the four arms: of y (..., 2, 2), each (...).
+    """Return the contrasts of the four arms by name, each (...), from y (..., 2, 2).
 
-    G      mean over both discriminators of what the switch in the generator changes
-    D      the same for the discriminator
-    G x D  what the switch in D changes when G is residual, less what it changes when G is plain
-    G - D  residual blocks in the generator only, less residual blocks in the discriminator only
+    G      effect of the switch in the generator, mean over both discriminators
+    D      effect of the switch in the discriminator, mean over both generators
+    G x D  effect of the switch in D when G is residual, minus its effect when G is plain
+    G - D  residual blocks in the generator only, minus residual blocks in the discriminator only
 
-    The rest are simple effects, of the switch in one network beside one state of the other.
+    The rest are simple effects: of the switch in one network beside one state of the other.
     """
     plain, only_d, only_g, both = y[..., 0, 0], y[..., 0, 1], y[..., 1, 0], y[..., 1, 1]
     return {
@@ -76,7 +76,7 @@ def contrasts(y: Array) -> dict[str, Array]:
 
 
 def t_interval(x: Array, *, level: float = LEVEL) -> tuple[float, float] | None:
-    """mean +- t_(n-1) sd / sqrt n, which covers 1 - level for normal contrasts; None for fewer than two."""
+    """Return mean +- t_(n-1) sd / sqrt n, which covers 1 - level for normal contrasts; None for fewer than two."""
     n = len(x)
     if n < 2:
         return None
@@ -85,16 +85,16 @@ def t_interval(x: Array, *, level: float = LEVEL) -> tuple[float, float] | None:
 
 
 def sign_flip(x: Array) -> float:
-    """Two-sided p of "the contrasts of a replicate are symmetric about 0", of x (R,), or of several (R, K) jointly."""
+    """Return two-sided p of "the contrasts of a replicate are symmetric about 0", for x (R,), or (R, K) jointly."""
     return float(max_flip(x.reshape(len(x), -1)).min(initial=1.0))
 
 
 def max_flip(x: Array) -> Array:
-    """Two-sided p (K,) of each of the contrasts x (R, K), corrected for all of them (Westfall & Young 1993, one step).
+    """Return two-sided p (K,) of the contrasts x (R, K), corrected for all of them (Westfall & Young 1993, one step).
 
     The statistic is the largest |sum x| / sqrt(sum x^2) of the K contrasts; all contrasts of a replicate flip together.
-    No flip changes the divisor, and |t| grows with the ratio: it puts contrasts of unlike noise on one scale. NaN
-    counts for nothing. Exact up to 20 replicates; above, of 2^17 flips drawn at random, the observed one among them.
+    No flip changes the divisor, and |t| grows with the ratio, which puts contrasts of unequal noise on one scale. NaN
+    counts as 0. Exact up to 20 replicates; above, from 2^17 flips: the observed one, the others drawn at random.
     """
     x = np.nan_to_num(x)
     length = np.sqrt((x**2).sum(0))
@@ -105,11 +105,11 @@ def max_flip(x: Array) -> Array:
     flipped = all_flips(x) if len(x) <= EXACT_UP_TO else np.append(random_flips(x, DRAWN - 1), seen.max())
     return np.array(
         [(flipped >= one - 1e-9).mean() for one in seen]
-    )  # sums of the same numbers in another order are equal
+    )  # 1e-9: sums of the same numbers in another order count as equal
 
 
 def all_flips(x: Array) -> Array:
-    """The largest |sum| of the columns of x (R, K) at each of the 2^(R - 1) flips; the other half mirrors them."""
+    """Return the largest |column sum| of x (R, K) at each of the 2^(R - 1) flips; the other half mirrors them."""
     sums = x[:1]
     for row in x[1:]:
         sums = np.concatenate([sums + row, sums - row])
@@ -128,7 +128,7 @@ def smallest_p(replicates: int) -> float:
 
 
 def holm(p: list[float]) -> list[float]:
-    """Adjusted p of several tests: family-wise error is kept at the level (Holm 1979)."""
+    """Adjust the p of several tests so that the family-wise error is kept at the level (Holm 1979)."""
     order = sorted(range(len(p)), key=lambda k: p[k])
     steps = itertools.accumulate((min(1.0, (len(p) - i) * p[k]) for i, k in enumerate(order)), max)
     adjusted = dict(zip(order, steps, strict=True))
@@ -136,13 +136,13 @@ def holm(p: list[float]) -> list[float]:
 
 
 def wilson(events: int, runs: int) -> tuple[float, float]:
-    """95 % interval of a rate (Wilson 1927): of divergence, of collapse."""
+    """Return the 95 % interval of a rate, such as that of divergence or collapse (Wilson 1927)."""
     interval = stats.binomtest(events, runs).proportion_ci(1 - LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def pair_correlation(y: Array) -> float | None:
-    """Mean correlation of the six pairs of arms over replicates (R, 2, 2): what pairing buys. None below 3."""
+    """Return mean correlation of the six pairs of arms over replicates (R, 2, 2): the gain of pairing. None below 3."""
     columns = y.reshape(len(y), 4)
     columns = columns[np.isfinite(columns).all(1)]
     if len(columns) < 3 or (columns.std(0) == 0).any():
@@ -151,5 +151,5 @@ def pair_correlation(y: Array) -> float | None:
 
 
 def area_under(images: Array, scores: Array) -> float:
-    """Mean height of a learning curve, by the trapezoid rule over images seen."""
+    """Return the mean height of a learning curve, by the trapezoidal rule over images seen."""
     return float(np.trapezoid(scores, images) / (images[-1] - images[0])) if len(images) > 1 else float(scores[0])

@@ -1,4 +1,4 @@
-"""Equivalence: is an effect small enough not to matter, and how much longer would one train for as much?"""
+"""Equivalence: is an effect too small to matter, and how much more training would give as much?"""
 
 import math
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from scipy import stats
 
 from resgan.report.effects import Array, Scale, t_interval
 
-# What does not matter, on the transformed scale: an odds ratio of 1.5 of a share; of a distance 0.80 to 1.25, as two
-# medicines are held to be the same (Schuirmann 1987). Other scores have no unit that would say.
+# Effects that do not matter, on the transformed scale: for a share an odds ratio of 1.5, for a distance a factor of
+# 0.80 to 1.25, as for equivalent medicines (Schuirmann 1987). Other scores have no unit that would give a margin.
 MARGINS: dict[Scale, float] = {"share": math.log(1.5), "distance": math.log(1.25)}
-LATER = 0.25  # a curve's slope is read from the images after this share of its length
+LATER = 0.25  # the slope of a learning curve is fitted to the points after this share of its images
 
 
 def p_within(x: Array, *, margin: float) -> float | None:
-    """p of "the mean of x (n,) lies outside +-margin": the larger of two one-sided t tests. None for fewer than two."""
+    """Return p of "the mean of x (n,) lies outside +-margin": the larger of two one-sided t tests. None below 2."""
     n = len(x)
     if n < 2:
         return None
@@ -26,11 +26,11 @@ def p_within(x: Array, *, margin: float) -> float | None:
 
 
 def gain(replicates: Iterable[list[tuple[Array, Array]]]) -> float | None:
-    """How much the transformed score gains while the images grow e-fold, from (images, y) of runs by replicate.
+    """Return the gain of the transformed score per e-fold of images, from (images, y) of runs by replicate.
 
-    Least squares over log images after the first quarter, mean over the runs of a replicate and over replicates. None
-    where the 95 % interval over replicates does not lie above 0, or a curve has fewer than three points left: then it
-    cannot be told.
+    Least squares over log images after the first quarter; mean over the runs of a replicate, then over replicates. None
+    (the gain cannot be told) where the 95 % interval over replicates does not lie above 0, or a curve has fewer than
+    three points left.
     """
     slopes = []
     for runs in replicates:
@@ -45,5 +45,5 @@ def gain(replicates: Iterable[list[tuple[Array, Array]]]) -> float | None:
 
 
 def images_for(effect: float, *, gain: float) -> float:
-    """How many times as many images buy a gain of `effect`."""
+    """Return the factor on the number of images that gives a gain of `effect`."""
     return math.exp(min(effect / gain, 700.0))

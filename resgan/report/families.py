@@ -1,8 +1,8 @@
 """The verdict on a curve over depth: one test for each effect, and intervals that hold at all depths at once.
 
 y[r, l, g, d] is the score of replicate r at depth l in an arm. The primary family is three hypotheses, G, D and G x D.
-Each is tested by the larger of its slope over log2 depth and its effect at the deepest depth, by one joint flip of
-signs, all depths of a replicate together; Holm's correction covers the three. Single depths have simultaneous bands.
+Each is tested by the larger of its slope over log2 depth and its effect at the deepest depth, by joint sign flips: all
+depths of a replicate flip together. Holm's correction covers the three. Single depths have simultaneous bands.
 """
 
 import math
@@ -38,7 +38,7 @@ class Estimate:
 
     @property
     def verdict(self) -> Verdict:
-        """By test and band together; an effect that is shown to lie within the margin is none, whatever its sign."""
+        """Verdict by test and band together; an effect shown to lie within the margin is none, whatever its sign."""
         if self.within:
             return "within the margin"
         if not self.found or self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
@@ -51,7 +51,7 @@ class Effect:
     """One contrast along a curve."""
 
     name: str
-    slope: Estimate | None  # by doubling of depth; None at a single depth
+    slope: Estimate | None  # per doubling of depth; None at a single depth
     p: float  # joint sign flips, two-sided
     p_holm: float  # the same, corrected over G, D and G x D
     at: tuple[Estimate, ...]  # by depth, shallow first
@@ -62,7 +62,7 @@ class Effect:
 
 
 def effects(y: Array, depths: Array, *, margin: float | None) -> dict[str, Effect]:
-    """All contrasts of y (R, L, 2, 2) by name; NaN is missing. `depths` (L,) ascend."""
+    """Return all contrasts of y (R, L, 2, 2) by name; NaN is a missing value. `depths` (L,) ascend."""
     by_name = contrasts(y)  # each (R, L)
     p, corrected = p_values(by_name, depths)
     found = {}
@@ -81,9 +81,10 @@ def effects(y: Array, depths: Array, *, margin: float | None) -> dict[str, Effec
 
 
 def p_values(by_name: dict[str, Array], depths: Array) -> tuple[dict[str, float], dict[str, float]]:
-    """p of all contrasts (R, L), and the same with Holm's correction over G, D and G x D.
+    """Return p of all contrasts (R, L), and the same with Holm's correction over G, D and G x D.
 
-    A simple effect differs from 0 where the main effect or the interaction does; G - D is a claim of its own.
+    A simple effect, which differs from 0 only where the main effect or the interaction does, takes their smaller p.
+    G - D is a claim of its own.
     """
     p = {name: sign_flip(statistics(by_name[name], depths)) for name in (*HOLM_FAMILY, "G - D")}
     corrected: dict[str, float] = dict(zip(HOLM_FAMILY, holm([p[name] for name in HOLM_FAMILY]), strict=True))
@@ -99,7 +100,7 @@ def statistics(x: Array, depths: Array) -> Array:
 
 
 def slopes(x: Array, depths: Array) -> Array:
-    """Least squares over log2 depth of every row of x (R, L), by what it has; NaN where it has one depth or none."""
+    """Return least-squares slopes over log2 depth of the rows of x (R, L), from finite values; NaN below 2 depths."""
     seen = np.isfinite(x)
     weights = np.where(seen, np.log2(depths), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -114,7 +115,7 @@ def slope_of(x: Array, depths: Array) -> Estimate | None:
 
 
 def estimates(x: Array, *, margin: float | None, found: Array) -> list[Estimate]:
-    """One estimate for each column of x (R, K), with bands that hold for all of them at once."""
+    """Return an estimate for each column of x (R, K), with bands that hold for all columns at once."""
     return [
         Estimate(
             mean=float(mean),

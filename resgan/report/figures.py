@@ -1,4 +1,4 @@
-"""The figures of a report. Every one is a function of panels; the same runs give the same bytes."""
+"""Figures of a report. Each is a function of panels; the same runs give the same bytes."""
 
 import io
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, Arm, Record
 from resgan.runs.directory import Run
 
-# Okabe & Ito 2008: told apart by colour-blind readers too.
+# Okabe & Ito 2008: distinguishable for colour-blind readers too.
 COLOURS: dict[Arm, str] = {
     (False, False): "#777777",
     (False, True): "#E69F00",
@@ -40,7 +40,7 @@ STYLE: Any = {
 }
 
 
-# Rows of the forest: what they are called, and their colour.
+# Rows of the forest plot: label and colour.
 FOREST = {
     "G, plain D": ("in G, beside a plain D", COLOURS[True, False]),
     "G, residual D": ("in G, beside a residual D", COLOURS[True, False]),
@@ -48,17 +48,17 @@ FOREST = {
     "D, residual G": ("in D, beside a residual G", COLOURS[False, True]),
     "G x D": ("interaction", COLOURS[True, True]),
 }
-PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind words, so that no line runs through them
+PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind text, so that no line runs through it
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as files: by name, without the ending."""
+    """A figure and its files; `name` is their name without the extension."""
 
     name: str
     alt: str  # what it shows, in words
     png: bytes
-    svg: bytes | None  # None for photographs
+    svg: bytes | None  # None for sheets of samples
 
     @property
     def width(self) -> int:
@@ -82,7 +82,7 @@ def picture(name: str, alt: str, canvas: Canvas) -> Picture:
 
 
 def forest(curves: list[Curve]) -> Picture:
-    """The simple effects and the interaction at the deepest depth of every curve with their intervals."""
+    """Plot the simple effects and the interaction, with intervals, at the deepest depth of every curve."""
     rows = [(curve, name, found[name]) for curve in curves if (found := curve.main_effects) for name in FOREST]
     with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
@@ -90,7 +90,7 @@ def forest(curves: list[Curve]) -> Picture:
             if name == next(iter(FOREST)):
                 y += 0.9
                 if curve.title:
-                    along = axes.get_yaxis_transform()  # x from 0 to 1 across the figure, y in rows
+                    along = axes.get_yaxis_transform()  # x from 0 to 1 across the axes, y in rows
                     axes.text(0.01, y - 0.2, curve.title, transform=along, color="#555555", fontsize=9, bbox=PAPER)
                     y += 0.45
             at, colour = effect.deepest, FOREST[name][1]
@@ -113,7 +113,7 @@ def forest(curves: list[Curve]) -> Picture:
 
 
 def over_depth(curve: Curve, name: str) -> Picture:
-    """Simple effects along a curve with their simultaneous bands; hollow where a depth is not on it."""
+    """Plot simple effects along a curve with simultaneous bands; markers are hollow where a depth is not on it."""
     assert curve.primary
     whole = [curve.bounds(panel) if panel.seeds else {} for panel in curve.panels]
     depths = np.array([curve.position(panel) for panel in curve.panels])
@@ -129,7 +129,7 @@ def over_depth(curve: Curve, name: str) -> Picture:
                 at = curve.main_effects[contrast].at if curve.main_effects else ()
                 ends = np.array([estimate.interval or (np.nan, np.nan) for estimate in at]).reshape(-1, 2)
                 axes.fill_between(depths[kept], *ends.T, color=colour, alpha=0.15, linewidth=0)
-                if len(ends) == 1:  # a lone depth has no area
+                if len(ends) == 1:  # a single depth has no area to fill
                     axes.vlines(depths[kept] * (1 + 0.02 * k), *ends.T, color=colour, linewidth=1.5)
             axes.axhline(0, color="black", linewidth=1)
             if margin := margin_of(curve):
@@ -151,7 +151,7 @@ def margin_of(curve: Curve) -> float | None:
 
 
 def interaction(panel: Panel, name: str) -> Picture:
-    """Mean of each arm and every seed; parallel lines mean that the switches do not depend on each other."""
+    """Plot the mean of each arm and every seed; parallel lines mean that the switches do not interact."""
     assert panel.primary
     raw = panel.raw(panel.primary)  # (S, 2, 2)
     with drawing(4.2, 3.2) as (canvas, axes):
@@ -170,7 +170,7 @@ def interaction(panel: Panel, name: str) -> Picture:
 
 
 def curves(panel: Panel, name: str) -> Picture:
-    """Mean over seeds and its 95 % interval, at the points where all finished seeds were measured."""
+    """Plot the mean over seeds and its 95 % interval, at the points where all finished seeds were measured."""
     assert panel.primary
     with drawing(5.6, 3.2) as (canvas, axes):
         for arm in panel.arms:
@@ -196,7 +196,7 @@ def learning_curve(axes: Any, records: list[Record], score: str, *, band: bool =
 
 
 def across(panels: list[Panel], option: str, name: str) -> Picture:
-    """The primary endpoint of every arm against an option that the panels vary."""
+    """Plot the primary endpoint of every arm against an option that varies between panels."""
     primary = panels[0].primary
     assert primary
     with drawing(5.6, 3.2) as (canvas, axes):
@@ -228,15 +228,15 @@ def scale_axis(axes: Any, score: Score) -> None:
 
 
 def grids(panel: Panel, name: str) -> Picture | None:
-    """The last samples of the four arms, of the lowest seed they share, on the same latents, and real ones.
+    """Show the last samples of the four arms, of their lowest shared seed and on the same latents, beside real ones.
 
-    None without pictures.
+    None without saved samples.
     """
     return sample_sheet({ARM_NAMES[arm]: run for arm in panel.arms if (run := first_run(panel, arm))}, name)
 
 
 def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str = "arm") -> Picture | None:
-    """The last samples of runs, and real ones, beside each other; None without pictures."""
+    """Show the last samples of runs, and real ones, side by side; None without saved samples."""
     found = [(title, path) for title, run in runs.items() if (path := run.last_grid())]
     if not found:
         return None
@@ -262,6 +262,6 @@ def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str
 
 
 def first_run(panel: Panel, arm: Arm) -> Run | None:
-    """Find the run of the lowest seed that all arms share; in an incomplete panel, of the lowest of this arm."""
+    """Find the run of the lowest seed that all arms share; in an incomplete panel, of this arm's lowest seed."""
     seeds = panel.seeds or sorted({record.seed for record in panel.arm(arm)})
     return next((Run(record.path) for record in panel.arm(arm) if record.seed == seeds[0]), None)

@@ -11,7 +11,7 @@ from resgan.report.records import Record
 from resgan.report.tables import Table, spread
 
 SKIPS = ("generator.image_skips", "disc.image_skips")
-# (residual blocks, image skips) -> what such a network is called
+# (residual blocks, image skips) -> the name of such a network
 WIRINGS = {
     (False, False): "plain",
     (False, True): "image skips",
@@ -46,19 +46,19 @@ class Grid:
 
     @property
     def score(self) -> Score:
-        """How the primary endpoint is read."""
+        """Scale and direction of the primary endpoint."""
         assert self.primary is not None
         return Score.of(self.primary, next(record.result["cards"] for record in self.records if record.result))
 
     @cached_property
     def seeds(self) -> list[int]:
-        """With an end in every cell, finished or diverged."""
+        """Seeds that have ended, finished or diverged, in every cell."""
         cells = [self.cell(g, d) for g in self.wirings[0] for d in self.wirings[1]]
         ended = [{record.seed for record in cell if record.status != "unfinished"} for cell in cells]
         return sorted(set.intersection(*ended)) if ended else []
 
     def blocks(self) -> Array:
-        """The primary endpoint (S, G, D) on the scale of the intervals, more is better; NaN where a run diverged."""
+        """Return the primary endpoint (S, G, D) on the scale of the intervals; more is better, NaN: diverged."""
         assert self.primary is not None
         score, (gs, ds) = self.score, self.wirings
         found = {(record.seed, g, d): record.score(self.primary) for g in gs for d in ds for record in self.cell(g, d)}
@@ -68,9 +68,9 @@ class Grid:
 
 
 def grids(records: list[Record], *, mixed_code: bool) -> list[Grid]:
-    """Groups of runs that are equal but for seed and wiring, where image skips are among the wirings."""
+    """Group runs that are equal except for seed and wiring, where image skips are among the wirings."""
     groups: list[list[Record]] = []
-    for record in sorted(records, key=lambda r: r.status == "unfinished"):  # which join the code that others ran
+    for record in sorted(records, key=lambda r: r.status == "unfinished"):  # these join the code that others ran
         what = panel_key(record, mixed_code=mixed_code)
         ignored = {*SKIPS, *({"code"} if record.status == "unfinished" else set())}
         group = next((g for g in groups if equal_but(panel_key(g[0], mixed_code=mixed_code), what, ignored)), None)
@@ -83,7 +83,7 @@ def grids(records: list[Record], *, mixed_code: bool) -> list[Grid]:
 
 
 def scores_table(grid: Grid) -> Table:
-    """Rows are wirings of G, columns of D: mean and standard deviation over the seeds that finished."""
+    """Tabulate scores, wirings of G by wirings of D: mean and standard deviation over finished seeds."""
     gs, ds = grid.wirings
     if grid.primary is None:
         return []
@@ -94,7 +94,7 @@ def scores_table(grid: Grid) -> Table:
 
 
 def floor_of(grid: Grid) -> float | None:
-    """The value that a diverged run counts with: all wrong for a share, as in a panel."""
+    """Return the score that a diverged run counts with: all wrong for a share, as in a panel; else None."""
     score = grid.score
     if score.scale != "share":
         return None
@@ -109,7 +109,7 @@ def in_cell(records: list[Record], name: str) -> str:
 
 
 def contrasts_table(grid: Grid) -> Table:
-    """Each wiring against plain in the same network, mean over the wirings of the other; Holm over them all."""
+    """Compare wirings with plain in the same network, mean over wirings of the other; Holm's correction over all."""
     gs, ds = grid.wirings
     if not grid.seeds or grid.primary is None:
         return []

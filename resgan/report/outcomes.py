@@ -1,4 +1,4 @@
-"""Ends that no score tells: divergence, collapse, a dead discriminator. Exact tests of counts, pooled over depths."""
+"""Exact tests of outcomes that no score shows (divergence, collapse, a dead discriminator), pooled over depths."""
 
 import functools
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ Stratum = tuple[Array, Array]  # events of each replicate with residual blocks (
 
 
 def stratified_p(strata: Sequence[Stratum]) -> float:
-    """Two-sided p of "which replicates have the events has nothing to do with the switch", exact.
+    """Return the exact two-sided p of "which replicates have the events has nothing to do with the switch".
 
-    A stratum is a depth and a state of the other network. Within each the counts are dealt to the two arms anew, in
-    all ways; the statistic is the sum over strata of the events with residual blocks. Where a replicate is one run this
-    is the exact conditional test of Cochran, Mantel and Haenszel, and of Fisher in a single stratum. p is the
-    probability of a sum as far from its mean. Replicates, strata and arms are taken as independent.
+    A stratum is a depth and a state of the other network. Within each, the counts are dealt again to the two arms, in
+    all ways; the statistic is the sum over strata of the events with residual blocks. p is the probability of a sum at
+    least as far from its mean. Where a replicate is one run, this is the exact conditional test of Cochran, Mantel and
+    Haenszel, and that of Fisher in a single stratum. Replicates, strata and arms are taken as independent.
     """
     distribution, seen, mean = np.ones(1), 0, 0.0
     for on, off in strata:
@@ -30,8 +30,8 @@ def stratified_p(strata: Sequence[Stratum]) -> float:
 
 @functools.cache
 def sums_of_choices(counts: tuple[int, ...], chosen: int) -> Array:
-    """Distribution of the sum of `chosen` of the counts, all choices equally likely: its probability at 0, 1, 2, ..."""
-    ways = np.zeros((chosen + 1, sum(counts) + 1))  # ways to choose k that sum to s
+    """Return P(sum = 0), P(sum = 1), ... of the sum of `chosen` of the counts, all choices equally likely."""
+    ways = np.zeros((chosen + 1, sum(counts) + 1))  # ways[k, s]: choices of k counts that sum to s
     ways[0, 0] = 1
     for count in counts:
         further = ways.copy()

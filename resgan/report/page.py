@@ -1,4 +1,4 @@
-"""The page: what a reader sees, in which order, and the files it is written to."""
+"""Page of a report: what a reader sees, in which order, and the files it is written to."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ class Page:
     tunings: list[tuple[str, Table]]  # (title, ranks)
     answers: list[Answer]
     reading: list[str]
-    made: list[tuple[str, str]]  # (what, which)
+    made: list[tuple[str, str]]  # (what, value)
 
 
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
@@ -102,7 +102,7 @@ def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -
 
 
 def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
-    """Runs with image skips that are no experiment of four arms of their own."""
+    """Check whether a panel with image skips belongs to a grid, and is no four-arm experiment."""
     has_skips = any(panel.records[0].config.get(option) for option in SKIPS)
     return has_skips and not panel.seeds and any(panel.records[0] in grid.records for grid in wirings)
 
@@ -151,7 +151,7 @@ def said(curve: Curve) -> str:
 
 
 def overview(panels: list[Panel], curves: list[Curve]) -> list[Picture]:
-    """Curves over depth, each with its bands; without them one forest; and the arms against an option that varies."""
+    """Plot curves over depth with their bands, else one forest plot; and the arms against an option that varies."""
     found = [figures.over_depth(curve, f"depth{k + 1}") for k, curve in enumerate(curves) if has_depths(curve)]
     if not found and any(curve.main_effects for curve in curves):
         found = [figures.forest(curves)]
@@ -165,7 +165,7 @@ def has_depths(curve: Curve) -> bool:
 
 
 def varied_number(panels: list[Panel]) -> str | None:
-    """The one numeric option in which the panels differ; one that G and D share counts once."""
+    """Return the only option in which the panels differ, if it is numeric; an option that G and D share counts once."""
     configs = [panel.records[0].settings() for panel in panels]
     varied = [key for key in (configs[0] if configs else ()) if len({repr(c.get(key)) for c in configs}) > 1]
     if len(varied) == 2 and all(config[varied[0]] == config[varied[1]] for config in configs):
@@ -246,7 +246,7 @@ CLASSES = {
 
 
 def class_of(cell: str) -> str:
-    """The class of a cell that begins with a verdict; empty for any other."""
+    """Return the CSS class of a cell that begins with a verdict; empty for other cells."""
     return next((name for verdict, name in CLASSES.items() if cell.startswith(verdict)), "")
 
 
@@ -274,7 +274,7 @@ def data_uri(figure: Picture) -> str:
 
 
 def runs_csv(panels: list[Panel]) -> bytes:
-    """One line a run."""
+    """Write one line per run."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.score_names))
     what = ["path", "panel", "depth_g", "depth_d", "residual_g", "residual_d", "replicate", "seed", "status"]
     heading: list[object] = [*what, "collapsed", "dead_d", *names, "best", "curve_mean", "seconds"]
@@ -292,9 +292,10 @@ def runs_csv(panels: list[Panel]) -> bytes:
 
 
 def effects_csv(curves: list[Curve]) -> bytes:
-    """One line for each contrast of each score that has a better and a worse, and that all finished runs have.
+    """Write the contrasts of each score that has a direction and that all finished runs have.
 
-    At every depth, and its slope by doubling of depth. A depth that is not on the curve stands alone, without verdict.
+    One line for each depth, and one for the slope per doubling of depth. A depth that is not on the curve is analysed
+    alone, without a verdict.
     """
     what = ["curve", "start", "score", "contrast", "depth", "on_curve", "replicates", "effect", "low", "high"]
     rows: list[list[object]] = [[*what, "p_within", "verdict", "p", "p_holm"]]

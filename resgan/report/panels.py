@@ -1,4 +1,4 @@
-"""Which runs may stand in one table: equal in all but arm and seed, scored alike, made by the same code."""
+"""Panels: runs that may stand in one table, equal in all but arm and seed, scored alike, made by the same code."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from resgan.runs.directory import RunError
 
 @dataclass(frozen=True)
 class Score:
-    """How the numbers of one name are read."""
+    """Scale, direction and denominator of one score."""
 
     name: str
     scale: Scale
@@ -31,7 +31,7 @@ class Score:
 
     @property
     def has_a_direction(self) -> bool:
-        """Some are right in the middle, as a variance ratio of 1, and wrong on both sides; a spread is no score."""
+        """Check whether more or less is better; a variance ratio is best at 1, and a spread is no score."""
         return self.direction != "none"
 
     @staticmethod
@@ -48,7 +48,7 @@ class Panel:
     """Runs that may be compared: one table, one set of effects."""
 
     records: tuple[Record, ...]
-    title: str  # what tells it from the other panels; "" where it is the only one
+    title: str  # distinguishes it from the other panels; "" where it is the only one
 
     def arm(self, arm: Arm) -> list[Record]:
         return [record for record in self.records if record.arm == arm]
@@ -67,7 +67,7 @@ class Panel:
         return next((record.result["primary"] for record in self.records if record.result), None)
 
     def score_of(self, name: str) -> Score:
-        """How the numbers of one name are read."""
+        """Return the scale and direction of a score."""
         return Score.of(name, self.cards)
 
     @cached_property
@@ -76,7 +76,7 @@ class Panel:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """With an end in all four arms, finished or diverged: the blocks of the experiment."""
+        """Seeds that have ended, finished or diverged, in all four arms: the blocks of the experiment."""
         ended = [{r.seed for r in self.arm(arm) if r.status != "unfinished"} for arm in ARM_NAMES]
         return sorted(set.intersection(*ended))
 
@@ -91,11 +91,11 @@ class Panel:
         return np.array([np.nan if v is None else v for v in values], dtype=float).reshape(-1, 2, 2)
 
     def blocks(self, name: str) -> Array:
-        """The same on the scale of the intervals, more is better."""
+        """Return the scores of `raw` on the scale of the intervals; more is better."""
         return self._transformed(self.raw(name), name, counts=self.counts(name))
 
     def counts(self, name: str) -> Array:
-        """Denominators of the shares of the blocks (S, 2, 2): samples, real pictures, or the valid samples."""
+        """Return the denominators of the blocks' shares (S, 2, 2): samples, real images, or valid samples."""
         counted = self.score_of(name).counted
         if counted == "valid":
             return self.raw("validity") * self.cards["validity"]["n_fake"]
@@ -111,10 +111,10 @@ class Panel:
         return {record.seed: record.replicate for record in self.records}
 
     def by_replicate(self, name: str, *, diverged: Place = "left out") -> Array:
-        """Scores (R, 2, 2) on the scale of the intervals, mean over the seeds of a replicate.
+        """Return scores (R, 2, 2) on the scale of the intervals, mean over the seeds of a replicate.
 
-        Those of runs that finished; runs that diverged are left out, or stand at the worst place (all wrong for a
-        share, else the worst score of the panel) or at the best score of the panel. NaN where nothing is left.
+        Diverged runs are left out, or take the worst place (all wrong for a share, else the worst score of the panel)
+        or the best score of the panel. NaN where nothing is left.
         """
         y = self.blocks(name)
         if diverged == "worst":
@@ -125,16 +125,16 @@ class Panel:
         return np.array([mean_of_seen(y[mine == replicate]) for replicate in self.replicates]).reshape(-1, 2, 2)
 
     def validity(self, arm: Arm) -> float | None:
-        """Mean over finished runs; None where none has it."""
+        """Return the mean validity of an arm's finished runs; None where none has it."""
         found = [value for record in self.arm(arm) if (value := record.score("validity")) is not None]
         return float(np.mean(found)) if found else None
 
     @cached_property
     def learned(self) -> bool | None:
-        """Is the primary endpoint of some arm better at the end than at step 0? None where nothing was scored there.
+        """Check whether some arm's primary endpoint is better at the end than at step 0; None if that has no score.
 
-        By the 95 % interval of what a run gains, over the replicates of an arm, or over all of all arms, since few
-        replicates have wide intervals; of a single run, by its sign.
+        Judged by the 95 % interval of the gain over the replicates of an arm, or over those of all arms together, since
+        few replicates have wide intervals; a single gain is judged by its sign.
         """
         gains = [gain for arm in self.arms if len(gain := self.gains(arm))]
         if not gains:
@@ -142,7 +142,7 @@ class Panel:
         return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in [*gains, np.concatenate(gains)])
 
     def gains(self, arm: Arm) -> Array:
-        """Gain of the finished runs since step 0, mean over the seeds of a replicate (R,)."""
+        """Return the gain of finished runs since step 0, mean over the seeds of a replicate (R,)."""
         found: dict[int, list[float]] = {}
         for record in self.arm(arm):
             ends = (record.untrained(self.primary), record.score(self.primary)) if self.primary else (None, None)
@@ -152,7 +152,7 @@ class Panel:
         return np.array([np.mean(values) for values in found.values()])
 
     def learning_curves(self, arm: Arm) -> dict[int, list[tuple[Array, Array]]]:
-        """(images, primary endpoint on the scale of the intervals) after step 0: of each finished run, by replicate."""
+        """Return (images, primary endpoint on the scale of the intervals) after step 0: finished runs by replicate."""
         found: dict[int, list[tuple[Array, Array]]] = {}
         for record in self.arm(arm):
             points = [point for point in record.curve(self.primary or "") if point[0] > 0]
@@ -162,15 +162,15 @@ class Panel:
         return found
 
     def on_scale(self, values: Array, name: str) -> Array:
-        """Scores, each a share of all samples where it is one, on the scale of the intervals."""
+        """Return scores on the scale of the intervals; shares are taken as shares of all samples."""
         return self._transformed(values, name, counts=float(self.cards[name]["n_fake"]))
 
     def floor(self, name: str) -> float | None:
-        """The value a diverged run counts with: all wrong for a share; else None, and the worst run seen decides."""
+        """Return the score a diverged run counts with: all wrong for a share; else None: the worst run seen decides."""
         score = self.score_of(name)
         if score.scale != "share":
             return None
-        # The floor of the smallest count that a score was made of: no run that has one is worse.
+        # The floor at the smallest denominator of any score: no run with a score is worse.
         counts = self.counts(name)[np.isfinite(self.raw(name))]
         least = counts.min() if counts.size else float(self.cards[name]["n_fake"])
         return float(self._transformed(np.array([1.0 if score.low_is_good else 0.0]), name, counts=least)[0])
@@ -181,14 +181,14 @@ class Panel:
 
 
 def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
-    """Split runs into panels, each titled by what it differs in from the others. Raises RunError.
+    """Split runs into panels, each titled by what distinguishes it from the others. Raises RunError.
 
     mixed_code: let runs of different commits stand in one table.
     """
     groups: list[tuple[PlainData, list[Record]]] = []  # (what its runs share, its runs)
     for record in sorted(records, key=lambda record: record.status == "unfinished"):
         what = panel_key(record, mixed_code=mixed_code)
-        # A run that has not ended decides nothing: it stands with those of its settings, whatever code began it.
+        # An unfinished run decides nothing: it stands with the runs of its settings, whatever code began it.
         ignored = {"code"} if record.status == "unfinished" else set()
         group = next((group for shared, group in groups if equal_but(shared, what, ignored)), None)
         if group is None:
@@ -204,25 +204,25 @@ def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
 
 
 def panel_key(record: Record, *, mixed_code: bool) -> PlainData:
-    """The settings that runs of one panel share: all but replicate, seed and arm, and what was tuned for each arm."""
+    """Return the settings that runs of a panel share: all but replicate, seed, arm, and what was tuned for each arm."""
     code = {} if mixed_code else {"code": record.code}
     return dict(sorted(record.settings(without=tuned_options(record.config)).items())) | code
 
 
 def tuned_options(config: PlainData) -> tuple[str, ...]:
-    """Options that a search chose for the arm of a run, in its replicate or by a tuning study."""
+    """Return the options chosen for the arm of a run, by a search in its replicate or by a tuning study."""
     searched = is_searched(config)
     own = TUNABLE if searched or config.get("tuning.best") == "own" else ()
     return (*own, *(INITS if searched and config.get("tuning.inits") else ()))
 
 
 def is_searched(config: PlainData) -> bool:
-    """Has each replicate of each arm its own search?"""
+    """Check whether each replicate of each arm has its own search."""
     return bool(config.get("tuning.candidates"))
 
 
 def mean_of_seen(y: Array) -> Array:
-    """Mean over the first axis of what is no NaN; NaN where nothing is."""
+    """Return the mean over the first axis without NaN; NaN where all are NaN."""
     seen = np.isfinite(y)
     total = np.where(seen, y, 0.0).sum(0)
     return np.where(seen.any(0), total / np.maximum(seen.sum(0), 1), np.nan)
@@ -249,7 +249,7 @@ def refuse_doubles(group: list[Record]) -> None:
 
 
 def refuse_mixed_cards(group: list[Record]) -> None:
-    """Equal settings and code, and yet other scores: other weights of an extractor, or other pictures in a folder."""
+    """Refuse runs of equal settings and code whose scores differ in extractor weights, or in images of a folder."""
     scored = [(record, record.result["cards"]) for record in group if record.result]
     for record, cards in scored[1:]:
         first, its_cards = scored[0]

@@ -1,4 +1,4 @@
-"""Power of a study: its primary family, simulated at its replicates and depths."""
+"""Power of a study: its primary family, simulated with its replicates and depths."""
 
 import functools
 import math
@@ -11,11 +11,11 @@ from resgan.report.effects import LEVEL, Array, smallest_p
 from resgan.report.families import statistics
 
 POWER = 0.8
-STUDIES = 2000  # simulated: a power of .8 is known to .009
-LARGEST = 8.0  # effect that is looked for
-FLIPS = 2**9  # more are drawn at random: from 11 replicates on, p near its limit is then known to about .006
+STUDIES = 2000  # simulated: a power of .8 has a standard error of .009
+LARGEST = 8.0  # largest effect that is searched for
+FLIPS = 2**9  # drawn at random where there are more: from 11 replicates on, p near its limit is known to about .006
 
-# How an effect of 1 at the deepest depth looks at all of them, from shallow to deep.
+# Effects over the depths, from shallow to deep, that are 1 at the deepest.
 SHAPES: dict[str, Callable[[Array], Array]] = {
     "alike at every depth": np.ones_like,
     "growing with log2 depth": lambda depths: np.log2(depths / depths[0]) / np.log2(depths[-1] / depths[0]),
@@ -24,9 +24,9 @@ SHAPES: dict[str, Callable[[Array], Array]] = {
 
 
 def power(effect: float, *, replicates: int, depths: tuple[float, ...], shape: str) -> float:
-    """Probability that the corrected test finds an effect of the switch in G, or in D, with its sign.
+    """Return the probability that the corrected test finds an effect of the switch in G, or in D, with its sign.
 
-    `effect` is in standard deviations of one score of a replicate, all of them independent; the other effects are 0.
+    `effect` is in standard deviations of one replicate's score; scores are independent, and the other effects are 0.
     """
     noise, flips = simulated(replicates, depths)
     planted = effect * statistics(SHAPES[shape](np.array(depths))[None], np.array(depths))  # (1, K)
@@ -35,7 +35,7 @@ def power(effect: float, *, replicates: int, depths: tuple[float, ...], shape: s
 
 
 def detectable(*, replicates: int, depths: tuple[float, ...], shape: str) -> float:
-    """The smallest effect that is found with a power of .8, to .01 standard deviations; infinite where none is."""
+    """Return the smallest effect found with a power of .8, to .01 standard deviations; infinite where none is."""
     if 3 * smallest_p(replicates) > LEVEL:
         return math.inf
     return smallest(lambda effect: power(effect, replicates=replicates, depths=depths, shape=shape))
@@ -53,7 +53,7 @@ def smallest(power_of: Callable[[float], float]) -> float:
 
 @functools.cache
 def simulated(replicates: int, depths: tuple[float, ...]) -> tuple[Array, Array]:
-    """Statistics of replicates without effect (3, STUDIES, R, K), of G, D and G x D; and flips of signs (F, R)."""
+    """Draw statistics of G, D and G x D in replicates without effect (3, STUDIES, R, K), and sign flips (F, R)."""
     rng = np.random.default_rng(0)
     scale = np.array([1.0, 1.0, 2.0]).reshape(3, 1, 1, 1)  # see effects.contrasts
     noise = scale * rng.normal(size=(3, STUDIES, replicates, len(depths)))
@@ -62,7 +62,7 @@ def simulated(replicates: int, depths: tuple[float, ...]) -> tuple[Array, Array]
 
 
 def flips_of(replicates: int, rng: np.random.Generator) -> Array:
-    """Flips of signs (F, R), the observed one among them."""
+    """Return sign flips (F, R), the observed signs among them."""
     if 2 ** (replicates - 1) <= FLIPS:
         bits = np.arange(2 ** (replicates - 1))[:, None] >> np.arange(replicates)
         return 1.0 - 2.0 * (bits & 1)  # the other half mirrors them
@@ -79,7 +79,7 @@ def other_p_values(replicates: int, depths: tuple[float, ...]) -> Array:
 
 
 def p_values(parts: Array, flips: Array) -> tuple[Array, Array]:
-    """p of the joint flips for each study of parts (S, R, K), see effects.sign_flip, and the sign that is found."""
+    """Return p of the joint flips for each study of parts (S, R, K), see effects.sign_flip, and the sign found."""
     parts = parts / np.sqrt((parts**2).sum(1, keepdims=True))
     sums = parts.sum(1)  # (S, K)
     largest = np.abs(sums).argmax(1)
@@ -89,7 +89,7 @@ def p_values(parts: Array, flips: Array) -> tuple[Array, Array]:
 
 
 def holm_limit(others: Array) -> Array:
-    """The p up to which Holm's correction rejects a third hypothesis (S,), by the p of two others (2, S)."""
+    """Return the p up to which Holm's correction rejects a third hypothesis (S,), given the p of two others (2, S)."""
     smaller, larger = np.sort(others, axis=0)
     further = np.where(2 * larger <= LEVEL, LEVEL, LEVEL / 2)
     return np.where(3 * smaller <= LEVEL, further, LEVEL / 3)

@@ -1,4 +1,4 @@
-"""Run directories as a report reads them. Plain files only: no torch, no network, nothing is written."""
+"""Run directories as a report reads them: plain files, no torch, no network, nothing is written."""
 
 import json
 import math
@@ -19,16 +19,16 @@ from resgan.runs.directory import Run, RunError
 from resgan.runs.history import completed, completed_card
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
-# The loss of a discriminator that gives all samples one logit, at the best such logit: E log 2 and the like.
+# Loss of a discriminator that gives all samples the same logit, at the best such logit.
 UNDECIDED_LOSS = {
     "relativistic": math.log(2), "nonsaturating": 2 * math.log(2), "hinge": 2.0, "least_squares": 0.25,
     "wasserstein": 0.0,
 }  # fmt: skip
-LAST_LOSSES = 10  # readings that say how D ended
+LAST_LOSSES = 10  # the last readings of a loss, which show how D ended
 SWITCHES = ("generator.residual", "disc.residual")
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
 INITS = ("generator.init", "disc.init")
-SEARCH = "search"  # the directory of a search's runs, and the file beside it that says what they gave
+SEARCH = "search"  # the directory of a search's runs, and the file beside it with their outcome
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -54,13 +54,13 @@ class Record:
 
     @property
     def replicate(self) -> int:
-        """The unit that is drawn anew: a search with its own fresh seeds; without a search, the seed."""
+        """Unit of replication: a search with its own fresh seeds; without a search, the seed."""
         replicate = self.config.get("replicate")
         return self.seed if replicate is None else int(replicate)
 
     @cached_property
     def search(self) -> PlainData:
-        """The search of its replicate, as search.json has it; empty where there was none."""
+        """Search of the run's replicate, from search.json; empty where there was none."""
         file = self.path.parent / f"{SEARCH}.json"
         return json.loads(file.read_text()) if file.is_file() else {}
 
@@ -70,7 +70,7 @@ class Record:
 
     @property
     def is_tuning(self) -> bool:
-        """Made to choose settings: no result is drawn from it."""
+        """Check whether the run only chooses settings: no result is drawn from it."""
         return is_tuning(self.config.get("study"))
 
     @property
@@ -80,10 +80,10 @@ class Record:
 
     @cached_property
     def dead_disc(self) -> bool:
-        """Did the run finish with a discriminator that told nothing apart, and samples as at the start?
+        """Check whether the run finished with a discriminator that tells nothing apart, and samples as at the start.
 
-        The last readings of D's loss are, within 1 %, that of a D which gives all samples one logit; and the primary
-        endpoint fell by less than 2 % of its value at step 0, so that it was not G that made them alike.
+        The mean of the last readings of D's loss is, within 1 %, that of a D which gives all samples the same logit;
+        and the primary endpoint fell by less than 2 % of its value at step 0, so G did not make real and fake alike.
         """
         losses = [m["loss_d"] for m in self._measured if m["kind"] == "losses" and m.get("loss_d") is not None]
         undecided = UNDECIDED_LOSS.get(str(self.config.get("loss.name")))
@@ -97,7 +97,7 @@ class Record:
 
     @property
     def code(self) -> str:
-        """The commits that ran, "+" for one with changes; the version where there is no git."""
+        """Commits that ran, with "+" for uncommitted changes; the package version where there is no git."""
         names = [
             f"{git['commit'][:10]}{'+' if git['dirty'] else ''}" if (git := session["git"]) else session["resgan"]
             for session in self.sessions
@@ -105,7 +105,7 @@ class Record:
         return " then ".join(dict.fromkeys(names)) or "unknown"
 
     def score(self, name: str) -> float | None:
-        """At the end of a finished run."""
+        """Return a score at the end of the run; None where it has none."""
         return self.result["scores"].get(name) if self.result is not None else None
 
     def best(self, name: str) -> float | None:
@@ -114,12 +114,12 @@ class Record:
         return best["scores"].get(name) if best else None
 
     def start(self, name: str) -> float | None:
-        """A figure of the untrained networks."""
+        """Return a measurement of the untrained networks."""
         start = self.result["start"] if self.result is not None else None
         return start.get(name) if start else None
 
     def curve(self, name: str) -> list[tuple[int, float]]:
-        """(images seen, score) at every measurement."""
+        """Return (images seen, score) at every measurement."""
         return [(n, scores[name]) for n, scores in self._scored if scores.get(name) is not None]
 
     def untrained(self, name: str) -> float | None:
@@ -135,13 +135,13 @@ class Record:
         return list(Run(self.path).measurements())
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
-        """The options that make the run what it is, but for its replicate, seed, arm and `without`."""
+        """Return the options that define the run, except for its replicate, seed, arm and `without`."""
         left_out = {"replicate", "seed", *SWITCHES, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
 
 def is_tuning(study: str | None) -> bool:
-    """Is this the name of a tuning study?"""
+    """Check whether this is the name of a tuning study."""
     return study is not None and study.endswith("tuning")
 
 
@@ -162,9 +162,9 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
 
 
 def run_directories(path: Path) -> Iterable[Path]:
-    """Directories with the files of a run. What lies inside one is its own affair, as are files of W&B and Hydra.
+    """Find directories with the files of a run; the insides of runs, and of W&B and Hydra, are not searched.
 
-    The runs of a search are not among them: no result is drawn from them, and search.json beside says what they gave.
+    The runs of a search are left out: no result is drawn from them, and search.json beside them has their outcome.
     """
     for directory, below, files in os.walk(path):
         below[:] = sorted(set(below) - {"wandb", ".hydra"} - ({SEARCH} if f"{SEARCH}.json" in files else set()))
@@ -193,8 +193,8 @@ def read_run(path: Path) -> Record:
 def title(what: PlainData, others: list[PlainData]) -> str:
     """Name a group of settings among others by as few settings as distinguish it.
 
-    A setting that both networks share is said once. Rates and weights, and what not every group has (again the rates,
-    where each arm has its own), are said only where the others do not suffice.
+    A setting that both networks share is named once. Learning rates and loss weights, and settings that not every group
+    has (again the rates, where each arm has its own), are named only where the others do not suffice.
     """
     varied = [key for key in dict.fromkeys(k for d in others for k in d) if len({repr(d.get(key)) for d in others}) > 1]
     common = [key for key in varied if all(key in d for d in others)]

@@ -19,13 +19,13 @@ Table = list[list[str]]
 
 
 def arms_table(panel: Panel) -> Table:
-    """Rows are figures, columns are arms; means and standard deviations over seeds."""
+    """Tabulate scores and searches by arm: means and standard deviations over seeds."""
     columns = {ARM_NAMES[arm]: panel.arm(arm) for arm in panel.arms}
     return figures_of(columns, panel.score_names, panel.primary) + searches_of(columns)
 
 
 def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary: str | None) -> Table:
-    """Figures of runs, a column for each group of them."""
+    """Tabulate outcomes, scores and costs of runs, with a column for each group."""
     rows = [["", *columns]]
 
     def row(name: str, cell: Callable[[list[Record]], str]) -> None:
@@ -49,7 +49,7 @@ def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary
 
 
 def searches_of(columns: dict[str, list[Record]]) -> Table:
-    """Outcomes of the searches of each group of runs, a row for each option; none where nothing was searched."""
+    """Tabulate what the searches of each group found, a row for each option; no rows where nothing was searched."""
     searches = [list({record.replicate: record for record in records}.values()) for records in columns.values()]
     config = searches[0][0].config
     rows = [
@@ -62,7 +62,7 @@ def searches_of(columns: dict[str, list[Record]]) -> Table:
 
 
 def values_found(values: list[Any]) -> str:
-    """The median of numbers and their ends; how often each of other values."""
+    """Summarise values: the median and range of numbers, the counts of others."""
     if all(isinstance(value, int | float) for value in values):
         ends = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
         return f"{np.median(values):.3g}{ends}"
@@ -86,7 +86,7 @@ def counts(records: list[Record]) -> str:
 
 
 def spread(values: Iterable[float | None], *, digits: int = 3) -> str:
-    """Mean and standard deviation of those that are defined."""
+    """Format mean and standard deviation of the values that are defined."""
     x = np.array([value for value in values if value is not None], dtype=float)
     if not len(x):
         return "-"
@@ -94,7 +94,7 @@ def spread(values: Iterable[float | None], *, digits: int = 3) -> str:
 
 
 def curve_mean(record: Record, name: str) -> float | None:
-    """Area under the learning curve over its length, of a finished run."""
+    """Return the area under the learning curve of a finished run, over its length."""
     curve = record.curve(name)
     if record.status != "finished" or not curve:
         return None
@@ -103,7 +103,7 @@ def curve_mean(record: Record, name: str) -> float | None:
 
 
 def cost(records: list[Record], what: str) -> str:
-    """Parameters, or millions of floating point operations, of G and of D."""
+    """Format the parameters, or millions of floating point operations, of G and of D."""
     found = {tuple(record.result[what].values()) for record in records if record.result}
     said = [" + ".join(f"{n / 1e6:.4g}" if what == "flops" else f"{n:,}" for n in pair) for pair in sorted(found)]
     return " or ".join(said) or "-"
@@ -132,7 +132,7 @@ def notes(panel: Panel) -> list[str]:
 
 
 def settings(panel: Panel) -> list[str]:
-    """Learning rates and penalties: of all arms, or of each."""
+    """State learning rates and penalties: once for all arms, or for each."""
     if is_searched(panel.records[0].config):
         return ["Settings were searched anew in each replicate of each arm, from one list and at equal cost."]
 

@@ -1,4 +1,4 @@
-"""Equal tuning: what a tuning study says is best, for all arms together or for each."""
+"""Equal tuning: the best settings by a tuning study, for all arms together or for each."""
 
 import itertools
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Tuning:
     records: tuple[Record, ...]
 
     def title_among(self, others: list["Tuning"]) -> str:
-        """The settings that distinguish it from the others; empty where it is the only one."""
+        """Name the settings that distinguish it from the others; empty where it is the only one."""
         described = [tuning.records[0].settings(without=TUNABLE) for tuning in others]
         return title(self.records[0].settings(without=TUNABLE), described)
 
@@ -51,7 +51,7 @@ class Tuning:
 
     @cached_property
     def ranks(self) -> dict[Arm, list[float]]:
-        """Mean rank of each candidate in an arm, ranked seed by seed: 1 is best, what diverged shares the last rank."""
+        """Mean rank of each candidate in an arm, ranked seed by seed: 1 is best, diverged runs share the last rank."""
         found = {(r.arm, r.seed, values_of(r)): r for r in self.records}
         return {
             arm: np.mean(
@@ -66,17 +66,17 @@ class Tuning:
 
     @cached_property
     def shared_ranks(self) -> list[float]:
-        """Mean over the arms."""
+        """Mean ranks over the arms."""
         return np.mean([self.ranks[arm] for arm in self.arms], axis=0).tolist()
 
     def best(self, arm: Arm | None = None) -> Values:
-        """The best values for one arm, or for all together. Equal ranks: the first in the order of `candidates`."""
+        """Return the best values for one arm, or for all together; of equal ranks, the first in `candidates`."""
         ranks = self.shared_ranks if arm is None else self.ranks[arm]
         return self.candidates[ranks.index(min(ranks))]
 
 
 def objective(record: Record) -> float:
-    """The objective of a run that has ended; lower is better."""
+    """Return the objective of a run that has ended; lower is better, infinite where it has none."""
     assert record.result is not None
     value = record.result["objective"] if record.status == "finished" else None
     return float("inf") if value is None else float(value)
@@ -87,7 +87,7 @@ def values_of(record: Record) -> Values:
 
 
 def tuning_for(config: PlainData, records: list[Record]) -> Tuning:
-    """The part of a tuning study that was made for runs of this configuration (dotted). Raises RunError."""
+    """Select the part of a tuning study made for runs of this configuration (dotted). Raises RunError."""
     wanted = Record(path=records[0].path, config=config, result=None, sessions=()).settings(without=[*TUNABLE, *FREE])
     fitting = [record for record in records if record.settings(without=[*TUNABLE, *FREE]) == wanted]
     if not fitting:
@@ -104,7 +104,7 @@ def tuning_for(config: PlainData, records: list[Record]) -> Tuning:
 
 
 def tunings(records: list[Record]) -> list[Tuning]:
-    """Tuning runs, apart where they differ in more than arm, seed and candidate."""
+    """Group tuning runs that differ in nothing but arm, seed and candidate."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(repr(sorted(record.settings(without=TUNABLE).items())), []).append(record)

@@ -26,7 +26,7 @@ FACTORS = {"share": "odds of {}, times", "distance": "{}, times", "plain": "diff
 
 
 def verdict_tables(curve: Curve) -> list[Table]:
-    """The tables of a curve that have something to say."""
+    """Return the tables of a curve that are not empty."""
     made = (family_table, simple_effects_table, against_best_table, outcomes_table, bounds_table, training_time_table)
     return [rows for table in made if (rows := table(curve))]
 
@@ -52,7 +52,7 @@ def family_table(curve: Curve) -> Table:
 
 
 def simple_effects_table(curve: Curve) -> Table:
-    """Rows are depths, columns the switch in one network beside a state of the other."""
+    """Tabulate simple effects: rows are depths, columns the switch in one network beside a state of the other."""
     if not curve.primary or not any(panel.seeds for panel in curve.panels):
         return []
     names = [name for names in BESIDE.values() for name in names]
@@ -70,7 +70,7 @@ def simple_effects_table(curve: Curve) -> Table:
 
 
 def training_time_table(curve: Curve) -> Table:
-    """Simple effects at the deepest depth as images; empty where the plain arm's curve does not tell."""
+    """Tabulate simple effects at the deepest depth as factors on images; empty where the plain arm's gain is None."""
     if (gain := curve.gain) is None or not curve.main_effects or not curve.primary:
         return []
     margin = MARGINS.get(curve.score_of(curve.primary).scale)
@@ -82,13 +82,13 @@ def training_time_table(curve: Curve) -> Table:
 
 
 def times(effect: float, gain: float) -> str:
-    """A factor on the images; beyond ten a straight line over log images says no more than that."""
+    """Format a factor on the images; beyond ten, a straight line over log images says no more than "over 10"."""
     factor = images_for(effect, gain=gain)
     return "over 10" if factor > 10 else "under 0.1" if factor < 0.1 else f"{factor:.2g}"
 
 
 def against_best_table(curve: Curve) -> Table:
-    """Every arm less the best of the others (Hsu)."""
+    """Tabulate every arm minus the best of the others (Hsu)."""
     if not curve.against_best:
         return []
     rows = [["less the best of the others", "mean", "95 % interval, of all at once", "may be the best"]]
@@ -112,7 +112,7 @@ def outcomes_table(curve: Curve) -> Table:
 
 
 def bounds_table(curve: Curve) -> Table:
-    """Simple effects at depths where runs diverged: of those that finished, and in the worst cases."""
+    """Tabulate simple effects at depths where runs diverged: of finished runs, and in the extreme cases."""
     rows = [["depth, effect", "runs that finished", "diverged at the worst place", "at the best place"]]
     for panel in curve.panels:
         if panel.seeds and any(record.status == "diverged" for record in panel.records):
@@ -122,7 +122,7 @@ def bounds_table(curve: Curve) -> Table:
 
 
 def curve_notes(curve: Curve) -> list[str]:
-    """Notes on depths that are not on the curve, the margin, and what scores are conditional on."""
+    """State depths that are not on the curve, the margin, and what effects are conditional on."""
     lines = [f"Depth {depth} is not on the curve: {why}." for depth, why in curve.left_out.items()]
     if curve.diverged:
         lines.append(
@@ -144,7 +144,7 @@ def number(value: float) -> str:
 
 
 def on_score_scale(effect: Estimate, score: Score) -> str:
-    """The effect as a factor on the score, or on its odds; as a difference where the scale is plain."""
+    """Format the effect as a factor on the score or its odds; as a difference where the scale is plain."""
     sign = -1 if score.low_is_good else 1
     if score.scale == "plain":
         return f"{sign * effect.mean:+.3g}"

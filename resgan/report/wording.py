@@ -14,7 +14,7 @@ VERBS: dict[Verdict, str] = {
     "hurts": "hurt",
     "not told apart": "are not told apart from plain ones",
 }
-# Verdicts on contrasts of which one cannot say that residual blocks help.
+# Verdicts on contrasts to which "residual blocks help" does not apply.
 OWN_WORDS: dict[str, dict[Verdict, str]] = {
     "G x D": {"helps": "more than the sum", "hurts": "less than the sum"},
     "G - D": {"helps": "better in G", "hurts": "better in D"},
@@ -23,14 +23,14 @@ NETWORKS = {"G": ("generator", "D"), "D": ("discriminator", "G")}  # in words, a
 
 
 def verdict_on(name: str, verdict: Verdict) -> str:
-    """A verdict on a contrast, in its own words."""
+    """Return a verdict in the words of its contrast."""
     return OWN_WORDS.get(name, {}).get(verdict, verdict)
 
 
 def verdict_beside(effects: dict[str, Effect], network: str) -> tuple[Verdict, ...]:
-    """Verdicts on the switch in a network at the deepest depth: beside a plain and a residual other network.
+    """Return the verdicts on a network's switch at the deepest depth: beside a plain and a residual other network.
 
-    One verdict where the interaction lies within the margin: then both are one, and the main effect says it.
+    Where the interaction lies within the margin they are one, the verdict on the main effect.
     """
     if effects["G x D"].deepest.within:
         return (effects[network].deepest.verdict,)
@@ -38,7 +38,7 @@ def verdict_beside(effects: dict[str, Effect], network: str) -> tuple[Verdict, .
 
 
 def in_words(verdicts: tuple[Verdict, ...], other: str) -> str:
-    """The verdicts of `verdict_beside` as a verb phrase."""
+    """Put the verdicts of `verdict_beside` into a verb phrase."""
     said = [VERBS[verdict] for verdict in verdicts]
     if len(set(said)) == 1:
         beside = f" beside either {other}" if len(said) > 1 and said[0] != VERBS["not told apart"] else ""
@@ -47,7 +47,7 @@ def in_words(verdicts: tuple[Verdict, ...], other: str) -> str:
 
 
 def answer_of(curve: Curve) -> str:
-    """One sentence, without its full stop: the verdict at the deepest depth on the curve."""
+    """State the verdict at the deepest depth on the curve, in one sentence without its full stop."""
     effects = curve.main_effects
     if not effects or not curve.deepest:
         return f"No depth of this study can tell: {'; '.join(f'depth {d}: {why}' for d, why in curve.left_out.items())}"
@@ -81,7 +81,7 @@ def headline(curves: list[Curve]) -> str:
 
 
 def tally(found: list[dict[str, Effect]], network: str) -> str:
-    """How many curves say what: "help on 2 and hurt on 1 of 3 curves"."""
+    """Count the curves by verdict: "help on 2, hurt on 1 of 3 curves"."""
     words = Counter(in_words(verdict_beside(effects, network), NETWORKS[network][1]) for effects in found)
     if len(words) == 1:
         return next(iter(words))
@@ -105,7 +105,7 @@ def outcomes_in_words(curves: Iterable[Curve]) -> list[str]:
 
 
 def against_best_in_words(curve: Curve) -> str:
-    """Both, G, D or neither: which arms may be the best at the deepest depth; empty where it cannot be asked."""
+    """Say which of both, G, D or neither may be the best at the deepest depth; empty without a comparison."""
     arms = {"plain": "neither", "residual D": "D alone", "residual G": "G alone", "both": "both"}
     found = [arms[name] for name, arm in curve.against_best.items() if arm.may_be_best]
     if not found or curve.deepest is None:

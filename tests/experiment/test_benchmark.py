@@ -1,4 +1,4 @@
-"""The benchmark of a user's machine: what it plays, and what it says."""
+"""Benchmark of a machine: what it runs, and what it reports."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_a_cycle_has_every_kind_of_step(overrides, steps):
 
 
 def test_every_variant_plays_steps(monkeypatch):
-    """Each plays its cycle; nothing is said of the speed of this machine."""
+    """Each variant runs its cycle; the speed of this machine is not tested."""
     played = []
     step = GAN.training_step
 

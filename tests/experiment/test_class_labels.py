@@ -1,4 +1,4 @@
-"""Wherever a GAN that is told the class is sampled: by stand-ins whose samples say what class they were told."""
+"""Everywhere a class-conditional GAN is sampled: with stand-ins whose samples show the class they were given."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ SEEDS = [0, 1, 7, 10, 12, 13]  # by these shares of the classes 3, 0, 1, 3, 1, 0
 
 
 class Teller(nn.Module):
-    """(y, (y - m) / s, z_0), where m and s are what its batch norm holds of the classes it has met."""
+    """Network that returns (y, (y - m) / s, z_0), where m and s are its batch norm's statistics of the classes seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Teller(nn.Module):
 
 
 class Grey(nn.Module):
-    """Pictures of one grey for each of five classes."""
+    """Images of one grey level for each of five classes."""
 
     LEVELS = torch.linspace(-0.8, 0.8, 5)
 
@@ -55,7 +55,7 @@ class Grey(nn.Module):
 
 
 def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], seen: list[Tensor]) -> Recorder:
-    """One that keeps the samples it would score in `seen`."""
+    """Make a recorder that keeps the samples it would score in `seen`."""
     score = MadeScore("tv", compute=lambda samples: seen.append(samples) or {"tv": 0.5})
     return Recorder(
         run=Run(path),
@@ -71,7 +71,7 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
 
 
 def open_teller(monkeypatch) -> TrainedGan:
-    """Put in place of every checkpoint from now on."""
+    """Make a Teller, and put it in place of every checkpoint from now on."""
     spec = {"generator": {"latent_dim": 3}, "classes": SHARES}
     gan = TrainedGan(Teller().eval(), Teller().eval(), nn.Identity(), spec, images_seen=0)
     for module in (evaluation, samples):
@@ -97,10 +97,10 @@ def scored_by_evaluate(tmp_path, monkeypatch) -> Tensor:
 
 @pytest.mark.parametrize("scored", [scored_while_training, scored_by_evaluate])
 def test_scored_samples_have_the_classes_of_the_data(scored, tmp_path, monkeypatch):
-    """By their shares, whatever the latent; and so have those that batch norms are averaged over."""
+    """Classes follow their shares, whatever the latent; so do those that batch norms are averaged over."""
     classes, normed, latent = scored(tmp_path, monkeypatch).T
     counts = torch.bincount(classes.long(), minlength=4) / MANY
-    # A share of 4,000 has a standard deviation of sqrt(p (1 - p) / 4000) < 0.008; four of these.
+    # A share of 4,000 has a standard deviation of sqrt(p (1 - p) / 4000) < 0.008; the bound is four of these.
     assert (counts - torch.tensor(list(SHARES.values()))).abs().max() < 0.032
     assert counts[2] == 0
     # Independent: the correlation has a standard deviation of 1 / sqrt(4000) = 0.016.
@@ -116,7 +116,7 @@ def test_a_grid_while_training_goes_through_the_classes(tmp_path):
     recorder(tmp_path, Grey().eval(), classes=dict.fromkeys("abcde", 0.2), seen=[]).record_samples()
     [path] = (tmp_path / "samples").iterdir()
     picture = np.array(Image.open(path))
-    # 8 x 8 pictures of 4 x 4, each drawn as 64 x 64, two pixels between them and round them: 8 * 66 + 2.
+    # 8 x 8 images of 4 x 4, each drawn as 64 x 64, with two pixels between and around them: 8 * 66 + 2.
     assert picture.shape == (530, 530)
     wanted = to_uint8(Grey.LEVELS).tolist()
     found = [int(picture[34 + 66 * (k // 8), 34 + 66 * (k % 8)]) for k in range(64)]
@@ -145,7 +145,7 @@ def test_on_a_walk_the_class_is_that_of_the_seed_it_comes_from(tmp_path, monkeyp
 
 @pytest.mark.parametrize("count", [3, 12])
 def test_a_mixed_batch_has_the_labels_of_its_samples(count):
-    """Picture k is of the grey k, and where a batch needs more than there are, they come again with their labels."""
+    """Image k has grey level k; where a batch needs more images than there are, they repeat with their labels."""
     labels = torch.tensor([4, 0, 3, 3, 1])
     pictures = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(-1, 1, 4, 4)
     dataset = Dataset(

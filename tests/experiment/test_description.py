@@ -19,7 +19,7 @@ OPTIONS = {"block": "preact", "width": 16, "norm": "none", "spectral": False, "j
 
 
 def test_scales_of_a_network_one_can_work_out():
-    """Three times 2x: values double on the way there, gradients on the way back; and nothing in it is moved."""
+    """Three layers of 2x: values double on the forward pass, gradients on the backward pass; nothing in it changes."""
 
     class Doubling(nn.Module):
         def __init__(self) -> None:
@@ -68,11 +68,11 @@ def test_both_positions_of_the_switch_side_by_side(monkeypatch, capsys, tmp_path
     monkeypatch.chdir(tmp_path)
     said = run(monkeypatch, capsys, "generator.blocks=2")
     generator, disc = said.split("disc: lab")
-    # 16 x 512 + 512 of the base, 6 blocks of 2 (9 x 32 x 32 + 32), 9 x 32 x 3 + 3 to the image.
+    # The base has 16 x 512 + 512, each of 6 blocks 2 (9 x 32 x 32 + 32), the image layer 9 x 32 x 3 + 3.
     assert "residual: 120,547 parameters" in generator
     assert "plain: 120,547 parameters" in generator
     rows = {row.split()[0]: row.split()[1:] for row in said.splitlines() if "blocks" in row}
-    assert sum(name.startswith("stages.2.blocks") for name in rows) == 2  # those of G, and one of D by the same name
+    assert sum(name.startswith("stages.2.blocks") for name in rows) == 2  # those of G, and one of D with the same name
     assert rows["stages.1.blocks.1"][0] == "32x8x8"
     assert rows["stages.1.blocks.1"][1] != rows["stages.1.blocks.1"][3]
     assert "stages.0.blocks.0" in disc
@@ -86,7 +86,7 @@ def test_an_arm_that_cannot_be_is_said_in_its_place(monkeypatch, capsys):
 
 
 def test_a_matched_network_is_described_as_it_begins(monkeypatch, capsys):
-    """On latents as a run's: the blocks of a plain network keep the rms, within the scatter of means that are not 0."""
+    """On latents like a run's: the blocks of a plain network keep the rms, within the scatter of nonzero means."""
     said = run(monkeypatch, capsys, "data=gaussians", "generator.init=matched", "generator.blocks=8")
     generator, disc = said.split("disc: mlp")
     assert "matched on normal numbers" in generator
@@ -97,7 +97,7 @@ def test_a_matched_network_is_described_as_it_begins(monkeypatch, capsys):
 
 
 def test_what_norms_hide_is_said(monkeypatch, capsys):
-    """For D, with a norm inside the branch and no bias; not for G, whose norms stand on the trunk."""
+    """A response is hidden in D, with a norm inside the branch and no bias; not in G, whose norms are on the trunk."""
     hiding = ("disc.norm=pixel", "disc.norm_place=branch", "disc.first_bias=false", "disc.width=8")
     generator, disc = run(monkeypatch, capsys, "generator.norm=pixel", "generator.width=8", *hiding).split("disc: lab")
     assert "hidden" not in generator
@@ -116,7 +116,7 @@ def test_no_size_no_description(refused):
     (["data=gaussians", "data.modes=9"], 9, 8),
 ])  # fmt: skip
 def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, features):
-    """Beside those that are told none: G has a code of each, and a base twice as wide; D an inner product for each."""
+    """Beside unconditional networks, G has a code of each class and a base twice as wide; D an inner product each."""
     small = ["generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.latent_dim=4"]
     found = {}
     for g, d in (("none", "none"), ("concat", "projection")):

@@ -23,7 +23,7 @@ PIXELS = ["metrics.extractor=pixels", "metrics.scores=[frechet]", "device=cpu"]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
-    """Two tiny runs on points in the plane, arms of one sweep."""
+    """Two tiny runs on points in the plane, the arms of one sweep."""
     folder = tmp_path_factory.mktemp("evaluated")
     process = run("train", "-m", *QUICK, "generator.residual=true,false", "run_dir=study", cwd=folder)
     assert process.returncode == 0, process.stderr
@@ -47,7 +47,7 @@ def save_folder(folder: Path, pictures: torch.Tensor, mode: str = "RGB") -> Path
     folder.mkdir()
     for k, picture in enumerate(pictures):
         whole = Image.fromarray(images.to_array(picture))
-        # From grey, a palette holds every value; from colour Pillow would take one of 216 colours.
+        # A palette holds every value of grey; from colours, Pillow would take one of 216.
         (whole.convert("L").convert("P") if mode == "P" else whole.convert(mode)).save(folder / f"{k:04d}.png")
     return folder
 
@@ -97,7 +97,7 @@ def test_raw_weights_are_others(study, tmp_path):
 
 
 def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
-    """Its data may be named: the same scores as the run's own data give."""
+    """It needs the name of its data, which gives the same scores as those of a run."""
     shutil.copy(one_run(study) / "checkpoints" / "final.ckpt", tmp_path / "alone.ckpt")
     process = run("evaluate", "ckpt=alone.ckpt", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 2
@@ -116,7 +116,7 @@ def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
 
 
 def test_perfect_pictures_score_as_perfect_ones(tmp_path):
-    """All 1,200 templates as a file of another program: every one valid, distance nought, recombination full."""
+    """All 1,200 templates, in a file of another program, are valid: total variation is 0, recombination is full."""
     save_npz(tmp_path / "theirs.npz", shapes_hard.templates(16), key="arr_0")
     process = run("evaluate", "fake=theirs.npz", "real=shapes_hard", "device=cpu", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
@@ -135,7 +135,7 @@ def test_perfect_pictures_score_as_perfect_ones(tmp_path):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
 def test_pictures_of_any_mode_by_the_stated_rule(tmp_path, mode):
-    """Alpha that is opaque, a palette that holds all colours, and grey of grey pictures lose nothing."""
+    """Opaque alpha, a palette that holds all colours, and grey images read as grey lose nothing."""
     grey = torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pictures = grey.repeat(1, 3, 1, 1)
     save_folder(tmp_path / "theirs", pictures, mode)
@@ -214,7 +214,7 @@ def test_evaluate_refuses(tmp_path, refused, arguments, says):
 
 
 def test_samples_that_are_not_finite_are_not_scored(study, tmp_path):
-    """A NaN would become some grey of uint8, and score like a picture."""
+    """A NaN would become some grey of uint8, and score like an image."""
     state = checkpoints.load(one_run(study) / "checkpoints" / "final.ckpt")
     state["generator_ema"] = {key: value * float("nan") for key, value in state["generator_ema"].items()}
     checkpoints.save(tmp_path / "nan.ckpt", state)

@@ -1,4 +1,4 @@
-"""Networks of somebody else's, written as a user would: trained, stopped, continued, sampled, evaluated, in a study."""
+"""User-defined networks: trained, stopped, continued, sampled, evaluated, in a study."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def own(path, *more: str) -> list[str]:
 
 
 def test_trained_continued_sampled_and_evaluated(theirs, tmp_path, capsys):
-    """Stopped by a signal and continued it ends where another ends; the commands take the classes again."""
+    """Stopped by a signal and continued, a run ends like an uninterrupted one; the commands need its classes again."""
     words = own(theirs, "total_kimg=12")
     whole = resgan.fit(resgan.configure(*words, f"run_dir={tmp_path / 'whole'}"))
     options = resgan.configure(*words, f"run_dir={tmp_path / 'parts'}")
@@ -133,7 +133,7 @@ def test_a_checkpoint_makes_no_code_run(theirs, tmp_path):
 
 
 def test_in_a_study_of_four_arms_the_switch_reaches_it(theirs, tmp_path):
-    """By kwargs; without it an arm would be a name alone, and is refused."""
+    """The switch is passed in kwargs; without it the arms would differ only in name, which is refused."""
     words = own(theirs, "generator.kwargs.residual=${generator.residual}", "total_kimg=0.5", "run_dir=arms")
     done = processes.run("train", "-m", *words, "generator.residual=true,false", "seed=0,1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -149,7 +149,7 @@ def test_what_data_and_studies_set_for_other_networks_does_not_reach_it(theirs):
     assert given.generator.kwargs == {"depth": 2}
     assert given.generator.latent_dim == 64  # data=gaussians sets 2
     assert resgan.configure(*own(theirs, "generator.latent_dim=7")).generator.latent_dim == 7
-    assert spec_of_networks(given, (2,), classes={})["generator"]["latent_dim"] == 5  # its own counts
+    assert spec_of_networks(given, (2,), classes={})["generator"]["latent_dim"] == 5  # the network's own counts
     with pytest.raises(resgan.UserError, match=r"generator\.width: there is no such option here"):
         resgan.configure(*own(theirs, "generator.width=8"))
 

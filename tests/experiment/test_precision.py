@@ -36,7 +36,7 @@ def hardware(monkeypatch):
     (True, (9, 0), True), (True, (8, 0), True), (True, (7, 5), False), (False, (8, 6), False),
 ])  # fmt: skip
 def test_a_gpu_has_bfloat16_from_8_0_on(monkeypatch, native, capability, has):
-    """Older ones emulate it, and torch says so only where it is asked."""
+    """Older GPUs emulate it, which torch says only where it is asked."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert has_bfloat16("cuda") is has
@@ -58,7 +58,7 @@ def test_torch_can_be_asked():
 
 @pytest.mark.parametrize(("overrides", "found"), [
     ([], "bf16-mixed"),
-    (["data=folder", "data.path=x", "data.size=null"], "bf16-mixed"),  # pictures of a size that only they tell
+    (["data=folder", "data.path=x", "data.size=null"], "bf16-mixed"),  # images, whose size is only known from the files
     (["data=gaussians"], "32-true"),
     (["study=mine"], "32-true"),
     (["tuning.best=own", "tuning.runs=runs/tuning"], "32-true"),
@@ -96,7 +96,7 @@ def test_what_is_typed_stands_and_seeds_take_what_others_have(hardware, capsys):
 
 
 class Trained(Exception):
-    """So far, and no step further."""
+    """Raised in place of the training."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A replicate: its search, its fresh seeds, what is refused, and what stops it changes nothing in its outcome."""
+"""A replicate: its search, its fresh seeds, what is refused, and that stopping it does not change its outcome."""
 
 import functools
 import json
@@ -49,7 +49,7 @@ def fast_disc(given: TrainOptions) -> float:
 
 @pytest.fixture
 def trained(monkeypatch):
-    """A session that writes results of our choosing. Returns its list of directories, and takes a score and a limit."""
+    """Replace training by a session that writes made-up results, lists its directories, and has a score and a limit."""
 
     class Session(list):
         score = staticmethod(centred)
@@ -204,7 +204,7 @@ def test_what_the_search_decides_may_not_be_typed_beside_it(trained, tmp_path):
         assert says in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     one_less = options(run_dir=str(tmp_path / "x"), tuning__generator_lr=None, tuning__accept_edge=True)
-    train_replicate(one_less, Job(["generator.lr=0.002"], [], None))  # it decides nothing of G's
+    train_replicate(one_less, Job(["generator.lr=0.002"], [], None))  # the search decides nothing of G
 
 
 def test_a_candidate_that_is_not_valid_in_an_arm_is_refused_before_anything_is_made(trained, tmp_path):
@@ -227,10 +227,10 @@ def test_another_search_in_the_same_directory_is_refused(trained, tmp_path):
         train_replicate(options(run_dir=str(tmp_path / "x"), tuning__keep=4), trained.job)
 
 
-# Going on.
+# Continuing.
 
 
-@pytest.mark.parametrize("limit", [0, 3, 8, 10, 13])  # in the first rung, after it, in the second, in the fresh
+@pytest.mark.parametrize("limit", [0, 3, 8, 10, 13])  # in the first rung, after it, in the second, in the fresh seeds
 def test_stopped_anywhere_it_goes_on_to_the_same_outcome(trained, tmp_path, limit):
     train_replicate(options(run_dir=str(tmp_path / "whole")), trained.job)
     trained.clear()
@@ -290,7 +290,7 @@ def test_a_study_is_refused_before_it_begins_for_what_a_search_decides(tmp_path)
         check_searches(swept)
 
 
-# In earnest.
+# With real training.
 
 REAL = [*TINY, "data.size=300", "metrics.samples=300", "total_kimg=1", "save_kimg=0.1", "replicate=1",
         "tuning.candidates=4", "tuning.keep=2", "tuning.rungs=[0.5,1]", "tuning.fresh_seeds=1",
@@ -309,7 +309,7 @@ def test_killed_in_the_middle_of_a_rung_it_ends_as_one_that_was_not(tmp_path):
     assert process.returncode == 0, process.stderr
     assert "replicate 1: the best of 4 is candidate" in process.stderr
     assert len(scores_in(whole / "x")) == 4 + 2 + 1
-    assert {path.parts[-3] for path in whole.rglob("*.ckpt")} == {"1"}  # the fresh seed's alone
+    assert {path.parts[-3] for path in whole.rglob("*.ckpt")} == {"1"}  # only those of the fresh seed
     process = start("train", *REAL, cwd=killed)
     process.wait_for(lambda: (killed / "x/search/rung-0/candidate-01/checkpoints/last.ckpt").exists())
     process.send(signal.SIGKILL).wait()

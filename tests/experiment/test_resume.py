@@ -1,4 +1,4 @@
-"""A run goes on where it stopped: stopped by a signal or killed anywhere, its outcome is the same, bit for bit."""
+"""Resuming: a run stopped by a signal or killed anywhere goes on to the same outcome, bit for bit."""
 
 import json
 import random
@@ -15,9 +15,9 @@ from resgan.training import checkpoints
 from resgan.training.recorder import Diverged, Recorder
 
 POINTS = [*TINY, "disc.steps=2", "generator.norm=batch"]
-LONG = [*POINTS, "total_kimg=15"]  # stopped where it has come to, not after some time: machines differ in speed
+LONG = [*POINTS, "total_kimg=15"]  # stopped by progress, not after some time: machines differ in speed
 # What has most state: running statistics, the vectors of spectral norm, penalties that are lazy, D alone in some steps,
-# classes, an augmentation that goes by what D says of held-out pictures, and options that move over the run.
+# classes, an augmentation driven by D on held-out images, and options that change over the run.
 IMAGES = [
     "generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.norm=batch",
     "disc.norm=batch", "disc.spectral=true", "generator.spectral=true", "disc.steps=2", "metrics=exact",
@@ -31,7 +31,7 @@ IMAGES = [
 
 
 def final(path) -> dict:
-    """The final checkpoint, but for what depends on the clock and on where it was logged."""
+    """Load the final checkpoint, except for what depends on the clock and on where it was logged."""
     state = checkpoints.load(path / "checkpoints" / "final.ckpt")
     return {key: value for key, value in state.items() if key not in ("seconds", "wandb_id")}
 
@@ -58,14 +58,14 @@ def assert_same_run(path, whole) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The run that nothing stopped."""
+    """Run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     assert run("train", *LONG, "run_dir=run", cwd=folder).returncode == 0
     return folder / "run"
 
 
 def images_in(path) -> int:
-    """How far the measurements of a run have come."""
+    """Return how many images the measurements of a run have reached."""
     text = (path / "metrics.jsonl").read_text() if (path / "metrics.jsonl").exists() else ""
     return max((json.loads(line)["images_seen"] for line in text.split("\n")[:-1]), default=0)
 
@@ -86,7 +86,7 @@ def test_stopped_by_a_signal(tmp_path, whole, number, status, times):
         assert "continue with" in process.stderr
         seen.append(checkpoints.load(path / "checkpoints" / "last.ckpt")["images_seen"])
         assert not (path / "result.json").exists()
-        assert seen[-1] > seen[-2]  # each time it came further
+        assert seen[-1] > seen[-2]  # it makes progress each time
     assert run("train", *LONG, "run_dir=run", cwd=tmp_path).returncode == 0
     assert_same_run(path, whole)
 
@@ -95,7 +95,7 @@ SLOW_SCORES = "metrics.samples=60000"  # a second of drawing and measuring
 
 
 def test_stopped_while_scoring(tmp_path):
-    """At nought, in the middle, and at the end, where no step is left when the run is continued."""
+    """Stopped at step 0, in the middle, and at the end, where no step is left when the run is continued."""
     options = [*POINTS, SLOW_SCORES, "total_kimg=2", "sample_kimg=1"]
     assert run("train", *options, "run_dir=whole", cwd=tmp_path).returncode == 0
     path = tmp_path / "run"
@@ -104,7 +104,7 @@ def test_stopped_while_scoring(tmp_path):
         if images == 0:
             process.wait_for(lambda: '"start"' in text_of(path))
         else:
-            # Steps are quick and scores are slow: the signal comes once the scores before are written.
+            # Steps are quick and scores are slow: the signal is sent once the previous scores are written.
             process.wait_for(lambda n=images - 1000: f'"images_seen": {n}, "kind": "scores"' in text_of(path))
             process.wait_for(lambda n=images: picture_of(path, n).exists())
         process.send(signal.SIGTERM).wait()
@@ -127,14 +127,14 @@ def picture_of(path, images):
 def test_killed(tmp_path, whole):
     draw = random.Random(5)
     path = tmp_path / "run"
-    for further in (0, 1000, 2000):  # while it starts, and later
+    for further in (0, 1000, 2000):  # while the run starts, and later
         process = start("train", *LONG, "run_dir=run", cwd=tmp_path)
         target = images_in(path) + further
         process.wait_for(lambda n=target: (path / "metrics.jsonl").exists() and images_in(path) >= n)
         time.sleep(0.01 * draw.random())
         process.send(signal.SIGKILL).wait()
         assert process.returncode == -9
-    # What such a process may leave half written, or measured after its last checkpoint, does not count nor stay.
+    # Half-written files, and measurements after the last checkpoint, neither count nor remain.
     (path / "checkpoints").mkdir(exist_ok=True)
     (path / "checkpoints" / "last.ckpt.unfinished-1").write_bytes(b"half")
     with open(path / "metrics.jsonl", "a") as file:
@@ -173,7 +173,7 @@ def test_divergence(tmp_path):
     assert result["status"] == "diverged"
     assert result["objective"] == 1.0  # total variation at its worst
     assert set(result["scores"].values()) == {None}
-    for path in (tmp_path / "run").rglob("*.ckpt"):  # what was saved, was saved before
+    for path in (tmp_path / "run").rglob("*.ckpt"):  # every checkpoint was saved before
         assert all(bool(torch.isfinite(w).all()) for w in checkpoints.load(path)["generator"].values())
     again = run("train", *options, cwd=tmp_path)
     assert again.returncode == 3
@@ -181,7 +181,7 @@ def test_divergence(tmp_path):
 
 
 def test_the_start_is_never_the_best():
-    """Its scores are of no training: a run that is worse from then on still has a best, as result.json says."""
+    """Step 0 is not training: a run that only gets worse still has a best, as in result.json."""
     recorder = Recorder.__new__(Recorder)
     recorder.scorer = SimpleNamespace(primary="tv")
     recorder.scored = {0: {"tv": 0.2}, 50: {"tv": 0.9}}
@@ -191,7 +191,7 @@ def test_the_start_is_never_the_best():
 
 
 def test_a_state_that_is_no_number_is_not_kept():
-    """The losses are from before a step: they can be finite where the weights are not any more."""
+    """Losses are from before a step: they can be finite where the weights no longer are."""
     gan = torch.nn.Linear(2, 2)
     gan.losses, gan.images_seen = {"loss_d": torch.tensor(1.0)}, 50
     recorder = Recorder.__new__(Recorder)

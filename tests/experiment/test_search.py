@@ -1,4 +1,4 @@
-"""A search by successive halving: its list, its ranking, who goes on, and what makes a winner doubtful."""
+"""A search by successive halving: its list, its ranking, which candidates go on, and what makes a winner doubtful."""
 
 import functools
 import itertools
@@ -35,7 +35,7 @@ def composed() -> TrainOptions:
 
 
 def options(*overrides: str) -> TrainOptions:
-    """Composed once: a tenth of a second for each would add up."""
+    """Options composed once: a tenth of a second for each test would add up."""
     given = (override.split("=", 1) for override in overrides)
     return composed().with_values({name: yaml.safe_load(value) for name, value in given})
 
@@ -56,7 +56,7 @@ def test_the_list_is_the_same_in_all_arms_and_another_in_each_replicate():
     for same in lists.values():
         assert all(candidates == same[0] for candidates in same)
     values = [candidate["disc.lr"] for same in lists.values() for candidate in same[0]]
-    assert len(set(values)) > 50  # of 64, to three digits
+    assert len(set(values)) > 50  # of 64 values, to three digits
 
 
 def test_the_list_covers_every_range_on_a_log_scale():
@@ -67,7 +67,7 @@ def test_the_list_covers_every_range_on_a_log_scale():
         for name, (low, high) in {"generator.lr": (0.2, 5), "disc.lr": (0.2, 5), "loss.r1": (0.1, 10)}.items():
             base = flat(given.model_dump())[name]
             shares = [math.log(candidate[name] / base / low) / math.log(high / low) for candidate in candidates]
-            # Three digits move a share by less than 0.005 / log(25) = 0.0016, so that none is told from its neighbour.
+            # Rounding to three digits moves a share by less than 0.005 / log(25) = 0.0016.
             assert all(-0.002 < share < 1.002 for share in shares)
             thirds = [sum(k / 3 <= share < (k + 1) / 3 for share in shares) for k in range(3)]
             assert min(thirds) >= 4
@@ -131,7 +131,7 @@ def order(outcomes: list[Outcome]) -> list[int]:
 
 
 def test_the_primary_endpoint_ranks_once_a_tenth_of_some_candidate_is_valid():
-    """The two scores disagree. Candidate 2 alone decides by which of them all are ranked."""
+    """The two scores disagree; the validity of candidate 2 alone decides which of them ranks all candidates."""
     for validity, by, expected in ((0.0999, "distance", [2, 1, 0]), (0.1, "primary", [0, 1, 2])):
         outcomes = [outcome(0, 0.92, 0.08, 9.0), outcome(1, 0.93, 0.07, 5.0), outcome(2, 0.94, validity, 3.0)]
         assert order(outcomes) == expected
@@ -150,7 +150,7 @@ def test_data_without_these_scores_is_ranked_by_its_primary_endpoint():
 
 
 def test_what_collapsed_stands_behind_and_what_diverged_last():
-    """One point inside one of nine modes is valid and has a tv of 8/9: better than slow learners, by either score."""
+    """One point inside one of nine modes is valid and has a tv of 8/9: better than slow learners by either score."""
     point = outcome(0, 8 / 9, 1.0, 0.5, collapsed=True)
     slow = [outcome(1, 0.97, 0.03, 6.0), outcome(2, 0.98, 0.02, 5.0)]
     lost = outcome(3, 1.0, None, None, diverged=True)
@@ -165,13 +165,13 @@ def test_sizes_and_cost():
     tuning = options().tuning
     assert rung_sizes(tuning) == [16, 5, 2]
     assert search_length(tuning) == 16 / 4 + 5 / 2 + 2
-    # Where one is left it has won, and need not be made again in full length.
+    # A single candidate that is left has won, and need not be trained again in full length.
     assert rung_sizes(options("tuning.candidates=4").tuning) == [4]
     assert rung_sizes(options("tuning.candidates=9", "tuning.rungs=[0.1,1]").tuning) == [9, 3]
 
 
 def test_halving_by_hand():
-    """Candidate 4 is best at first and loses in full length; 7 is best in the end and was left behind at the cut."""
+    """Candidate 4 is best at first and loses in full length; candidate 7 misses the first cut."""
     table = {  # tv by rung
         0: {0: 0.60, 1: 0.55, 2: 0.90, 3: 0.50, 4: 0.10, 5: 0.80, 6: 0.45, 7: 0.61, 8: 0.70},
         1: {1: 0.20, 3: 0.30, 4: 0.25, 6: 0.35},

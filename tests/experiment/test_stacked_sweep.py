@@ -28,7 +28,7 @@ def results(folder: Path) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """(the process, its folder) of a sweep of four runs in stacks of three at most."""
+    """Return (process, folder) of a sweep of four runs in stacks of three at most."""
     folder = tmp_path_factory.mktemp("swept")
     process = run("train", *SWEEP, "trainer.stack=3", "run_dir=s", cwd=folder)
     assert process.returncode == 0, process.stderr

@@ -1,4 +1,4 @@
-"""Studies: what is planned is what runs, each run once, and what stops a study changes nothing in its answer."""
+"""Studies: what is planned is what runs, each run once, and stopping a study does not change its answer."""
 
 import functools
 import json
@@ -71,7 +71,7 @@ def test_the_jobs_of_a_study(name):
         arm = tuple(values.pop(option) for option in sorted(told_apart))
         blocks.setdefault(repr(values), Counter())[arm] += 1
     assert all(set(arms.values()) == {1} for arms in blocks.values())
-    if name == "controls":  # a list of conditions, of which two differ in their arm alone
+    if name == "controls":  # a list of conditions, two of which differ only in their arm
         assert sorted(len(arms) for arms in blocks.values()) == [1] * 8 * 8 + [2] * 8
         return
     arms_of_each = 9 if name == "grid3x3" else 4  # seed and settings: all arms
@@ -79,7 +79,7 @@ def test_the_jobs_of_a_study(name):
 
 
 def test_controls_begin_as_their_references():
-    """As the same function, bit for bit, but for those that ask about another map, start or width."""
+    """They begin as the same function, bit for bit, except for those about another map, start or width."""
     z, points = torch.randn(4, 2), torch.randn(4, 2)
     outputs, given = {}, {}
     for job, options in study("study=controls", "seed=0").runs:
@@ -204,7 +204,7 @@ def test_the_depths_of_a_study_are_those_of_its_longest_curve(cells, depths):
 
 
 def test_an_interaction_has_twice_the_noise_of_a_main_effect():
-    """By simulated runs of no effect: G x D is a sum of four with weights of 1, G and D one with weights of 1/2."""
+    """Simulated runs without effect: G x D sums four scores with weights of 1, G and D with weights of 1/2."""
     runs = np.random.default_rng(0).normal(size=(20_000, 2, 2))
     noise = {name: found.std() for name, found in contrasts(runs).items()}
     assert noise["G x D"] / noise["G"] == pytest.approx(2, rel=0.03)  # each sd is known to 0.5 %
@@ -212,10 +212,10 @@ def test_an_interaction_has_twice_the_noise_of_a_main_effect():
 
 @pytest.mark.parametrize(
     ("scores", "timed"),
-    [("frechet", 500), ("frechet,kernel", 10_000)],  # what is linear in the number of samples, and what is not
+    [("frechet", 500), ("frechet,kernel", 10_000)],  # scores linear in the number of samples, and others
 )
 def test_the_estimate_counts_steps_and_scorings(monkeypatch, scores, timed):
-    """A step of 2 ms and a scoring of 10,000 samples in 1 s: 78.1 steps a kimg, scored at 0, 50 and 100, the end."""
+    """A step takes 2 ms, a scoring of 10,000 samples 1 s: 78.1 steps a kimg, scored at 0, 50 and 100, the end."""
     counts = []
 
     def seconds_of_scoring(components, count):
@@ -242,7 +242,7 @@ def test_durations(seconds, says):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """(the process, its folder) of a study that nothing stopped, with its report."""
+    """Return (process, folder) of an uninterrupted study, with its report."""
     folder = tmp_path_factory.mktemp("whole")
     process = run("train", *SMALL, cwd=folder)
     assert process.returncode == 0, process.stderr
@@ -275,7 +275,7 @@ def test_again_it_has_nothing_to_do(whole):
 
 
 def without_times(folder: Path) -> dict[str, bytes]:
-    """The report of the study in a folder, from runs whose seconds are all the same."""
+    """Make the report of the study in a folder, with the seconds of all runs made equal."""
     for file in (folder / "runs").rglob("result.json"):
         file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": 1.0}))
     process = run("report", "runs/smoke", "--out", "again", cwd=folder)
@@ -299,7 +299,7 @@ def test_stopped_and_killed_it_gives_the_same_report_byte_for_byte(whole, tmp_pa
 
 
 def in_the_middle_of_one(folder: Path) -> bool:
-    """Has a run that has not ended saved a checkpoint?"""
+    """Check whether a run that has not ended has saved a checkpoint."""
     begun = {file.parent.parent for file in folder.rglob("checkpoints/last.ckpt")}
     return any(not (path / "result.json").exists() for path in begun)
 

@@ -15,7 +15,7 @@ LONG = "precision_a_module_of_ones_own_0123abcd_k3_50k_holdout"
 
 
 def test_a_score_stands_between_perfect_and_untrained():
-    """Undefined is a dash, unknown is blank, and numbers stand below their heads."""
+    """Undefined values are a dash, unknown ones blank, and numbers are aligned with their headings."""
     lines = explained_scores(
         {"tv": 0.25, "kl": None, "own": 1234567.0},
         ideal={"tv": 0.0123456, "kl": 0.0},
@@ -42,7 +42,7 @@ def test_no_line_is_too_long(name):
     assert sum(line.split()[0] == name for line in lines) == 1
     assert sum(line.count("-1.234e-05") for line in lines) == 6
     [column] = {line.index("words") for line in lines if "words" in line}
-    assert column <= 2 + NAME_WIDTH + 3 * (2 + 10) + 2  # three numbers of ten characters, and two between columns
+    assert column <= 2 + NAME_WIDTH + 3 * (2 + 10) + 2  # three numbers of ten characters, two spaces between columns
 
 
 def test_a_result_from_before_it_held_perfect_scores_and_meanings(tmp_path):

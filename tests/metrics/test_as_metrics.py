@@ -1,4 +1,4 @@
-"""Scores as torchmetrics: in pieces, in several processes, in other modules, and of a user's own."""
+"""Scores as torchmetrics: in pieces, in several processes, in other modules, and user-defined."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ def test_reset_forgets_the_samples_and_keeps_the_reals(reference):
 
 
 def test_an_extractor_is_no_part_of_a_module(reference):
-    """Neither its weights nor its mode; nor of a copy, as a MetricCollection makes one."""
+    """Neither its weights nor its mode are, also in a copy such as a MetricCollection makes."""
 
     class Module(nn.Module):
         def __init__(self) -> None:
@@ -75,7 +75,7 @@ def test_an_extractor_is_no_part_of_a_module(reference):
 
 
 def test_a_score_of_tensors(tmp_path, monkeypatch):
-    """As a user makes one: real images, and an extractor by name."""
+    """Scores as a user makes them: from real images, and an extractor by name."""
     monkeypatch.setenv("RESGAN_CACHE", str(tmp_path))
     score = resgan.FrechetDistance(images(300), extractor="pixels", split="real")
     score.update(images(200, seed=1).float() / 127.5 - 1)
@@ -119,7 +119,7 @@ def test_images_of_a_testbed_in_pieces():
 
 
 def test_two_processes_are_one(tmp_path):
-    """The Frechet distance that a Lightning module of somebody else's logs: 256 samples, in one process or in two."""
+    """The Frechet distance logged by a third-party Lightning module: 256 samples, in one process or in two."""
     found = {}
     for processes in (1, 2):
         done = subprocess.run(
@@ -132,7 +132,7 @@ def test_two_processes_are_one(tmp_path):
     assert found[2] == pytest.approx(found[1], rel=1e-9)
 
 
-# A score of one's own.
+# User-defined scores.
 
 OWN = '''
 import torch

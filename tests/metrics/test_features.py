@@ -1,4 +1,4 @@
-"""Feature extractors: which file they are, what they do to pictures, and what they leave alone."""
+"""Feature extractors: which file they load, what they do to images, and what they leave alone."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def test_the_batch_size_does_not_matter(cifarnet, batch):
     images = pictures(33)
     whole = cifarnet(images)
     parts = torch.cat([cifarnet(part) for part in images.split(batch)])
-    # Sums of 864 float32 products in another order: 864 * 6e-8 at the worst, the root of it in practice.
+    # Sums of 864 float32 products in another order: 864 * 6e-8 at worst, its square root in practice.
     assert (parts - whole).abs().max() < 1e-5 * whole.abs().max()
 
 
@@ -117,7 +117,7 @@ def test_autocast_does_not_leak_in_or_out(cifarnet):
 
 
 class Spy(nn.Module):
-    """Notes the precisions in force while it runs."""
+    """Module that records the precisions in force while it runs."""
 
     def forward(self, images: Tensor) -> Tensor:
         self.seen = precisions()
@@ -128,7 +128,7 @@ class Spy(nn.Module):
 
 @pytest.fixture
 def old_switches():
-    """Torch's settings, put back after a test that turns them."""
+    """Restore torch's settings after a test that changes them."""
     before, old = precisions(), torch.get_float32_matmul_precision()
     yield
     torch.set_float32_matmul_precision(old)
@@ -170,7 +170,7 @@ def test_the_training_randomness_is_untouched():
 
 
 class Attack:
-    """Pickles as a call that makes a file."""
+    """Object that pickles as a call that creates a file."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -289,7 +289,7 @@ def test_only_the_verified_inception_is_called_fid(name, digest, expected):
     assert distance_name(extractor, count=10_000, split="train") == expected
 
 
-# Pixels, and networks of one's own
+# Pixels, and user-defined networks
 
 
 def test_pixels_are_the_pictures():
@@ -345,14 +345,14 @@ def test_no_module_of_ones_own(tmp_path, where):
 
 
 def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
-    """From a file on this disk, in the place of the one torch-fidelity names."""
+    """Download from a local file in place of torch-fidelity's URL."""
     theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     source = tmp_path / "weights-0123.pth"
     torch.save({"a": torch.zeros(3)}, source)
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     monkeypatch.setattr(theirs, "URL_INCEPTION_V3", source.as_uri())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    with pytest.raises(ExtractorError) as error:  # another hash than the official file's
+    with pytest.raises(ExtractorError) as error:  # the hash is not that of the official file
         extractors.download_weights("inception")
     assert "could not be fetched" in one_line(error)
     assert not list((tmp_path / "hub").rglob("*.pth"))
@@ -407,7 +407,7 @@ def test_the_resize_of_tensorflow_1_is_torch_fidelitys(height, width):
     torch.testing.assert_close(tf1_resize(images, side=299), expected, rtol=0, atol=2e-4)
 
 
-# DINOv2: the smallest one, of random weights
+# DINOv2: the smallest, with random weights
 
 
 @pytest.fixture(scope="module")
@@ -500,7 +500,7 @@ def test_inception_is_torch_fidelitys_and_fid_only_when_verified(inception_file,
 
 @pytest.mark.slow
 def test_scores_of_inception_are_those_of_torch_fidelity_and_torchmetrics(inception_file, tmp_path):
-    """The same file and the same pictures through three programs, to 1e-5; sides that differ in spread and number."""
+    """The same weights and images through three programs agree to 1e-5; the sides differ in spread and number."""
     import torch_fidelity
     from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
     from torchmetrics.image.kid import KernelInceptionDistance
@@ -519,7 +519,7 @@ def test_scores_of_inception_are_those_of_torch_fidelity_and_torchmetrics(incept
     theirs = KernelInceptionDistance(pools, subsets=1, subset_size=32)
     theirs.update(fake, real=False)
     theirs.update(real[:32], real=True)
-    assert kernel == pytest.approx(float(theirs.compute()[0]), rel=1e-4)  # theirs is float32
+    assert kernel == pytest.approx(float(theirs.compute()[0]), rel=1e-4)  # torchmetrics computes in float32
 
     class Pictures(torch.utils.data.Dataset):
         def __init__(self, images: Tensor) -> None:

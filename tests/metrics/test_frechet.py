@@ -1,4 +1,4 @@
-"""Frechet distances against closed forms, and against other people's implementations."""
+"""Frechet distances against closed forms, and against other implementations."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_commuting_covariances_cost_the_difference_of_their_standard_deviations(
 
 
 def test_equal_moments_have_no_distance():
-    x = correlated(seed=1)  # traces of order 300: the same count of roundings gives 1e-11
+    x = correlated(seed=1)  # traces of order 300: as many roundings give 1e-11
     assert distance(x, x) == pytest.approx(0, abs=1e-8)
     assert distance(whitened(seed=1), whitened(seed=2)) == pytest.approx(0, abs=1e-8)
 
@@ -78,7 +78,7 @@ def test_moments_are_the_unbiased_ones():
     x = correlated(seed=1)
     moments = moments_of(x)
     assert moments.count == COUNT
-    # Sums of 500 numbers of order 10: 500 * 100 * 1e-16 = 5e-12 at the most.
+    # Sums of 500 numbers of order 10: 500 * 100 * 1e-16 = 5e-12 at most.
     assert torch.allclose(moments.mean, x.mean(0), rtol=0, atol=1e-11)
     assert torch.allclose(moments.cov, torch.cov(x.T), rtol=0, atol=1e-10)
 
@@ -187,5 +187,5 @@ def test_against_torchmetrics_on_the_same_features():
     theirs.update(fake, real=False)
     theirs.update(real, real=True)
     features = FlatPixels()
-    # Its result is cast to float32, which keeps 6e-8 of the value.
+    # The other result is cast to float32, which keeps 6e-8 of the value.
     assert distance(features(fake), features(real)) == pytest.approx(theirs.compute().item(), rel=1e-6)

@@ -1,4 +1,4 @@
-"""The distance of a picture to the classes of data=shapes, against searches that leave nothing out."""
+"""Distances of images to the classes of data=shapes, against exhaustive searches."""
 
 import runpy
 from dataclasses import replace
@@ -26,7 +26,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def drawn(count: int, *, seed: int = 0, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures in [-1, 1], rounded as they are in files, their labels and centres."""
+    """Draw images in [-1, 1], rounded as in files, with their labels and centres."""
     random = generator(seed)
     labels = torch.randint(24, (count,), generator=random) if labels is None else labels
     centres = shapes.draw_centres(labels, random)
@@ -34,7 +34,7 @@ def drawn(count: int, *, seed: int = 0, labels: Tensor | None = None) -> tuple[T
 
 
 def blurred(images: Tensor, sd: Tensor | float) -> Tensor:
-    """By Gaussians of standard deviations (N,) in pixels; beyond the border all is grey."""
+    """Blur by Gaussians of standard deviations (N,) in pixels; beyond the border all is grey."""
     place = torch.arange(-7, 8.0)
     kernels = torch.exp(-((place / torch.as_tensor(sd).reshape(-1, 1)) ** 2) / 2).expand(len(images), -1)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0)
@@ -49,7 +49,7 @@ def another(labels: Tensor, *, seed: int) -> Tensor:
 
 
 def overlaid(one: Tensor, other: Tensor) -> Tensor:
-    """Each pixel of the picture that has more ink there."""
+    """Take each pixel from the image that has more ink there."""
     return torch.where(one.abs().amax(1, keepdim=True) >= other.abs().amax(1, keepdim=True), one, other)
 
 
@@ -80,8 +80,8 @@ def test_the_distance_is_that_of_a_search_over_all_centres(kind):
     found = MANIFOLD.locate(images)
     for image, distance, label in zip(images, found.distances.tolist(), found.labels.tolist(), strict=True):
         expected, nearest = SCRIPT.nearest_by_search(to_float(image))
-        # Searched for to 0.01 pixels, of 5.9 in distance each and so 0.04: of a true picture, 0.083 away, 0.01 of it.
-        # And from a place on the grid Gauss-Newton may find a near minimum that is not the nearest: up to 0.025 here.
+        # The search is to 0.01 pixels, at 5.9 in distance per pixel so to 0.04; for a true image, 0.083 away, to 0.01.
+        # From its grid point Gauss-Newton may find a minimum that is near, but not the nearest: up to 0.025 here.
         assert -0.01 < distance - expected < 0.03
         assert (distance < TAU) == (expected < TAU)
         assert label == nearest or expected > TAU
@@ -100,7 +100,7 @@ def test_the_refined_centre_is_never_further_away_than_that_on_the_grid():
 
 
 def test_a_step_that_leads_away_is_not_taken():
-    """With slopes that point the wrong way, what the grid found stays."""
+    """With slopes that point the wrong way, the result of the grid remains."""
     images = kinds(50)["noised"]
     backwards = replace(MANIFOLD, slopes=lambda forms, centres: -shapes.slopes(forms, centres))
     forms, hues, centres = backwards._nearest_on_grid(to_float(to_uint8(images)).flatten(2))
@@ -112,7 +112,7 @@ def test_a_step_that_leads_away_is_not_taken():
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_at_a_border_the_other_coordinate_is_the_best_there(axis):
-    """Bars that lie too far out, so that one coordinate of the centre is at its bound: a search for the other."""
+    """Bars lie so far out that one coordinate of the centre is at its bound; the other is compared with a search."""
     images = torch.roll(drawn(120)[0], (3, -2) if axis else (-2, 3), (2, 3))
     found = MANIFOLD.locate(images)
     at_border = (found.centres == shapes.LOW) | (found.centres == shapes.HIGH)
@@ -122,13 +122,13 @@ def test_at_a_border_the_other_coordinate_is_the_best_there(axis):
     for image, label, centre, distance in zip(
         images[alone], found.labels[alone], found.centres[alone], found.distances[alone], strict=True
     ):
-        along = (free - centre[1 - axis]).abs() < 0.5  # beside it; other minima may lie further along
+        along = (free - centre[1 - axis]).abs() < 0.5  # near the centre found; other minima may lie further along
         centres = centre.repeat(int(along.sum()), 1)
         centres[:, 1 - axis] = free[along]
         masks = shapes.masks((label // 6).repeat(len(centres)), centres)
         pictures = masks.unsqueeze(1) * shapes.colours()[label % 6].view(3, 1, 1)
         excess.append(distance - (to_float(to_uint8(image)) - pictures).flatten(1).norm(dim=1).min())
-    # A few end in a minimum beside the least; with a step for both coordinates at once it is one in five.
+    # A few end in a minimum beside the lowest; with a step in both coordinates at once, one in five would.
     assert torch.stack(excess).max() < 0.03
     assert (torch.stack(excess) > 0.001).float().mean() < 0.1
 
@@ -157,7 +157,7 @@ def test_rounding_at_another_size():
     )
     found = finer.locate(images)
     assert torch.equal(found.labels, labels)
-    # As many errors again as there are pixels. Of 96 pictures, whose distances have an sd of 4 %: 0.5 % for the median.
+    # One error per pixel again. The distances of the 96 images have an sd of 4 %: 0.5 % for the median.
     assert found.distances.median() == pytest.approx(shapes.rounding(32), rel=0.025)
 
 
@@ -168,7 +168,7 @@ def test_uint8_and_floats_are_one():
 
 
 def test_the_nearest_class_of_a_valid_picture_is_the_right_one():
-    """Also where it is hardest: as far as valid pictures go, straight towards the nearest picture of another class."""
+    """Also where it is hardest: at nearly tau, straight towards the nearest image of another class."""
     line = torch.linspace(shapes.LOW, shapes.HIGH, 25)
     grid = torch.cartesian_prod(line, line)
     labels = torch.arange(24).repeat_interleave(len(grid))
@@ -186,7 +186,7 @@ def test_the_nearest_class_of_a_valid_picture_is_the_right_one():
     assert found.distances.median() > 0.9 * TAU
 
 
-# What is valid, by rule.
+# Which images are valid.
 
 
 def valid_share(images: Tensor) -> float:
@@ -210,22 +210,22 @@ def test_neither_blends_nor_unions_of_two_classes_are_valid():
     assert valid_share((images + others) / 2) == 0
     assert valid_share((images + there) / 2) == 0
     assert valid_share(overlaid(images, others)) == 0
-    # At one place two colours of a form cover each other, and what is seen is one of them: other forms only.
+    # At one place, two colours of a form cover each other and leave one visible: so only other forms are tried.
     forms = (labels // 6 + torch.randint(1, 4, labels.shape, generator=generator(7))) % 4
     turned = to_float(shapes.render(forms * 6 + labels % 6, centres))
     hues = torch.randint(6, labels.shape, generator=generator(8))
     assert valid_share(overlaid(images, turned)) == 0
     assert valid_share(overlaid(images, to_float(shapes.render(forms * 6 + hues, centres)))) == 0
-    # The worst there is: forms that are nearest, in one colour and place.
+    # The worst case: the nearest forms, in one colour and place.
     found = MANIFOLD.locate((images + turned) / 2).distances
     assert TAU < 2.7 < found.min() < 2.8
 
 
 def equal_in_every_class(spoiled: Tensor) -> None:
-    """Shares of 200 centres in all 24 classes, with levels of damage that are common to them."""
+    """Check that all 24 classes have equal valid shares of 200 centres, at common levels of damage."""
     valid = (MANIFOLD.locate(spoiled).distances < TAU).view(-1, 24).double().mean(0)
     assert 0.3 < valid.mean() < 0.7
-    # The damage is the same in all classes, so that no binomial noise of 0.035 is in their differences.
+    # The damage is the same in all classes, so their differences have no binomial noise of 0.035.
     assert (valid - valid.mean()).abs().max() < 0.05
 
 

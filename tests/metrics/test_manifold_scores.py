@@ -1,4 +1,4 @@
-"""The scores of data=shapes: what replays, fresh draws, collapsed and spoiled samples score."""
+"""Scores of data=shapes for replayed, fresh, collapsed and spoiled samples."""
 
 import math
 from functools import cache
@@ -72,14 +72,14 @@ def test_noise_scores_nothing():
 
 
 def test_a_collapse_is_seen_among_the_valid():
-    """Half noise, half draws of three classes of six and of one colour: every number by hand."""
+    """Half noise, half draws of three classes, all of one colour: every number by hand."""
     scores, _ = scored()
     labels = torch.tensor([0, 6, 12]).repeat(100)  # red in three orientations
     valid = shapes.render(labels, shapes.draw_centres(labels, torch.Generator().manual_seed(0)))
     noise = torch.randint(256, (300, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     found = scores.compute(torch.cat([valid, noise]))
     assert found["validity"] == 0.5
-    assert found["tv"] == pytest.approx(21 / 24)  # three classes have a sixth each, and 3/24 of it is their due
+    assert found["tv"] == pytest.approx(21 / 24)  # three classes have a sixth each, of which 3/24 in all is their due
     assert found["tv_valid"] == pytest.approx(21 / 24)
     assert [found[f"valid_{form}"] for form in shapes.FORMS] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 0])
     assert found["classes"] == 3
@@ -89,7 +89,7 @@ def test_a_collapse_is_seen_among_the_valid():
 
 
 def test_one_sample_of_a_class_does_not_make_it_drawn():
-    """1,000 samples: the due of a class is 42, and a tenth of it 4."""
+    """Of 1,000 samples the due of a class is 42, and a tenth of it 4."""
     scores, _ = scored()
     labels = torch.cat([torch.zeros(990, dtype=torch.int64), torch.tensor([7, 7, 7, 8, 8, 8, 8, 9, 9, 9])])
     images = shapes.render(labels, shapes.draw_centres(labels, torch.Generator().manual_seed(0)))
@@ -127,12 +127,12 @@ def test_another_size_has_the_same_scores():
 
 
 def sorted_by_hand(one: list[float], other: list[float]) -> float:
-    """P(a < b) + P(a = b) / 2 of all pairs."""
+    """Return P(a < b) + P(a = b) / 2 over all pairs."""
     return sum((a < b) + (a == b) / 2 for a in one for b in other) / (len(one) * len(other))
 
 
 def test_copying_is_a_probability_over_pairs():
-    """From the gaps to the training pictures, by their true centres: what Mann and Whitney's U counts."""
+    """Computed from gaps to the training images, by their centres, it is what Mann and Whitney's U counts."""
     scores, data = scored()
     labels = torch.full((250,), 5)
     centres = shapes.draw_centres(labels, torch.Generator().manual_seed(3))
@@ -157,12 +157,12 @@ def test_a_replay_of_the_training_set_is_copying_and_fresh_draws_are_not():
     samples = 1200
     index = torch.arange(samples) % len(data.train)
     assert scores.compute(data.train[index])["copying"] > 0.999
-    # The mean of as many uniform places among fresh ones: sd sqrt(1/12 (1/1200 + 1/2000)) = 0.0105.
+    # The mean of 1,200 uniform ranks among 2,000 fresh draws: sd sqrt(1/12 (1/1200 + 1/2000)) = 0.0105.
     assert scores.compute(draws(samples, seed=7))["copying"] == pytest.approx(0.5, abs=4 * 0.0105)
 
 
 def test_copies_that_are_moved_a_little_are_copies():
-    """Ten pictures of a class in 6 x 6 pixels are 0.95 apart, each to its nearest; a fifth of a pixel is near."""
+    """Ten images of a class in 6 x 6 pixels are 0.95 from their nearest neighbours; a fifth of a pixel is near."""
     scores, data = scored()
     index = torch.arange(1200) % 240
     located = scores.manifold.locate(data.train)
@@ -197,7 +197,7 @@ def test_recombination():
     assert whole["copying"] < shown["copying"] - 0.05  # a withheld quadrant is further from what was trained on
     labels = torch.arange(24).repeat(10)
     middles = torch.tensor([[6.0, 6.0], [9.0, 6.0], [6.0, 9.0], [9.0, 9.0]])
-    assert scores.recombination(labels, middles[scores.withheld[labels]]) is None  # nothing that is shown
+    assert scores.recombination(labels, middles[scores.withheld[labels]]) is None  # no sample is in a shown quadrant
     assert scores.recombination(labels, middles[(scores.withheld[labels] + 1) % 4]) == 0
     both = torch.cat([middles[scores.withheld[labels]], middles[(scores.withheld[labels] + 1) % 4]])
     assert scores.recombination(labels.repeat(2), both) == 3

@@ -1,4 +1,4 @@
-"""The cache of the real side: nothing is done twice, and nothing of others is ever taken."""
+"""Cache of the real side: nothing is computed twice, and no entry is taken for another."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from resgan.metrics.reference import Reference
 
 
 class Means(nn.Module):
-    """Features that a test can work out: the mean and the corner of each channel."""
+    """Features that a test can compute by hand: the mean and the corner of each channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def test_whatever_changes_is_another_entry(tmp_path):
     changed[117, 2, 3, 4] ^= 1
     entries = [
         Reference(extractor(), pictures(), cache=tmp_path),
-        Reference(extractor(), changed, cache=tmp_path),  # one bit of one picture
+        Reference(extractor(), changed, cache=tmp_path),  # one bit of one image
         Reference(extractor(), pictures().flip(0), cache=tmp_path),
         Reference(extractor(), pictures().view(200, 3, 4, 16), cache=tmp_path),
         Reference(extractor(resize="another"), pictures(), cache=tmp_path),
@@ -91,7 +91,7 @@ def test_a_damaged_entry_is_made_anew_and_said_once(tmp_path, capsys, damage, ki
     assert said.count("is damaged") == 1
     assert str(path) in said
     everything(Reference(extractor(), pictures(), cache=tmp_path))
-    assert "damaged" not in capsys.readouterr().err  # mended
+    assert "damaged" not in capsys.readouterr().err  # repaired
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, capsys):

@@ -61,8 +61,8 @@ def prdc_of(fake: Tensor, real: Tensor) -> dict[str, float]:
 def test_the_floor_is_what_a_perfect_generator_scores(exact):
     """Two samples of one Gaussian; width 16, eigenvalues from 0.06 to 1, N = 2000, M = 1500, 12 draws.
 
-    The next order is width / N, under 1 %; the spread of one distance is about 10 %, of the mean of 12 about 3 %: so
-    10 % is three of them.
+    The next order is width / N, under 1 %; the spread of one distance is about 10 %, of the mean of 12 about 3 %: the
+    tolerance of 10 % is three of these.
     """
     width, fakes, reals, draws = 16, 2000, 1500, 12
     scale = torch.linspace(0.25, 1, width, dtype=torch.float64)
@@ -98,7 +98,7 @@ def test_the_distance_at_infinity_is_the_intercept_of_numpys_line():
 
 
 def test_the_distance_at_infinity_lacks_the_noise_of_the_fakes():
-    """The same distribution: what is left is the reference's noise, a tenth of that of the fakes."""
+    """Both sides have one distribution: what is left is the noise of the reference, a tenth of that of the fakes."""
     found, plain = [], []
     for seed in range(8):
         fake, real = normal(1000, 8, seed=2 * seed), moments_of(normal(10_000, 8, seed=2 * seed + 1))
@@ -143,7 +143,7 @@ def test_the_kernel_distance_of_equal_distributions_is_nought_on_average():
 
 
 def test_the_kernel_distance_takes_its_subsets_from_everywhere():
-    """Features sorted by value: were the first 100 taken, the distance would be that of a half to the whole."""
+    """Features are sorted by value: the first 100 alone would give the distance of a part to the whole."""
     fake, real = normal(2000, 2)[normal(2000, 2)[:, 0].argsort()], normal(2000, 2, seed=1)
     mean, spread = kernel_distance(fake, real, subsets=50, size=100)
     assert abs(mean) < 4 * spread / math.sqrt(50)
@@ -157,7 +157,7 @@ def test_the_kernel_distance_takes_its_subsets_from_everywhere():
 
 @pytest.mark.parametrize(("split", "exact"), [("all", True), ("train", False)])
 def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, exact):
-    """Else it is a sample as well, and a perfect generator's distance to it is larger."""
+    """A reference that is only a sample gives a perfect generator a larger distance."""
     moments = moments_of(normal(500, 4))
     reference = SimpleNamespace(extractor=Extractor(name="x", module=nn.Flatten(), card={}), moments=moments)
     scores = [score(reference, count=300, split=split) for score in (FrechetDistance, FrechetAtInfinity)]
@@ -170,7 +170,7 @@ def test_the_floor_knows_when_the_reference_is_the_distribution_itself(split, ex
 
 
 def test_the_worst_score_is_that_of_the_primary_endpoint():
-    """For a run that diverged: total variation ends at 1, a distance does not end."""
+    """The score of a diverged run: total variation is at most 1, a distance has no bound."""
     for name, worst in (("tv", 1.0), ("fd_cifarnet_10k_full", math.inf), ("tv_data", math.inf)):
         scores = [MadeScore(first) for first in (name, "tv", "validity")]
         assert Scorer(samples=1, norm_mode="running", scores=scores).worst == worst
@@ -198,7 +198,7 @@ def test_the_rows_come_in_pieces(monkeypatch):
 
 
 def test_precision_is_of_fakes_and_recall_of_reals():
-    """Fakes at one of two far places: all of them are where reals are, and half of the reals are missed.
+    """Fakes lie at one of two distant places: all lie where reals are, and half of the reals are missed.
 
     With the sides exchanged precision would be 1/2 and recall 1.
     """
@@ -211,26 +211,25 @@ def test_precision_is_of_fakes_and_recall_of_reals():
 
 
 def test_by_hand_on_a_line():
-    """Reals at 0, 1, ..., 9, so that the third neighbour of an inner one is 2 away, of the outermost 3.
+    """Reals lie at 0, 1, ..., 9: the third neighbour of an inner real is 2 away, of an outermost real 3.
 
-    Fakes near 4.5 and one at 100: its own third neighbour is far, and its ball holds no real, as 90 < 95.5 < ... is
-    none: the distance to its third neighbour is 95.5 + 0.1, and all reals are at most 100 away, at least 91.
+    Five fakes lie near 4.6 and one at 100, whose third neighbour is the fake at 4.6, 95.4 away.
     """
     real = torch.arange(10, dtype=torch.float64).view(-1, 1)
     fake = torch.tensor([[4.4], [4.5], [4.6], [4.7], [4.8], [100.0]], dtype=torch.float64)
     found = prdc_of(fake, real)
     assert found["precision"] == pytest.approx(5 / 6)
-    # The ball of the fake at 100 reaches to 100 - 95.4 = 4.6: it holds the reals 5 to 9. Those of the others reach
-    # 0.3 or 0.4 around 4.4 to 4.8: only the one at 4.8 + 0.3 > 5, which is held already.
+    # The ball of the fake at 100 reaches to 100 - 95.4 = 4.6: it holds the reals 5 to 9. The balls of the others have
+    # radii of 0.2 or 0.3: only that of 4.8 holds a real, as 4.8 + 0.3 > 5, and it is held already.
     assert found["recall"] == pytest.approx(0.5)
 
 
 def test_borders_by_hand():
-    """Reals at 0, ..., 9 and fakes at 12, ..., 17, so that many lie on a border: whole numbers, which float64 has.
+    """Reals lie at 0, ..., 9 and fakes at 12, ..., 17, so that many lie on a border: float64 has whole numbers.
 
-    On the border of a ball of three neighbours is within, of five it is not (the papers' own signs). The ball of the
-    real 9 has the radii 3 and 5, of 8 2 and 4, of all before them less than they are away. The ball of the fake 12 has
-    the radius 3 and ends at 9; that of 13 has 2 and ends at 11.
+    The border of a ball of three neighbours is within it, that of five is not (the signs of the papers). The balls of
+    the real 9 have radii 3 and 5, those of 8 radii 2 and 4, and those before them do not reach the fakes. The ball of
+    the fake 12 has radius 3 and ends at 9; that of 13 has radius 2 and ends at 11.
     """
     real = torch.arange(10, dtype=torch.float64).view(-1, 1)
     fake = torch.arange(12, 18, dtype=torch.float64).view(-1, 1)
@@ -278,7 +277,7 @@ def test_the_inception_score_is_torchmetrics():
     logits = 2 * normal(500, 8).float()
     theirs = InceptionScore(feature=nn.Identity(), splits=1)
     theirs.update(logits)
-    # Theirs is made in float32, of 500 terms of order 1.
+    # The other is computed in float32, from 500 terms of order 1.
     assert inception_score(logits, splits=1)[0] == pytest.approx(float(theirs.compute()[0]), rel=1e-5)
 
 
@@ -303,7 +302,7 @@ def test_perfect_points():
         points = gaussians.draw(samples, modes=25, generator=torch.Generator().manual_seed(seed))
         found.append(gaussian_scores(points, **truth, trained=trained))
     expected = perfect_gaussians(25, samples=samples, trained=trained)
-    # A million training points are the distribution itself, to a tenth of the noise of 2,000: tv_data is no exception.
+    # A million training points are the distribution, to a tenth of the noise of 2,000 points: also for tv_data.
     for name in ("tv", "validity", "modes", "kl", "tv_data", "distance"):
         values = [scores[name] for scores in found]
         assert np.mean(values) == pytest.approx(expected[name], abs=4 * np.std(values) / math.sqrt(draws) + 1e-12), name
@@ -313,7 +312,7 @@ def test_the_expected_variation_of_resampling():
     """Two samples of (3/4, 1/4): counts (2, 0), (1, 1), (0, 2) with 9/16, 6/16, 1/16, at 1/4, 1/4, 3/4."""
     by_hand = (9 * 1 + 6 * 1 + 1 * 3) / 16 / 4
     assert expected_resampling_variation(torch.tensor([3, 1]), samples=2) == pytest.approx(by_hand)
-    # Where nothing is ever drawn nothing is missed, and of uniform shares it is what the other form says.
+    # A histogram of one class has no variation, and for uniform shares both formulas agree.
     assert expected_resampling_variation(torch.tensor([7, 0]), samples=5) == 0
     for samples in (1, 10, 1000):
         uniform = expected_total_variation(24, samples=samples)
@@ -346,7 +345,7 @@ def test_the_expected_total_variation_of_two_classes_and_two_samples():
     assert expected_total_variation(2, samples=2) == pytest.approx(0.25)
 
 
-# Names, and what cannot be had
+# Names, and scores that are unavailable
 
 
 def scores_of(extractor: Extractor, tmp_path, *, count=2000, split="train") -> dict[str, FeatureScore]:
@@ -380,7 +379,7 @@ def test_names_of_the_verified_inception(tmp_path):
     assert clean["frechet"].names + clean["kernel"].names == (
         "clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std"
     )  # fmt: skip
-    # Another resize, other logits: not what is2k_mean stands for.
+    # Another resize gives other logits: not what is2k_mean stands for.
     assert clean["inception_score"].names == ("clean_is2k_mean", "clean_is2k_std")
 
 
@@ -404,12 +403,12 @@ def test_names_of_other_extractors(tmp_path):
 
 
 def test_the_options_know_all_scores():
-    """They have a list of their own, since this one would import torch."""
+    """The options have their own list, since importing this one would import torch."""
     assert get_args(ScoreName) == tuple(SCORES)
 
 
 def test_every_score_says_what_it_means_and_how_it_is_read(tmp_path):
-    """And cards from before it did are read as those of today: by their names."""
+    """Cards from before scores did are read like those of today, by the names of the scores."""
     features = scores_of(load_extractor("cifarnet"), tmp_path)
     testbeds = [
         build_scorer(given, build_dataset(given.data, seed=0, progress=False))
@@ -439,7 +438,7 @@ def test_what_a_score_needs():
 
 
 def test_one_pass_feeds_them_all(tmp_path):
-    """And each lies under its own name: the values, score by score, from the functions themselves."""
+    """Each value has its own name, and equals that of the score's function."""
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randint(256, (1100, 3, 32, 32), dtype=torch.uint8, generator=generator) for _ in range(2))
     fake[:, :, :16] //= 2

@@ -8,7 +8,7 @@ from resgan.report import bands as b
 
 
 def orthogonal(rows: int, columns: int) -> np.ndarray:
-    """Columns of mean 0 without any correlation, of unlike sizes."""
+    """Make uncorrelated columns of mean 0 and unequal sizes."""
     q = np.linalg.qr(np.column_stack([np.ones(rows), np.random.default_rng(0).normal(size=(rows, columns))]))[0]
     return q[:, 1:] * np.arange(1, columns + 1)
 
@@ -23,7 +23,7 @@ def test_one_column_is_students_interval():
 @pytest.mark.parametrize("two_sided", [True, False])
 @pytest.mark.parametrize("columns", [2, 5])
 def test_independent_columns_share_the_level_as_sidak_has_it(columns, two_sided):
-    """All of K independent intervals cover with (1 - u)^K = .95. Drawn: the level of all is known to 4 x .0034."""
+    """All K independent intervals cover where (1 - u)^K = .95. From draws: the joint level is known to 4 x .0034."""
     found = b.critical_values(orthogonal(12, columns), two_sided=two_sided)
     share = stats.t.sf(found, 11) * (2 if two_sided else 1)
     assert np.ptp(found) == 0
@@ -31,7 +31,7 @@ def test_independent_columns_share_the_level_as_sidak_has_it(columns, two_sided)
 
 
 def test_equal_columns_cost_nothing():
-    """One column, three times, is covered as one: the same t each time."""
+    """The same column three times is covered as one: t is the same each time."""
     x = np.random.default_rng(1).normal(size=(10, 1)) * [1.0, 1.0, -5.0]
     assert stats.t.sf(b.critical_values(x, two_sided=True)[0], 9) * 2 == pytest.approx(0.05, abs=0.014)
 
@@ -49,7 +49,7 @@ def test_a_gap_widens_its_column_and_hardly_the_others():
 
 
 def test_a_column_of_half_the_replicates_is_no_copy_of_the_whole():
-    """Equal where both have values, and yet two means: more than one column costs, less than two independent ones."""
+    """Equal values where both have them, but two means: this costs more than one column, less than two independent."""
     x = np.random.default_rng(4).normal(size=(12, 1)) * [1.0, 1.0]
     x[:6, 1] = np.nan
     share = 2 * stats.t.sf(b.critical_values(x, two_sided=True), [11, 5])

@@ -9,12 +9,12 @@ from resgan.report.best import compare_with_best
 
 
 def test_a_clear_winner():
-    """The differences between arms have no noise: the intervals are what they are."""
+    """Differences between arms without noise: the intervals are the differences themselves."""
     y = np.array([0.0, 1.0, 4.0, 2.0]) + np.arange(5.0)[:, None]
     found = compare_with_best(y)
     assert [arm.may_be_best for arm in found] == [False, False, True, False]
     assert [arm.mean for arm in found] == [-4, -3, 2, -2]
-    assert [arm.interval for arm in found] == [(-4, 0), (-3, 0), (0, 2), (-2, 0)]  # constrained to hold 0
+    assert [arm.interval for arm in found] == [(-4, 0), (-3, 0), (0, 2), (-2, 0)]  # constrained to contain 0
 
 
 def test_arms_that_are_equal_may_all_be_the_best():

@@ -1,4 +1,4 @@
-"""The page of a report in a real browser, as wide as a desk and as wide as a phone."""
+"""The page of a report in a real browser, at the width of a desktop and of a phone."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from resgan.report.records import read_runs
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
 
-# What the page says of itself once it has loaded: to the frame around it, which has the width of a screen.
+# Reports on the page, once it has loaded, to the frame around it, which has the width of a screen.
 PROBE = """
 <script>
 addEventListener("load", () => {
@@ -44,7 +44,7 @@ addEventListener("message", event => document.documentElement.dataset.probe = bt
 
 
 def look(folder: Path, html: str, *, width: int, height: int) -> tuple[dict, str]:
-    """(what the probe found, what the browser wrote to its log)."""
+    """Return (what the probe found, what the browser wrote to its log)."""
     (folder / "page.html").write_text(html.replace("</main>", "</main>" + PROBE))
     (folder / "frame.html").write_text(FRAME.format(width=width, height=height))
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,1200", "--enable-logging=stderr"]
@@ -71,7 +71,7 @@ def test_the_page_in_a_browser(tmp_path, html, width, height):
     assert found["width"] == width
     assert len(found["images"]) == 1 + 2 * 3
     assert all(image["drawn"] and image["inside"] and image["alt"] for image in found["images"]), found["images"]
-    assert found["overflow"] <= 0  # the page does not scroll sideways; wide tables do, in themselves
+    assert found["overflow"] <= 0  # the page does not scroll sideways; wide tables do, within themselves
     assert found["requests"] == []
     assert "CONSOLE" not in log
     assert found["heading"] < height

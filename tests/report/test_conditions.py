@@ -14,7 +14,7 @@ from resgan.report.panels import panels
 from resgan.report.records import read_runs
 
 BOTH = {"orthogonal": ("skip=orthogonal",), "from_0": ("join=sum", "skip_scale=0.0"), "wide": ("inner=3",)}
-# logit of 1 - tv, by condition: residual is better than plain by 2, and so on.
+# Logit of 1 - tv, by condition: residual is better than plain by 2, and so on.
 LEVELS = {"plain": 0.0, "residual": 2.0, "orthogonal": 2.0, "from_0": 1.0, "wide": -1.0}
 
 
@@ -41,7 +41,7 @@ def test_differences_from_both_references(tmp_path):
     )
     for name, differences in found.against.items():
         for reference, one in differences.items():
-            # Of 8: a standard error of .05 sqrt(2 / 8) = .025.
+            # From 8 replicates: a standard error of .05 sqrt(2 / 8) = .025.
             assert one.mean == pytest.approx(levels[name] - levels[reference], abs=0.1)
             assert one.interval is not None
             assert one.interval[0] < one.mean < one.interval[1]
@@ -55,7 +55,7 @@ def test_differences_from_both_references(tmp_path):
 
 
 def test_only_runs_that_differ_in_their_blocks_are_conditions(tmp_path):
-    """Not those of another length, of other commits, or of a study of four arms."""
+    """Runs of another length, of other commits, or of a study of four arms are none."""
     make_list(tmp_path / "a")
     make_run(tmp_path / "long", g=True, d=True, overrides=("total_kimg=9",))
     other = {"commit": "f" * 16, "dirty": False}
@@ -138,7 +138,7 @@ def test_max_flip_against_every_assignment_written_out():
 
 
 def test_the_level_of_a_list_is_kept():
-    """Seventeen differences of ten equal conditions, 8 replicates: at most 5 % of lists find one."""
+    """Seventeen differences of ten equal conditions, 8 replicates: at most 5 % of lists may find one."""
     rng = np.random.default_rng(5)
     found, lists = 0, 1000
     for _ in range(lists):
@@ -146,4 +146,4 @@ def test_the_level_of_a_list_is_kept():
         x = np.concatenate([y[:, 1:] - y[:, :1], y[:, 2:] - y[:, 1:2]], axis=1)
         found += fx.max_flip(x).min() <= fx.LEVEL
     assert found / lists <= 0.05 + 2.6 * (0.05 * 0.95 / lists) ** 0.5  # 2.6 standard errors
-    assert found / lists >= 0.03  # of 128 flips, six count: 4.7 %
+    assert found / lists >= 0.03  # 6 of 128 flips count: 4.7 %

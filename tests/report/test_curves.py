@@ -1,4 +1,4 @@
-"""Panels to curves: which stand on one, over which replicates, which depths say nothing, and what is said."""
+"""Curves: which panels are on one, over which replicates, which depths say nothing, and how verdicts are worded."""
 
 import csv
 import itertools
@@ -89,7 +89,7 @@ def test_another_setting_is_another_curve(tmp_path):
 
 
 def searched_study(path: Path, *, replicates: int = 2, diverged: tuple = (), unfinished: tuple = ()) -> Path:
-    """Two fresh seeds in each replicate, each with rates of its own: tv is .2 and .4, .1 more in a residual G."""
+    """Two fresh seeds in each replicate, which has its own rates: tv is .2 and .4, .1 more with a residual G."""
     for replicate, k, (g, d) in itertools.product(range(replicates), range(2), ARMS):
         seed = 2 * replicate + k
         options = {"replicate": replicate, "tuning.candidates": 16, "disc.lr": 1e-3 * (1 + replicate + 2 * d)}
@@ -100,7 +100,7 @@ def searched_study(path: Path, *, replicates: int = 2, diverged: tuple = (), unf
 
 
 def test_what_the_searches_found_is_in_the_table_of_the_arms(tmp_path):
-    """Median and ends of rates, how often each start, and how many searches ended at an edge of a range."""
+    """Median and range of rates, counts of starts, and how many searches ended at an edge of a range."""
     for replicate, (g, d) in itertools.product(range(3), ARMS):
         options = {
             "replicate": replicate, "tuning.candidates": 16, "tuning.disc_lr": [0.25, 4.0], "tuning.generator_lr": None,
@@ -128,7 +128,7 @@ def logit(p: float) -> float:
 def test_seeds_of_a_replicate_are_averaged_on_the_transformed_scale(tmp_path):
     [curve] = curves_of(searched_study(tmp_path))
     assert curve.replicates == [0, 1]
-    [panel] = curve.panels  # whatever rates the searches found
+    [panel] = curve.panels  # one panel, whatever learning rates the searches found
     y = panel.by_replicate("tv")
     plain, residual = -(logit(0.2) + logit(0.4)) / 2, -(logit(0.3) + logit(0.5)) / 2
     np.testing.assert_allclose(y, np.broadcast_to([[[plain], [residual]]], (2, 2, 2)), rtol=1e-12)
@@ -145,7 +145,7 @@ def test_a_replicate_has_the_seeds_that_finished(tmp_path):
     )
     assert panel.by_replicate("tv", diverged="best")[0, 0, 0] == pytest.approx(-logit(0.2))
     bounds = curve.bounds(panel)["G, plain D"]
-    assert bounds[1] > bounds[0]  # had it been all wrong, plain would be worse
+    assert bounds[1] > bounds[0]  # if it had been all wrong, plain would be worse
     [diverged] = [o for o in curve.outcomes if o.network == "G"]
     assert (diverged.residual, diverged.plain, diverged.p) == ((0, 8), (1, 8), 1.0)
 
@@ -185,7 +185,7 @@ def test_floor_and_ceiling_leave_the_curve_and_are_named(tmp_path):
 
 
 def test_depths_that_cannot_tell_are_no_answer(tmp_path):
-    """Two studies at the floor; beside one that can tell."""
+    """Two studies at the floor give none; a third beside them can tell."""
     floor = depths(tmp_path / "a", (1, 1), validity={(1, 1): 0.1}, seeds=1)
     apart = [make_study(tmp_path / "b", seeds=8, overrides=("total_kimg=5",), g=2.0)]
     assert headline(curves_of(*floor)).startswith(
@@ -214,7 +214,7 @@ def test_a_study_that_learned_nothing_says_so_first(tmp_path):
 
 
 def test_two_seeds_of_four_arms_that_learned_are_not_too_short(tmp_path):
-    """The interval of two is 9 times their spread; that of eight runs together is not."""
+    """An interval from two replicates is 9 times their spread; from all eight runs together it is narrow enough."""
     for seed, (g, d) in itertools.product(range(2), ARMS):
         make_run(tmp_path / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.6 + 0.25 * seed, start=0.97)
     assert curves_of(tmp_path)[0].learned
@@ -234,8 +234,8 @@ def test_one_arm_that_learns_is_enough(tmp_path):
     [
         (math.log(2), 0.95, 0.95, True),
         (math.log(2) * 1.005, 0.94, 0.95, True),
-        (math.log(2) * 1.02, 0.95, 0.95, False),  # D tells something apart
-        (math.log(2), 0.9, 0.95, False),  # G learned: then a D that cannot tell is as it should be
+        (math.log(2) * 1.02, 0.95, 0.95, False),  # D tells some samples apart
+        (math.log(2), 0.9, 0.95, False),  # G learned: a D that cannot tell samples apart is then as expected
         (None, 0.95, 0.95, False),  # nothing is known of D
     ],
 )
@@ -275,7 +275,7 @@ def test_the_answer_within_the_margin(tmp_path):
 
 
 def test_training_time_is_read_from_the_plain_arm(tmp_path):
-    """Its logit of tv falls by log 2 an e-fold of images: an effect of log 2 costs e times as many."""
+    """Its logit of tv falls by log 2 per e-fold of images: an effect of log 2 costs e times as many images."""
     study = make_study(tmp_path / "s", seeds=8, g=math.log(2), noise=1e-3)
     assert curves_of(study)[0].gain is None  # two points after step 0
     assert "cannot be told" in " ".join(curve_notes(curves_of(study)[0]))

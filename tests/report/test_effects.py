@@ -64,7 +64,7 @@ def test_sign_flip_against_every_assignment_written_out(seeds):
 
 @pytest.mark.parametrize("seeds", [2, 6])
 def test_joint_flips_against_every_assignment_written_out(seeds):
-    """For two columns of unlike size, one with a gap, the larger of both, each by its root of the sum of squares."""
+    """Two columns of unequal size, one with a gap: the larger of both, each over the root of its sum of squares."""
     x = np.random.default_rng(seeds).normal(0.7, 1, (seeds, 2)) * [1, 50]
     x[1, 1] = np.nan
     known = np.nan_to_num(x)

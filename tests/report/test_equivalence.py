@@ -27,7 +27,7 @@ def test_ends():
 
 @pytest.mark.parametrize("mean", [0.4, -0.4])
 def test_an_effect_at_the_margin_is_called_within_it_at_the_level(mean):
-    """2,000 studies of 8 with an effect of exactly the margin: 5 %, known to 4 x .0049."""
+    """2,000 studies of 8 replicates with an effect of exactly the margin: 5 %, known to 4 x .0049."""
     x = np.random.default_rng(0).normal(mean, 0.15, (2000, 8))
     assert np.mean([p_within(row, margin=0.4) <= 0.05 for row in x]) == pytest.approx(0.05, abs=0.02)
 
@@ -49,12 +49,12 @@ def test_a_gain_that_cannot_be_told():
     assert gain([]) is None
     assert gain([[(images, y)]]) is None  # one replicate
     assert gain([[(images[-2:], y[-2:])]] * 4) is None  # two points
-    assert gain([[line(s)] for s in (0.5, -0.6, 0.1, 0.2)]) is None  # not clearly upwards
+    assert gain([[line(s)] for s in (0.5, -0.6, 0.1, 0.2)]) is None  # not clearly rising
     assert gain([[line(-0.5)]] * 4) is None
 
 
 def test_images_for_an_effect():
-    """At a gain of log 2 an e-fold, an effect of log 2 costs e times the images; none costs none."""
+    """At a gain of log 2 per e-fold, an effect of log 2 costs e times the images; none costs none."""
     assert images_for(math.log(2), gain=math.log(2)) == pytest.approx(math.e)
     assert images_for(0, gain=1) == 1
     assert images_for(-1, gain=1) == pytest.approx(1 / math.e)

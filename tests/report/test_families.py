@@ -42,7 +42,7 @@ def test_slopes_agree_with_polyfit_and_take_what_a_replicate_has():
 
 
 def test_the_joint_test_against_every_assignment_written_out():
-    """All depths of a replicate flip together; the larger of slope and deepest effect, each by its root of squares."""
+    """Depths of a replicate flip together; the larger of slope and deepest effect, each over its root of squares."""
     y = np.random.default_rng(3).normal(size=(6, 3, 2, 2)) + np.array([0.0, 0.5, 1.5])[:, None, None] * [[0], [1]]
     depths = np.array([1.0, 4, 16])
     g = fx.contrasts(y)["G"]
@@ -57,7 +57,7 @@ def test_the_joint_test_against_every_assignment_written_out():
 
 
 def planted(shape: np.ndarray, *, replicates: int = 8, noise: float = 0.2, seed: int = 0) -> np.ndarray:
-    """Residual blocks in G give `shape` (L,) at the depths, beside either D."""
+    """Make scores in which residual blocks in G give `shape` (L,) at the depths, beside either D."""
     y = noise * np.random.default_rng(seed).normal(size=(replicates, len(shape), 2, 2))
     y[:, :, 1, :] += shape[:, None]
     return y
@@ -103,8 +103,8 @@ def test_a_replicate_that_lacks_a_depth_counts_at_the_others():
         (1.0, (0.5, 1.5), 1.0, True, "helps"),
         (-1.0, (-1.5, -0.5), 1.0, True, "hurts"),
         (1.0, (0.5, 1.5), 1.0, False, "not told apart"),  # the corrected test does not find it
-        (1.0, (-0.1, 2.1), 1.0, True, "not told apart"),  # somewhere on the curve, not here
-        (0.2, (0.1, 0.3), 0.001, True, "within the margin"),  # there, and too small to matter
+        (1.0, (-0.1, 2.1), 1.0, True, "not told apart"),  # found on the curve, but not at this depth
+        (0.2, (0.1, 0.3), 0.001, True, "within the margin"),  # found, but too small to matter
         (0.0, (-0.1, 0.1), 0.05, False, "within the margin"),
         (0.0, (-0.1, 0.1), 0.051, False, "not told apart"),
         (0.0, (-0.1, 0.1), None, False, "not told apart"),  # no margin is defined

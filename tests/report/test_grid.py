@@ -1,4 +1,4 @@
-"""The three wirings in G and in D."""
+"""Grids: the three wirings in G and in D."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ def test_planted_effects_of_three_wirings(tmp_path):
         assert float(rows[name][1]) == pytest.approx(effect, abs=0.01)
         low, high = map(float, rows[name][2].split(" to "))
         assert low <= effect <= high
-        assert float(rows[name][3]) == 0.12  # of four seeds 2 / 16, as printed
+        assert float(rows[name][3]) == 0.12  # 2 / 16 from four seeds, as printed
     scores = scores_table(grid)
     assert scores[0][1:] == ["plain", "image skips", "residual"]
     # G down, D across: at plain G and residual D the mean of 1 / (1 + exp(2 * -0.3 + ...)).
@@ -57,7 +57,7 @@ def test_a_seed_that_lacks_a_cell_is_no_block(tmp_path):
 
 
 def test_an_unfinished_run_joins_the_others_whatever_code_it_ran(tmp_path):
-    """Though it is the first that is read."""
+    """The unfinished run joins them though it is read first."""
     make_grid(tmp_path)
     first = make_run(
         tmp_path / "a-first" / "9",
@@ -88,10 +88,10 @@ def test_no_grid_without_image_skips(tmp_path):
     assert grids(read_runs([tmp_path]), mixed_code=False) == []
 
 
-# The contrasts against a second implementation, from records that no run was needed for.
+# The contrasts against a second implementation, on records made without runs.
 
 GS, DS, SEEDS = ["plain", "skip", "residual"], ["plain", "residual"], range(6)
-# What a wiring adds, more is better: each by its own size and sign, beside the noise of a run.
+# Effect of each wiring, more is better: sizes and signs differ, and runs add noise.
 ADDED = {("skip", "G"): 0.3, ("residual", "G"): -0.2, ("residual", "D"): 1.0}
 NAMES = {"plain": "plain", "skip": "image skips", "residual": "residual"}
 
@@ -108,14 +108,14 @@ def planned() -> dict[tuple[int, str, str], float]:
 
 
 def grid_of(y: dict[tuple[int, str, str], float | None], *, score: str = "tv", unfinished: tuple = ()) -> Grid:
-    """The runs that score so; None: diverged."""
+    """Make a grid of runs with these scores; None: diverged."""
     records = []
     for (seed, g, d), value in y.items():
         config = {"seed": seed}
         for network, wiring in (("generator", g), ("disc", d)):
             residual, skips = WIRINGS[wiring]
             config |= {f"{network}.residual": residual, f"{network}.image_skips": skips}
-        # tv is a share of which less is better, and its scale the logit; a distance has the logarithm.
+        # Lower tv is better; it is a share, on the logit scale, and a distance is on the logarithmic scale.
         found = None if value is None else 1 / (1 + math.exp(value)) if score == "tv" else math.exp(-value)
         result = {
             "status": "diverged" if value is None else "finished",
@@ -138,12 +138,12 @@ def test_contrasts_against_plain_loops():
     for name, x in contrasts.items():
         flipped = [abs(np.dot(signs, x)) for signs in itertools.product((1, -1), repeat=len(SEEDS))]
         p[name] = np.mean(np.array(flipped) >= abs(sum(x)) - 1e-12)
-    # Holm: the k-th smallest of m times m - k, and none below one before it.
+    # Holm: the k-th smallest p of m (from 0) times m - k, and none below the one before it.
     holm, largest = {}, 0.0
     for k, name in enumerate(sorted(p, key=p.get)):
         holm[name] = largest = max(largest, min(1.0, (len(p) - k) * p[name]))
     assert len(set(p.values())) == 3
-    assert sum(f"{holm[name]:.2g}" != f"{p[name]:.2g}" for name in p) >= 2  # else it could be left out unseen
+    assert sum(f"{holm[name]:.2g}" != f"{p[name]:.2g}" for name in p) >= 2  # else its absence would go unnoticed
 
     rows = contrasts_table(grid_of(y))[1:]
     assert [row[0] for row in rows] == list(contrasts)
@@ -156,13 +156,13 @@ def test_contrasts_against_plain_loops():
 
 @pytest.mark.parametrize("cell", [("plain", "plain"), ("skip", "residual"), ("residual", "plain")])
 def test_a_seed_with_a_run_that_has_not_ended_counts_nowhere(cell):
-    """As if that seed had not been begun; until it has ended, the other runs of its seed have nothing to stand by."""
+    """Until the run has ended, the table is as if its seed had not begun: the others have nothing to compare with."""
     y = planned()
     others = {run: value for run, value in y.items() if run[0] != 2}
     waiting = grid_of(y, unfinished=((2, *cell),))
     assert waiting.seeds == [0, 1, 3, 4, 5]
     assert contrasts_table(waiting) == contrasts_table(grid_of(others)) != contrasts_table(grid_of(y))
-    # In the table of scores its cell has the runs that ended, one fewer, and does not call it diverged.
+    # In the table of scores its cell counts one run fewer, and does not call the run diverged.
     column, row = 1 + DS.index(cell[1]), 1 + GS.index(cell[0])
     assert scores_table(waiting)[row][column] == scores_table(grid_of(others))[row][column]
     assert not any("diverged" in text for row in scores_table(waiting) for text in row)
@@ -170,7 +170,7 @@ def test_a_seed_with_a_run_that_has_not_ended_counts_nowhere(cell):
 
 @pytest.mark.parametrize("score", ["tv", "fd_pixels_100_full"])
 def test_a_diverged_run_stands_where_the_worst_does(score):
-    """All wrong for a share, which counts as half a sample of 100 away from it; of a distance the worst run seen."""
+    """For a share all wrong, taken as half a sample of 100 away from it; for a distance the worst run seen."""
     y = planned()
     gone = (4, "skip", "residual")  # it was not the worst
     worst = math.log(0.005 / 0.995) if score == "tv" else min(value for run, value in y.items() if run != gone)

@@ -1,4 +1,4 @@
-"""The exact, stratified test against Fisher's test, and against every deal written out."""
+"""Exact, stratified test against Fisher's test, and against every deal written out."""
 
 import itertools
 
@@ -29,15 +29,15 @@ def test_at_eight_against_eight_five_show_and_four_do_not():
 
 
 def test_events_pool_over_depths():
-    """Three against none is nothing at one depth, and something at three."""
+    """Three events against none are not significant at one depth, but are at three."""
     one = stratum(events(3, 8), events(0, 8))
     assert stratified_p([one]) > 0.05
     assert stratified_p([one] * 3) < 0.01
-    assert stratified_p([one, (one[1], one[0])]) == 1  # opposite at another depth
+    assert stratified_p([one, (one[1], one[0])]) == 1  # the opposite at another depth
 
 
 def test_two_strata_of_counts_against_every_deal_written_out():
-    """Up to three events a replicate, arms of unequal size."""
+    """Up to three events per replicate, and arms of unequal size."""
     strata = [stratum([3, 0, 2], [0, 1]), stratum([1, 0], [0, 0, 2])]
     dealt = []
     for on, off in strata:

@@ -1,4 +1,4 @@
-"""A promised power is a delivered power: other studies, by the code that makes the verdicts."""
+"""The promised power is delivered: in independent studies, by the code that makes the verdicts."""
 
 import math
 
@@ -14,7 +14,7 @@ FIVE = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def delivered(effect: float, *, replicates: int, depths: tuple[float, ...], shape: str, studies: int) -> float:
-    """How often the family finds an effect of the switch in G among runs of sd 1, with its sign."""
+    """Return how often the family finds an effect of the switch in G among runs of sd 1, with its sign."""
     rng = np.random.default_rng(99)
     size = SHAPES[shape](np.array(depths))
     found = 0
@@ -37,7 +37,7 @@ def delivered(effect: float, *, replicates: int, depths: tuple[float, ...], shap
     ],
 )
 def test_promised_power_is_delivered(replicates, depths, studies):
-    """To 4 standard errors of the difference of two simulations, 2,000 studies that promise and those that deliver."""
+    """To 4 standard errors of the difference of two simulations: 2,000 promising studies, and the delivering ones."""
     error = 4 * math.sqrt(0.16 / 2000 + 0.16 / studies)
     for shape in SHAPES if len(depths) > 1 else ["alike at every depth"]:
         effect = detectable(replicates=replicates, depths=depths, shape=shape)
@@ -49,7 +49,7 @@ def test_promised_power_is_delivered(replicates, depths, studies):
 
 
 def test_without_an_effect_the_power_is_half_the_level_at_most():
-    """One side of .05, which Holm divides by three where nothing else is found; 4 standard errors of 2,000 studies."""
+    """One side of .05, which Holm divides by 3 where nothing else is found; to 4 standard errors of 2,000 studies."""
     assert power(0, replicates=8, depths=FIVE, shape="alike at every depth") <= 0.025 + 4 * math.sqrt(0.025 / 2000)
 
 

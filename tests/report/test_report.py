@@ -1,4 +1,4 @@
-"""From run directories to the page: what stands together, what is refused, and what a reader is told."""
+"""From run directories to the page: which runs share a table, what is refused, and what a reader is told."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ from resgan.runs.history import completed_card
 
 @pytest.fixture
 def report(monkeypatch, capsys):
-    """Run `python -m resgan.report`; (status, what it said)."""
+    """Run `python -m resgan.report`; return (status, output)."""
 
     def call(*arguments) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
@@ -69,7 +69,7 @@ def curves_of(*paths: Path):
 
 
 def test_a_share_is_clipped_at_half_of_what_it_is_a_share_of(tmp_path):
-    """One of 400 valid samples that was never trained on, and one of 100 real pictures, is all that 10,000 can say."""
+    """With 400 valid of 10,000 samples, novelty resolves one in 400; with 100 real images, recall one in 100."""
     recall, precision = "recall_cifarnet_k3_10k_full", "precision_cifarnet_k3_10k_full"
     for g, d in itertools.product((False, True), repeat=2):
         more = {"validity": 0.04, "novelty": 0.0, "tv_valid": 1.0, recall: 0.0, precision: 0.0}
@@ -86,7 +86,7 @@ def test_a_share_is_clipped_at_half_of_what_it_is_a_share_of(tmp_path):
 
 
 def test_scores_that_no_run_or_not_every_run_has_are_no_hindrance(tmp_path):
-    """Too few valid samples, or diverged: None, and at the floor, if at all."""
+    """A score is None with too few valid samples, or after divergence, which counts at the floor, if at all."""
     for (g, d), novelty in zip(itertools.product((False, True), repeat=2), (None, 0.2, 0.4, None), strict=True):
         more = {"validity": 0.5, "novelty": novelty, "tv_valid": None, "copying": None}
         make_run(tmp_path / "s" / f"{g}{d}", g=g, d=d, more=more)
@@ -107,7 +107,7 @@ def test_scores_that_no_run_or_not_every_run_has_are_no_hindrance(tmp_path):
     ],
 )  # fmt: skip
 def test_how_scores_of_old_cards_are_read(name, scale, low_is_good):
-    """Their names decide."""
+    """The names of the scores decide."""
     score = Score.of(name, {name: completed_card(name, {})})
     assert (score.scale, score.low_is_good, score.has_a_direction) == (scale, low_is_good, True)
 
@@ -118,7 +118,7 @@ def test_what_is_right_in_the_middle_ranks_nothing(name):
 
 
 def test_a_card_says_how_its_number_is_read(tmp_path):
-    """Whatever the name suggests; and an older card beside it, which says nothing, is no other card."""
+    """The card decides, whatever the name suggests; an older card, which does not say, counts as the same card."""
     for (g, d), seed in itertools.product(itertools.product((False, True), repeat=2), range(2)):
         own = {} if seed else {"direction": "lower", "scale": "share", "counted": "n_fake"}
         make_run(tmp_path / f"{g}{d}" / str(seed), g=g, d=d, seed=seed, tv=[0.2, 0.3][g], card=own)
@@ -154,7 +154,7 @@ def test_the_effects_table_names_the_factor_on_the_odds(tmp_path):
 
 
 def test_divergence_is_an_outcome_of_its_own(tmp_path):
-    """Plain runs diverge in every seed: no score to compare, and yet an answer, by the exact test."""
+    """Plain runs diverge in every seed: there are no scores to compare, but the exact test has an answer."""
     study = make_study(tmp_path / "s", seeds=8, g=0.0)
     for seed in range(8):
         shutil.rmtree(study / "g0d0" / str(seed))
@@ -319,7 +319,7 @@ BEST_START = {"tuning.candidates": 16, "tuning.inits": ["he", "looks_linear"]}
 
 
 def both_headlines(path: Path, second: dict | None = None, **effects) -> list:
-    """A study from one start for all arms, and one from each arm's best; with other effects where they are given."""
+    """Make a study from one start for all arms, and one from each arm's best, with other effects where given."""
     first = make_study(path / "common", options=SEARCHED, **effects)
     return curves_of(first, make_study(path / "best", options=BEST_START, **(second or effects)))
 
@@ -382,7 +382,7 @@ def test_the_report_is_a_pure_function_of_the_runs(tmp_path, report):
 
 
 def test_real_samples_stand_beside_those_of_the_arms(tmp_path):
-    """In the same picture, which has a third row for them; none is taken for the last grid of an arm."""
+    """They have a third row of the same figure; none is taken for the last grid of an arm."""
     [panel] = panels_of(study := make_study(tmp_path / "s", seeds=1, picture=True))
     alone = figures.grids(panel, "x")
     white, black = (torch.full((1, 256, 256), grey, dtype=torch.uint8) for grey in (255, 0))
@@ -396,7 +396,7 @@ def test_real_samples_stand_beside_those_of_the_arms(tmp_path):
             heights.append(image.height)
             pixels = np.asarray(image.convert("L"))
     assert heights[1] * 2 == pytest.approx(heights[0] * 3, abs=20)  # three rows for two
-    dark = (pixels == 0).mean(1) > 0.4  # of a row of pixels: the black half
+    dark = (pixels == 0).mean(1) > 0.4  # rows of pixels with the black half
     assert dark.sum() == 256
     assert dark[-256:].all()
 

@@ -1,6 +1,6 @@
-"""Promises of the verdicts, by simulation: levels without effects, coverage of intervals, also where runs diverge.
+"""Promises of the verdicts, by simulation: levels without effects and coverage of intervals, also where runs diverge.
 
-Tolerances are 4 standard errors of the simulated rate. Those that draw bands are slow: `pytest -m slow`.
+Tolerances are 4 standard errors of the simulated rate. Tests that draw bands are slow: `pytest -m slow`.
 """
 
 import math
@@ -17,8 +17,8 @@ from resgan.report.effects import LEVEL, contrasts, t_interval
 from resgan.report.panels import mean_of_seen
 
 FIVE = np.array([1.0, 2, 4, 8, 16])
-SEEDS = 3  # fresh ones of a replicate
-STUDIES = 800  # of the slow ones
+SEEDS = 3  # fresh seeds of a replicate
+STUDIES = 800  # in a slow test
 
 
 def error(rate: float, studies: int) -> float:
@@ -26,7 +26,7 @@ def error(rate: float, studies: int) -> float:
 
 
 def study(rng, *, replicates: int, noise: str = "normal", diverge: float = 0.0, common: float = 0.5) -> np.ndarray:
-    """Scores (R, L, 2, 2) without effects: a part that arms share, and noise by run, mean over the seeds that finish.
+    """Draw scores (R, L, 2, 2) without effects: a part shared by the arms, and noise by run; mean over finished seeds.
 
     `diverge`: how often runs with a plain D diverge, at the two deepest depths; runs of a residual D never do.
     """
@@ -41,7 +41,7 @@ def study(rng, *, replicates: int, noise: str = "normal", diverge: float = 0.0, 
 @pytest.mark.parametrize("studies", [500, pytest.param(4000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("given", [{}, {"noise": "heavy"}, {"diverge": 0.5}], ids=str)
 def test_the_family_keeps_its_level(given, studies):
-    """None of three true hypotheses is rejected in 95 % of studies: also where a plain D diverges in half its runs."""
+    """In 95 % of studies none of three true hypotheses is rejected, also where half the runs with a plain D diverge."""
     rng = np.random.default_rng(1)
     false = 0
     for _ in range(studies):
@@ -86,7 +86,7 @@ def test_nothing_helps_or_hurts_where_nothing_is(given):
 @pytest.mark.slow
 @pytest.mark.parametrize(("replicates", "columns"), [(8, 5), (8, 10), (16, 10)])
 def test_bands_cover_all_depths_at_once(replicates, columns):
-    """Columns of unlike noise that share a part, as depths do."""
+    """Columns of unequal noise that share a part, as depths do."""
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(STUDIES):
@@ -100,7 +100,7 @@ def test_bands_cover_all_depths_at_once(replicates, columns):
 @pytest.mark.slow
 @pytest.mark.parametrize("means", [(0, 0, 0, 0), (0, 0.3, 0.5, 0.5), (0, 0, 0, 1.5)], ids=str)
 def test_the_best_arm_is_among_those_that_may_be(means):
-    """Arms of unlike noise, paired by replicate: the best may be, and all intervals hold, in 95 % or more."""
+    """Arms of unequal noise, paired by replicate: in 95 % or more the best arm is kept, and all intervals hold."""
     rng = np.random.default_rng(4)
     means = np.array(means)
     true = np.array([means[i] - np.delete(means, i).max() for i in range(4)])
@@ -120,10 +120,10 @@ def test_the_best_arm_is_among_those_that_may_be(means):
 
 
 def searched(rng, studies: int, replicates: int, *, inside: bool) -> np.ndarray:
-    """Scores (studies, R, 2): two arms, the better of whose candidates is searched for with the noise of single runs.
+    """Draw scores (studies, R, 2) of two arms, whose best candidate is searched for with the noise of single runs.
 
-    Sixteen candidates of unlike value, another list in each replicate and the same in both arms; the second arm likes
-    others better than the first. inside: each replicate searches. Otherwise the choice of the first is used by all.
+    There are sixteen candidates of unequal value, another list in each replicate, the same in both arms; the arms
+    differ in which are best. inside: each replicate searches. Otherwise all use the choice of the first replicate.
     """
     lists = rng.normal(size=(studies, replicates, 1, 16))
     value = 0.5 * lists + 0.5 * rng.normal(size=(studies, replicates, 2, 16))  # of a candidate, in an arm
@@ -137,7 +137,7 @@ def searched(rng, studies: int, replicates: int, *, inside: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("replicates", [8, 16])
 def test_intervals_cover_with_tuning_inside_the_replicate_and_not_outside(replicates):
-    """The true difference is 0 by symmetry. One search for all replicates leaves its luck out of the interval."""
+    """The true difference is 0 by symmetry. The interval misses the luck of a search shared by all replicates."""
     studies = 4000
     covered = {}
     for inside in (True, False):

@@ -65,7 +65,7 @@ def test_ranks_by_hand(study):
 
 
 def test_seeds_that_disagree_are_ranked_each_for_itself(study):
-    """A single very bad seed counts as one bad rank, not as a mean that it dominates."""
+    """A single very bad seed counts as one bad rank, and does not dominate the mean."""
     shutil.rmtree(study / "(False, False)0.0005" / "1001")
     make_run(study / "(False, False)0.0005" / "1001", g=False, d=False, seed=1001, tv=0.99,
              overrides=("disc.lr=0.0005", "total_kimg=10"), study="tuning")  # fmt: skip
@@ -74,7 +74,7 @@ def test_seeds_that_disagree_are_ranked_each_for_itself(study):
 
 
 def test_what_diverged_ranks_behind_the_worst_score(study):
-    """Total variation ends at 1, where a run that samples nothing valid is: it is still better than none."""
+    """Total variation is at most 1, the score of a run without valid samples, which ranks above a diverged run."""
     for seed in (1000, 1001):
         shutil.rmtree(study / "(True, True)0.0005" / str(seed))
         make_run(study / "(True, True)0.0005" / str(seed), g=True, d=True, seed=seed, tv=1.0,
