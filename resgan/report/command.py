@@ -48,7 +48,7 @@ def attach(out: Path, html: str, *, project: str, study: str) -> None:
     run = start(mode, arguments)
     run.log({"report": wandb.Html(html, inject=False)})
     artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]", "-", f"report-{study}"), type="report")
-    for file in ("report.html", "report.md", "runs.csv", "effects.csv"):
+    for file in ("report.html", "report.md", *(path.name for path in sorted(out.glob("*.csv")))):
         artifact.add_file(str(out / file))
     run.log_artifact(artifact)
     run.finish()

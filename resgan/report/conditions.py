@@ -98,13 +98,22 @@ class Conditions:
         """
         if not self.primary or not self.replicates:
             return {}
-        x = differences(np.stack([self.scores(condition) for condition in self.all], axis=1))
         margin = MARGINS.get(self.score.scale)
         found: dict[str, dict[str, Estimate]] = {}
-        pairs = pairs_of(len(self.all))
-        for (c, of), one in zip(pairs, estimates(x, margin=margin, found=max_flip(x) <= LEVEL), strict=True):
+        pairs, tested = pairs_of(len(self.all)), estimates(self.x, margin=margin, found=self.p_values <= LEVEL)
+        for (c, of), one in zip(pairs, tested, strict=True):
             found.setdefault(self.all[c].name, {})[self.all[of].name] = one
         return found
+
+    @cached_property
+    def x(self) -> Array:
+        """Differences (R, K) of all pairs, on the scale of the intervals."""
+        return differences(np.stack([self.scores(condition) for condition in self.all], axis=1))
+
+    @cached_property
+    def p_values(self) -> Array:
+        """Corrected p (K,) of all pairs."""
+        return max_flip(self.x)
 
 
 def pairs_of(conditions: int) -> list[tuple[int, int]]:

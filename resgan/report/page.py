@@ -13,7 +13,7 @@ from resgan.base.plain_data import format_value
 from resgan.metrics.cards import how_made
 from resgan.report import condition_page, figures
 from resgan.report.claims import CLAIMS, Answer, answer
-from resgan.report.conditions import Conditions, conditions
+from resgan.report.conditions import Conditions, conditions, pairs_of
 from resgan.report.curves import Curve, curves, depths_of
 from resgan.report.families import Estimate
 from resgan.report.figures import Picture
@@ -74,8 +74,12 @@ class Page:
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
     """All files of a report by name; report.html needs none of the others."""
     page = make_page(panels, tunings, mixed_code=mixed_code)
-    found = curves(panels, mixed_code=mixed_code)
-    return render(page) | {"runs.csv": runs_csv(panels), "effects.csv": effects_csv(found)}
+    lists = conditions(panels, mixed_code=mixed_code)
+    listed = [panel for one in lists for panel in one.panels]
+    found = curves([panel for panel in panels if not any(panel is other for other in listed)], mixed_code=mixed_code)
+    tables = {"effects.csv": effects_csv(found)} if found or not lists else {}
+    tables |= {"differences.csv": differences_csv(lists)} if lists else {}
+    return render(page) | {"runs.csv": runs_csv(panels)} | tables
 
 
 def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
@@ -288,6 +292,19 @@ def runs_csv(panels: list[Panel]) -> bytes:
             unit = [*map(int, record.arm), record.replicate, record.seed, record.status]
             ends = [int(record.collapsed), int(record.dead_disc)]
             rows.append([record.path, panel.title, *depths, *unit, *ends, *scores, *rest])
+    return as_csv(rows)
+
+
+def differences_csv(lists: list[Conditions]) -> bytes:
+    """Write the differences between conditions: one line for each pair of each list, on the primary endpoint."""
+    rows: list[list[object]] = [
+        ["list", "score", "condition", "less", "replicates", "difference", "low", "high", "p_within", "p", "verdict"]
+    ]
+    for found in lists:
+        for (c, of), p in zip(pairs_of(len(found.all)), found.p_values if found.against else (), strict=False):
+            names = found.all[c].name, found.all[of].name
+            one = found.against[names[0]][names[1]]
+            rows.append([found.title, found.primary, *names, *estimate(one), one.p_within, p, one.verdict])
     return as_csv(rows)
 
 

@@ -1,5 +1,6 @@
 """Lists of conditions in a report: against values written out, and by simulation."""
 
+import csv
 import itertools
 
 import numpy as np
@@ -103,6 +104,12 @@ def test_the_page(tmp_path):
     assert {"figures/list1.png", "figures/list1-curves.svg", "figures/list1-samples.png"} <= page.keys()
     for name in ("figures/list1.png", "figures/list1-samples.png"):
         assert name in text
+    rows = list(csv.DictReader(page["differences.csv"].decode().splitlines()))
+    assert len(rows) == 1 + 2 * 3
+    assert (rows[0]["condition"], rows[0]["less"], rows[0]["verdict"]) == ("residual", "plain", "helps")
+    assert float(rows[0]["difference"]) == pytest.approx(2, abs=0.1)
+    assert float(rows[0]["p"]) == fx.smallest_p(8)
+    assert "effects.csv" not in page
 
 
 def test_too_few_seeds_are_a_description_and_runs_that_learned_nothing_tell_nothing(tmp_path):
