@@ -3,8 +3,8 @@
 python scripts/defaults_tables.py RUNS [--chosen|--arms]
 
 --chosen: print the options of the long runs in place of tables, a line each: the shared pair of rates, and the best
-two of each arm, by the short runs. --arms: of runs of the four arms, one each, print their scores and draw
-docs/images/default-arms.png.
+two of each arm, by the short runs. --arms: print the scores of runs of the four arms, one or several seeds each,
+and draw docs/images/default-arms.png.
 """
 
 import statistics
@@ -16,7 +16,6 @@ from pathlib import Path
 from resgan.report.figures import grids
 from resgan.report.panels import panels
 from resgan.report.records import ARM_NAMES, Arm, Record, read_runs
-from resgan.runs.directory import Run
 
 Rates = tuple[float, float]  # of G and of D
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -86,33 +85,31 @@ def long_table(long: dict[Arm, dict[Rates, list[Record]]], shared_pairs: list[Ra
     for arm, pairs in long.items():
         for pair in ranked(pairs):
             scores = {name: [s for r in pairs[pair] if (s := r.score(name)) is not None] for name in names}
-            cells = [
-                f"{statistics.fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else "-"
-                for values in scores.values()
-            ]
+            cells = [spread(values) for values in scores.values()]
             words = f"{pair[0]:g}, {pair[1]:g}" + (", shared" if pair in shared_pairs else "")
             yield f"| {ARM_NAMES[arm]} | {words} | {' | '.join(cells)} |"
 
 
 def arms_table(records: list[Record]) -> Iterator[str]:
-    """Every score of each run beside that of a perfect generator, and validity on the way."""
-    by = {record.arm: record for record in records}
-    yield "| | " + " | ".join(ARM_NAMES[arm] for arm in by) + " | perfect |"
-    yield "|---|" + "---:|" * (len(by) + 1)
-    curves = [
-        {
-            line["images_seen"]: line["scores"]["validity"]
-            for line in Run(record.path).measurements()
-            if "scores" in line
-        }
-        for record in by.values()
-    ]
-    for seen in curves[0]:
-        yield f"| validity after {seen:,} images | {' | '.join(f'{curve[seen]:.3f}' for curve in curves)} | 1 |"
-    results = [record.result or {} for record in by.values()]
-    for name in results[0]["scores"]:
-        cells = [f"{result['scores'][name]:.3g}" for result in results]
-        yield f"| `{name}` | {' | '.join(cells)} | {results[0]['ideal'].get(name, float('nan')):.3g} |"
+    """Tabulate every score beside that of a perfect generator, and validity during training, by arm.
+
+    Means over the seeds, with minimum and maximum.
+    """
+    arms = {arm: found for arm in ARM_NAMES if (found := [record for record in records if record.arm == arm])}
+    yield "| | " + " | ".join(ARM_NAMES[arm] for arm in arms) + " | perfect |"
+    yield "|---|" + "---:|" * (len(arms) + 1)
+    for seen, _ in records[0].curve("validity"):
+        curves = [[dict(record.curve("validity"))[seen] for record in found] for found in arms.values()]
+        yield f"| validity after {seen:,} images | {' | '.join(map(spread, curves))} | 1 |"
+    result = records[0].result or {}
+    for name in result["scores"]:
+        cells = [spread([s for record in found if (s := record.score(name)) is not None]) for found in arms.values()]
+        yield f"| `{name}` | {' | '.join(cells)} | {result['ideal'].get(name, float('nan')):.3g} |"
+
+
+def spread(values: list[float]) -> str:
+    ends = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3g}{ends}" if values else "-"
 
 
 def draw_arms(records: list[Record]) -> None:
