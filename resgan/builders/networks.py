@@ -1,6 +1,8 @@
 """Networks from plain data: the spec, which a checkpoint holds, and both networks from it."""
 
+import hashlib
 from dataclasses import fields
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +63,7 @@ def complete_own(spec: Spec, network: str) -> None:
     net, own = build_network(spec, network), spec[network]
     if network == "generator":
         own["latent_dim"] = latent_size(net, own["latent_dim"])
+    own["sha256"] = hashlib.sha256(Path(own["path"].rpartition(":")[0]).expanduser().read_bytes()).hexdigest()
     latent_dim = spec["generator"]["latent_dim"]
     check_own_network(net, network, own["path"], shape=tuple(spec["shape"]), latent_dim=latent_dim)
 

@@ -136,7 +136,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
-            members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own.gan)))
+            members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own)))
         for group in at_same_progress(members):
             for member, result in zip(group, train_group(group, root), strict=True):
                 results[member.run.path] = result
@@ -224,13 +224,18 @@ def run_beside(run: Run, job: Job) -> Run:
     return Run(configs[0].parent) if configs else run
 
 
-def restore(run: Run, gan: GAN) -> State:
+def restore(run: Run, components: RunComponents) -> State:
     """Restore the GAN from its newest valid checkpoint. Returns the state in it; empty where there is none."""
-    state = checkpoints.newest_valid(run.checkpoints) or {}
+    gan, state = components.gan, checkpoints.newest_valid(run.checkpoints) or {}
     if state:
         gan.load_training_state(state)
         gan.losses = dict(state["losses"])
         say(f"continues {run.path} at {gan.images_seen / 1000:.1f} kimg")
+        for network in ("generator", "disc"):
+            before, now = (spec[network].get("sha256") for spec in (state["spec"], components.spec))
+            if before != now:  # of a user-defined network
+                path = components.spec[network]["path"]
+                say(f"{network}.path={path}: the file has changed since this run began; it goes on with the new code")
     run.forget_after(gan.images_seen)
     return state
 

@@ -99,8 +99,12 @@ def test_trained_continued_sampled_and_evaluated(theirs, tmp_path, capsys):
     with interrupted_at(tmp_path / "parts", images=2000), pytest.raises(KeyboardInterrupt):
         resgan.fit(options)
     capsys.readouterr()
+    theirs.write_text(THEIRS + "# another comment\n")
     assert resgan.fit(options).scores == whole.scores
-    assert re.search(r"continues .* at ([2-9]|1[01])\.\d kimg", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"continues .* at ([2-9]|1[01])\.\d kimg", said)
+    assert all(f"{network}.path={theirs}" in said for network in ("generator", "disc"))
+    assert said.count("the file has changed since this run began") == 2
 
     ckpt, paths = whole.checkpoint, [f"generator.path={theirs}:G", f"disc.path={theirs}:D"]
     done = processes.run("sample", f"ckpt={ckpt}", "seeds=0-3", "outdir=out", *paths, cwd=tmp_path)
