@@ -75,7 +75,7 @@ def open_teller(monkeypatch) -> TrainedGan:
     spec = {"generator": {"latent_dim": 3}, "classes": SHARES}
     gan = TrainedGan(Teller().eval(), Teller().eval(), nn.Identity(), spec, images_seen=0)
     for module in (evaluation, samples):
-        monkeypatch.setattr(module, "load_gan", lambda path, device: gan)
+        monkeypatch.setattr(module, "load_gan_for", lambda options, path, device: gan)
     return gan
 
 

@@ -155,7 +155,6 @@ def test_a_step_by_hand():
 def test_labels_from_the_front_again():
     assert repeated(torch.tensor([4, 2, 9]), 7).tolist() == [4, 2, 9, 4, 2, 9, 4]
     assert repeated(torch.tensor([4, 2, 9]), 2).tolist() == [4, 2]
-    assert repeated(None, 5) is None
 
 
 # Samples.
