@@ -89,7 +89,7 @@ def test_a_collapse_is_seen_among_the_valid():
 
 
 def test_one_sample_of_a_class_does_not_make_it_drawn():
-    """Of 1,000 samples the due of a class is 42, and a tenth of it 4."""
+    """The due of a class in 1,000 samples is 42, and a tenth of it 4."""
     scores, _ = scored()
     labels = torch.cat([torch.zeros(990, dtype=torch.int64), torch.tensor([7, 7, 7, 8, 8, 8, 8, 9, 9, 9])])
     images = shapes.render(labels, shapes.draw_centres(labels, torch.Generator().manual_seed(0)))
