@@ -108,6 +108,8 @@ def test_a_run_from_python_is_that_of_the_command(tmp_path, capsys):
     found = resgan.score(result.checkpoint, None, "metrics.samples=500")
     again = resgan.score(gan.sample(range(500)), "gaussians")
     assert found.keys() == again.keys() == result.scores.keys()
+    with pytest.raises(resgan.UserError, match="samples are 2 and real ones 3x8x8"):
+        resgan.score(result.checkpoint, torch.zeros(20, 3, 8, 8, dtype=torch.uint8))  # a checkpoint against a tensor
     assert found["validity"] == pytest.approx(again["validity"], abs=0.15)  # of 500 other samples: 5 sd of .03
     with pytest.raises(resgan.UserError, match="batch_size was 50, is 25"):
         resgan.fit(options.with_values({"batch_size": 25}))

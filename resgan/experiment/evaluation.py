@@ -100,11 +100,16 @@ def score(target: EvaluationTarget) -> PlainData:
 def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Tensor | None = None) -> PlainData:
     """Return scores by name of one checkpoint, or of images. Tensors replace what the options name."""
     device = find_accelerator("device", options.device)
+    load = cache(partial(build_extractor, options.metrics, device=device))
     if fake is None and real is None:
         [target] = evaluation_targets(options, device=device)
-    else:
-        load = cache(partial(build_extractor, options.metrics, device=device))
+    elif options.ckpt is None:
         target = target_from_pictures(options, load, fake=fake, real=real)
+    else:
+        assert real is not None
+        reals = dataset_of(options, real)
+        path = Path(options.ckpt).expanduser()
+        target = target_from_checkpoint(options, path, lambda *_: (None, reals), load, device=device)
     return target.scorer.measure(target.samples())
 
 

@@ -74,9 +74,8 @@ class Page:
 def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
     """All files of a report by name; report.html needs none of the others."""
     page = make_page(panels, tunings, mixed_code=mixed_code)
-    lists = conditions(panels, mixed_code=mixed_code)
-    listed = [panel for one in lists for panel in one.panels]
-    found = curves([panel for panel in panels if not any(panel is other for other in listed)], mixed_code=mixed_code)
+    lists, others = lists_apart(panels, mixed_code=mixed_code)
+    found = curves(others, mixed_code=mixed_code)
     tables = {"effects.csv": effects_csv(found)} if found or not lists else {}
     tables |= {"differences.csv": differences_csv(lists)} if lists else {}
     return render(page) | {"runs.csv": runs_csv(panels)} | tables
@@ -86,9 +85,7 @@ def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -
     records = [record for panel in panels for record in panel.records]
     wirings = grids(records, mixed_code=mixed_code)
     panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
-    lists = conditions(panels, mixed_code=mixed_code)
-    listed = [panel for one in lists for panel in one.panels]
-    panels = [panel for panel in panels if not any(panel is other for other in listed)]
+    lists, panels = lists_apart(panels, mixed_code=mixed_code)
     found = curves(panels, mixed_code=mixed_code)
     return Page(
         headline=first_line(panels, found, lists),
@@ -103,6 +100,13 @@ def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -
         reading=READING if panels else [],
         made=how_it_was_made([*records, *(r for t in tunings for r in t.records)], mixed_code=mixed_code),
     )
+
+
+def lists_apart(panels: list[Panel], *, mixed_code: bool) -> tuple[list[Conditions], list[Panel]]:
+    """Return the lists of conditions among panels, and the panels that belong to none."""
+    lists = conditions(panels, mixed_code=mixed_code)
+    listed = [panel for one in lists for panel in one.panels]
+    return lists, [panel for panel in panels if not any(panel is other for other in listed)]
 
 
 def stands_in_grid(panel: Panel, wirings: list[Grid]) -> bool:
