@@ -13,6 +13,7 @@ Item = TypeVar("Item")
 # networks, what a step computes, or what is due when.
 FREE = (
     "seed",
+    "replicate",
     *(f"{net}.{name}" for net in ("generator", "disc") for name in ("lr", "betas", "init", "fan_in", "first_bias")),
 )
 FREE_WEIGHTS = ("loss.r1", "loss.r2", "loss.gp")  # may differ only where all members have the penalty

@@ -58,7 +58,7 @@ def refuse_bases(arguments: list[str]) -> None:
 def refuse_stacks_side_by_side(arguments: list[str]) -> None:
     """Refuse a stack of jobs with a launcher that spreads them over processes. Raises OptionsError.
 
-    A study is left out because it is checked when it is composed; a replicate, because it makes its own stacks.
+    A study is left out because it is checked when it is composed; a replicate, because it makes its own stacks there.
     """
     if any(last_value(name, arguments) is not None for name in ("study", "replicate")):
         return

@@ -24,7 +24,7 @@ from resgan.base.signals import stop_signals
 from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, refuse_stacks_side_by_side, sweep_place
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
-from resgan.cli.study import announced, jobs_at_once, options_from, refuse_stacks, stack_size
+from resgan.cli.study import announced, jobs_at_once, options_from, shares_stacks
 from resgan.experiment.study import Job
 from resgan.options.conf import CONF
 
@@ -77,8 +77,7 @@ def make_task(
         job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
         try:
             options = options_from(config, command, overrides)
-            if sweep and command.run_stacked is not None and stack_size(options) > 1:
-                refuse_stacks(settings, options)
+            if sweep and command.run_stacked is not None and shares_stacks(settings, options):
                 waiting.append((options, job))
                 return None
             return run(options, job)

@@ -89,7 +89,7 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
 
         try:
             found = [(job, with_seed(job, compose_options)) for job in jobs]
-            refuse_stacks(settings, found[0][1])
+            shares_stacks(settings, found[0][1])  # refuses
         except OptionsError as error:
             stop(one_line(error))
     runs = [(job, run) for job, options in found for run in options.each_seed()]
@@ -111,18 +111,21 @@ def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> T
     return compose_options(*first).with_values({name: int(value) for name, value in numbers.items()})
 
 
-def stack_size(options: Options) -> int:
-    """Return how many jobs may share a stack; 1 outside training, and for replicates, which make their own stacks."""
-    return options.trainer.stack if isinstance(options, TrainOptions) and options.replicate is None else 1
-
-
-def refuse_stacks(settings: Any, options: Options) -> None:
-    """Refuse stacks with a launcher of several processes or a sweeper that waits for results. Raises OptionsError."""
-    size = stack_size(options)
-    if size > 1 and jobs_at_once(settings) != 1:
+def shares_stacks(settings: Any, options: Options) -> bool:
+    """Are the runs of a sweep's jobs trained in common stacks? A launcher of several processes lets replicates make
+    their own. Raises OptionsError for other jobs there, and beside a sweeper that waits for results.
+    """
+    size = options.trainer.stack if isinstance(options, TrainOptions) else 1
+    if size == 1:
+        return False
+    at_once, fixed = jobs_at_once(settings) == 1, has_fixed_jobs(settings)
+    if isinstance(options, TrainOptions) and options.replicate is not None:
+        return at_once and fixed
+    if not at_once:
         raise OptionsError(f"trainer.stack={size}: a stack is one process; valid with jobs side by side is 1")
-    if size > 1 and not has_fixed_jobs(settings):
+    if not fixed:
         raise OptionsError(f"trainer.stack={size}: this hydra/sweeper waits for each result; valid beside it is 1")
+    return True
 
 
 def has_fixed_jobs(settings: Any) -> bool:

@@ -17,7 +17,7 @@ from resgan.builders.data import mixed_batch
 from resgan.builders.gan import build_gan, build_stack
 from resgan.builders.networks import spec_of
 from resgan.builders.stacking import stacks_of
-from resgan.experiment.search import search_length
+from resgan.experiment.search import rung_sizes, search_length
 from resgan.experiment.searches import check_searches, edges_found, open_searches, plan_of_searches
 from resgan.experiment.study import Study, run_place
 from resgan.nets import sampling
@@ -176,12 +176,14 @@ def duration(seconds: float) -> str:
 def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[TrainOptions] = ()) -> float:
     """Estimate how long all runs and searches take; runs of equal cost are timed once."""
     size, replicates = study.stack_size, any(options.replicate is not None for options in todo)
-    if size > 1 and not replicates:
+    if size > 1 and (study.at_once == 1 or not replicates):
         timed = [(stack, len(stack)) for stack in stacks_of(todo, lambda options: options, most=size)]
+        for rung, share in rungs_of(searches):
+            timed += [(stack, share * len(stack)) for stack in stacks_of(rung, lambda options: options, most=size)]
     else:  # each job makes stacks of its own
         own = study.seeds_of_job
         timed = [([one] * min(size, one.tuning.fresh_seeds) if replicates else [one] * own, 1) for one in todo]
-    timed += [([one] * min(size, one.tuning.candidates), search_length(one.tuning)) for one in searches]
+        timed += [([one] * min(size, one.tuning.candidates), search_length(one.tuning)) for one in searches]
     examples = {stack_key(stack): stack for stack, _ in timed}
 
     @functools.cache
@@ -189,6 +191,15 @@ def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[T
         return seconds_of_run(examples[key], side_by_side=study.at_once != 1)
 
     return sum(count * seconds(stack_key(stack)) for stack, count in timed) / jobs_side_by_side(study)
+
+
+def rungs_of(searches: Sequence[TrainOptions]) -> list[tuple[list[TrainOptions], float]]:
+    """Return the runs of all searches in each rung, at full length, and the share of it that the rung trains."""
+    rungs: dict[tuple[int, float], list[TrainOptions]] = {}
+    for one in searches:
+        for number, (count, share) in enumerate(zip(rung_sizes(one.tuning), one.tuning.rungs, strict=False)):
+            rungs.setdefault((number, share), []).extend([one] * count)
+    return [(runs, share) for (_, share), runs in rungs.items()]
 
 
 def stack_key(stack: Sequence[TrainOptions]) -> Hashable:

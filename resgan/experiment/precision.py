@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from resgan.base.console import say
 from resgan.base.device import find_accelerator, has_bfloat16
 from resgan.options.choices import Precision
 from resgan.options.train import TrainOptions
@@ -13,10 +12,10 @@ def with_precision(each: Sequence[TrainOptions]) -> list[TrainOptions]:
 
     The runs are seeds of one arm: a run that begins now takes the precision of the others. Raises OptionsError.
     """
+    if not each:
+        return []
     begun = sorted({one.trainer.precision for one in each} - {"auto"})
     precision = begun[0] if begun else find_precision(each[0])
-    if not begun and precision == "bf16-mixed":
-        say("computes in bf16-mixed (trainer.precision=auto); trainer.precision=32-true is float32 throughout")
     auto = {"trainer.precision": precision}
     return [one.with_values(auto) if one.trainer.precision == "auto" else one for one in each]
 

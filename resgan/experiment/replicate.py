@@ -7,8 +7,8 @@
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from resgan.base.console import say
@@ -31,11 +31,37 @@ from resgan.runs.directory import Result, Run, new_directory
 from resgan.runs.naming import arm_name
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Runs whose results a replicate needs before it goes on: those of a rung, or its fresh seeds."""
+
+    root: Path  # of the replicate
+    job: Job
+    runs: Sequence[tuple[TrainOptions, Run]]
+
+
+Steps = Generator[Wanted, Sequence[Result], float]
+
+
 def train_replicate(options: TrainOptions, job: Job) -> float:
     """Search, then train or continue the fresh seeds; finished runs are not trained again.
 
     Returns the mean of the fresh seeds' primary endpoints: lower is better. Raises OptionsError for invalid options,
     and where the search ends at an edge or in a tie that is not accepted; then no fresh seed has begun.
+    """
+    steps = replicate_steps(options, job)
+    try:
+        wanted = next(steps)
+        while True:
+            wanted = steps.send(results_of(wanted))
+    except StopIteration as end:
+        return end.value
+
+
+def replicate_steps(options: TrainOptions, job: Job) -> Steps:
+    """The steps of `train_replicate`: a generator of wanted runs, which is sent their results and returns its value.
+
+    Who drives it decides what is trained together: one replicate by itself, or all of a sweep.
     """
     [options] = with_precision([tuned(options, job)])
     refuse_typed_seed(options, job)
@@ -48,8 +74,9 @@ def train_replicate(options: TrainOptions, job: Job) -> float:
     has_said_so = job.sweep_dir is not None and all(run.result.exists() for run in runs)
 
     if candidates:
-        options = options.with_values(best_candidate(options, candidates, root, job, quiet=has_said_so))
-    results = results_of(list(zip(options.each_seed(), runs, strict=True)), root, job)
+        winner = yield from best_candidate(options, candidates, root, job, quiet=has_said_so)
+        options = options.with_values(winner)
+    results = yield Wanted(root, job, list(zip(options.each_seed(), runs, strict=True)))
 
     if not has_said_so:
         print(closing_table(root, list(zip(runs, results, strict=True)), job))
@@ -72,15 +99,25 @@ def directory_of(options: TrainOptions, job: Job) -> Path:
     return new_directory(Path("runs"))
 
 
-def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -> list[Result]:
+def results_of(wanted: Wanted) -> list[Result]:
     """Return results of runs in order; train runs without one. Raises RunError for directories of other options."""
-    for options, run in runs:
+    todo = missing(wanted)
+    train_together(todo, wanted.root, wanted.job, most=wanted.runs[0][0].trainer.stack)
+    return known_results(wanted)
+
+
+def missing(wanted: Wanted) -> list[tuple[TrainOptions, Run]]:
+    """Return the runs without a result. Raises RunError for directories of other options."""
+    for options, run in wanted.runs:
         run.check(options.model_dump())
-    found = {run.path: run.read_result() for _, run in runs}
-    todo = [(options, run) for options, run in runs if found[run.path] is None]
-    results = train_together(todo, root, job, most=runs[0][0].trainer.stack)
-    trained = {run.path: result for (_, run), result in zip(todo, results, strict=True)}
-    return [found[run.path] or trained[run.path] for _, run in runs]
+    return [(options, run) for options, run in wanted.runs if run.read_result() is None]
+
+
+def known_results(wanted: Wanted) -> list[Result]:
+    """Return the results of the runs, all of which have ended."""
+    results = [run.read_result() for _, run in wanted.runs]
+    assert None not in results
+    return [result for result in results if result is not None]
 
 
 # The search.
@@ -88,10 +125,10 @@ def results_of(runs: Sequence[tuple[TrainOptions, Run]], root: Path, job: Job) -
 
 def best_candidate(
     options: TrainOptions, candidates: Sequence[Candidate], root: Path, job: Job, *, quiet: bool
-) -> Candidate:
+) -> Generator[Wanted, Sequence[Result], Candidate]:
     """Play all rungs, write search.json, return the winner. Raises OptionsError for a doubtful one not accepted."""
 
-    def play(rung: int, numbers: Sequence[int]) -> list[Outcome]:
+    def play(rung: int, numbers: Sequence[int]) -> Generator[Wanted, Sequence[Result], list[Outcome]]:
         runs = [
             (
                 candidate_options(options, candidates[number], job, rung=rung, number=number),
@@ -99,20 +136,22 @@ def best_candidate(
             )
             for number in numbers
         ]
-        results = results_of(runs, root, job)
+        results = yield Wanted(root, job, runs)
         for _, run in runs:
             remove_checkpoints(run)
         return [outcome_of(number, result) for number, result in zip(numbers, results, strict=True)]
 
     if not has_ended(root):  # marks the directory beside it as a search from now on
         write_search(root, options, candidates, [])
-    rungs = search.halve(search.rung_sizes(options.tuning), play)
+    rungs = yield from search.halve(search.rung_sizes(options.tuning), play)
     [number] = rungs[-1].kept
     winner = candidates[number]
     edges = search.edges(winner, candidates, search.ranges_of(options))
     write_search(root, options, candidates, rungs, winner=number, edges=edges)
     if not quiet:
-        say(f"replicate {options.replicate}: the best of {len(candidates)} is candidate {number}: {as_typed(winner)}")
+        arm = f"{arm_name(job.overrides)}, " if job.sweep_dir is not None else ""
+        found = f"the best of {len(candidates)} is candidate {number}: {as_typed(winner)}"
+        say(f"{arm}replicate {options.replicate}: {found}")
     if doubts := doubts_about(options, rungs, edges):
         if not options.tuning.accept_edge:
             raise OptionsError(

@@ -4,8 +4,9 @@ Nothing is trained here: `halve` is given a function that plays a rung.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.quasirandom import SobolEngine
@@ -97,6 +98,9 @@ class Outcome:
     distance: float | None = None
 
 
+Steps = Generator[Any, Any, Sequence[Outcome]]
+
+
 @dataclass(frozen=True)
 class Rung:
     """One rung, ranked."""
@@ -136,15 +140,17 @@ def rank_rung(outcomes: Sequence[Outcome], *, keep: int) -> Rung:
     )
 
 
-def halve(sizes: Sequence[int], play: Callable[[int, Sequence[int]], Sequence[Outcome]]) -> list[Rung]:
+def halve(sizes: Sequence[int], play: Callable[[int, Sequence[int]], Steps]) -> Generator[Any, Any, list[Rung]]:
     """Play rung after rung, each with the best of the rung before; the last rung keeps the winner.
 
-    play: (number of the rung, candidates) -> outcome of each candidate.
+    play: (number of the rung, candidates) -> generator that returns the outcome of each candidate. What it yields is
+    passed on, so that who drives it can train the rungs of several searches together.
     """
     rungs: list[Rung] = []
     candidates: Sequence[int] = range(sizes[0])
     for number, keep in enumerate([*sizes[1:], 1]):
-        rungs.append(rank_rung(play(number, candidates), keep=keep))
+        outcomes = yield from play(number, candidates)
+        rungs.append(rank_rung(outcomes, keep=keep))
         candidates = rungs[-1].kept
     return rungs
 

@@ -107,12 +107,7 @@ def train_together(
     Runs that have begun are continued, runs that have ended are left as they are, and a run that diverges has a result
     while the others go on. Raises UserError.
     """
-    each, results = find_begun(runs, job)
-    todo = [
-        OpenRun(one, run, job)
-        for one, (_, run), result in zip(with_precision(each), runs, results, strict=True)
-        if result is None
-    ]
+    todo, results = open_among(runs, job)
     trained = {}
     for stack in stacks_of(todo, lambda one: one.options, most=most):
         trained |= train_claimed(stack, build_all([one.options for one in stack], job), root)
@@ -167,6 +162,13 @@ def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
     typed = [argument for argument in job.arguments if argument.lstrip("+").startswith("seed=")]
     if options.seeds is not None and typed:
         raise OptionsError(f"{typed[0]}: seeds={options.seeds} says which; leave one of them out")
+
+
+def open_among(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list[OpenRun], list[Result | None]]:
+    """Return the runs that have not ended, with the options they go on with, and the result of each run."""
+    each, results = find_begun(runs, job)
+    found = zip(with_precision(each), runs, results, strict=True)
+    return [OpenRun(one, run, job) for one, (_, run), result in found if result is None], results
 
 
 # Where runs lie.
@@ -259,6 +261,7 @@ def train_group(members: Sequence[Member], root: Path) -> list[Result]:
     trainer, accelerator, stop = members[0].options.trainer, members[0].components.accelerator, StopSignal()
     session = provenance(accelerator=accelerator, arguments=members[0].job.arguments) | {"together": len(members)}
     assert trainer.precision != "auto"
+    say_precision(members[0])
     recorders: list[Recorder] = []
     exit_code = 1
     try:
@@ -289,6 +292,13 @@ def train_group(members: Sequence[Member], root: Path) -> list[Result]:
         for recorder in recorders:
             recorder.tracker.finish(exit_code or (EXIT_DIVERGED if recorder.diverged else 0))
     return results
+
+
+def say_precision(member: Member) -> None:
+    """Announce bfloat16 where trainer.precision=auto chose it, once, when the run begins."""
+    chosen = "trainer.precision" not in typed_options(member.job) and not member.run.sessions()
+    if chosen and member.options.trainer.precision == "bf16-mixed":
+        say("computes in bf16-mixed (trainer.precision=auto); trainer.precision=32-true is float32 throughout")
 
 
 def stacked(members: Sequence[Member]) -> GAN:

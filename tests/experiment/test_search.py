@@ -1,5 +1,6 @@
 """A search by successive halving: its list, its ranking, which candidates go on, and what makes a winner doubtful."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -180,10 +181,19 @@ def test_halving_by_hand():
     played = []
 
     def play(rung, candidates):
-        played.append(list(candidates))
-        return [outcome(candidate, table[rung][candidate]) for candidate in candidates]
+        scores = yield rung, list(candidates)
+        return [outcome(candidate, scores[candidate]) for candidate in candidates]
 
-    rungs = halve([9, 4, 2], play)
+    def all_rungs():
+        nonlocal rungs
+        rungs = yield from halve([9, 4, 2], play)
+
+    rungs, steps, scores = [], all_rungs(), None
+    with contextlib.suppress(StopIteration):
+        while True:
+            rung, candidates = steps.send(scores)
+            played.append(candidates)
+            scores = table[rung]
     assert played == [list(range(9)), [1, 3, 4, 6], [1, 4]]
     assert [one.candidate for one in rungs[0].outcomes] == [4, 6, 3, 1, 0, 7, 8, 5, 2]
     assert [rung.kept for rung in rungs] == [[1, 3, 4, 6], [1, 4], [1]]

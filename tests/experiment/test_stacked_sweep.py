@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import signal
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,64 @@ def test_the_plan_times_stacks(monkeypatch):
     study = Study("x", Path("x"), [([], one) for one in options], 1, stack_size=3)
     assert plan.seconds_of_runs(study, options) == 3 * 1 + 10 + 10
     assert sorted(seen) == [1, 1, 3]
+
+
+# Replicates.
+
+SEARCHES = ["-m", *TINY, "generator.residual=true,false", "replicate=0,1", "data.size=300", "metrics.samples=300",
+            "total_kimg=1", "tuning.candidates=4", "tuning.keep=2", "tuning.rungs=[0.5,1]", "tuning.fresh_seeds=1",
+            "tuning.accept_edge=true", "trainer.progress=false", "trainer.precision=32-true",
+            "wandb=disabled", "run_dir=s"]  # fmt: skip
+
+
+def test_replicates_share_stacks_and_are_those_of_job_by_job(tmp_path):
+    """Two arms x two replicates: rungs of 16 and 8 runs and 4 fresh seeds, in stacks of 6 at most."""
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    together.mkdir(), alone.mkdir()
+    process = run("train", *SEARCHES, "trainer.stack=6", cwd=together)
+    assert process.returncode == 0, process.stderr
+    one_by_one = run("train", *SEARCHES, cwd=alone)
+    assert one_by_one.returncode == 0, one_by_one.stderr
+    found, expected = results(together / "s"), results(alone / "s")
+    assert found.keys() == expected.keys()
+    assert len(found) == 16 + 8 + 4
+    sizes = Counter(Run(together / "s" / place).sessions()[0]["together"] for place in found)
+    assert sizes == {6: 2 * 6 + 6, 4: 4 + 4, 2: 2}
+    assert {Run(alone / "s" / place).sessions()[0]["together"] for place in expected} == {1}
+    for search in (together / "s").rglob("search.json"):
+        ours, theirs = (json.loads((folder / search.relative_to(together)).read_text()) for folder in (together, alone))
+        assert [ours[name] for name in ("candidates", "seed")] == [theirs[name] for name in ("candidates", "seed")]
+        assert ours["winner"] is not None
+        fresh = {place: result for place, result in found.items() if "search" not in place}
+    assert sorted(result["seed"] for result in fresh.values()) == [0, 0, 1, 1]
+    assert process.stderr.count(", replicate 1: the best of 4 is candidate") == 2  # one in each arm
+    assert process.stdout.count("everything lies in") == 4
+    again = run("train", *SEARCHES, "trainer.stack=6", cwd=together)
+    assert again.returncode == 0, again.stderr
+    assert results(together / "s") == found
+
+
+def test_a_replicate_that_ends_at_an_edge_fails_and_the_others_go_on(tmp_path):
+    arguments = [given for given in SEARCHES if "accept_edge" not in given]
+    process = run("train", *arguments, "trainer.stack=32", cwd=tmp_path)
+    searches = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "s").rglob("search.json")}
+    doubtful = [path for path, search in searches.items() if search["edges"]]
+    assert len(searches) == 4
+    assert doubtful  # 4 candidates on 3 axes leave hardly any winner inside
+    assert process.returncode == 1
+    assert process.stderr.count("job failed:") == len(doubtful)
+    for path in searches:
+        assert (path / path.name / "result.json").exists() == (path not in doubtful)
+
+
+def test_the_plan_times_the_stacks_of_replicates(monkeypatch):
+    """Four searches of 4 and 2 candidates at a half and all of the length, and four fresh seeds, in stacks of 6."""
+    single = [one for one in SEARCHES[1:] if not one.endswith((",false", "=0,1"))]
+    first = check(TrainOptions, options_of(*single, "replicate=0"))
+    options = [first.with_values({"replicate": r, "generator.residual": g}) for r in (0, 1) for g in (True, False)]
+    monkeypatch.setattr(plan, "seconds_of_run", lambda stack, **_: 60 / len(stack))
+    study = Study("x", Path("x"), [([], one) for one in options], 1, stack_size=6)
+    assert plan.seconds_of_runs(study, options, options) == 60 * (3 * 0.5 + 2 * 1 + 1)
+    spread = replace(study, at_once=2)  # each job makes stacks of its own
+    monkeypatch.setattr(plan, "jobs_side_by_side", lambda study: 1)
+    assert plan.seconds_of_runs(spread, options, options) == 4 * (60 / 4 * (4 * 0.5 + 2) + 60)
