@@ -76,11 +76,11 @@ def test_options_are_those_of_the_command_line():
     [
         (["batch_size=0"], "batch_size=0: expected at least 1"),
         (["generator.residul=true"], "generator.residul: there is no such option; did you mean generator.residual?"),
-        (["data=nothing"], "data=nothing: valid are"),
-        (["data=_torchvision"], "data=_torchvision: valid are"),
-        (["study=factorial"], "study=factorial: is many runs"),
+        (["data=nothing"], "data=nothing: expected one of"),
+        (["data=_torchvision"], "data=_torchvision: expected one of"),
+        (["study=factorial"], "study=factorial: stands for many runs"),
         (["seed=0,1"], "seed=0,1: is a sweep"),
-        (["data=folder"], "data.path: is missing"),
+        (["data=folder"], "data.path: required"),
         (["total_kimg"], "expected option=value"),
     ],
 )

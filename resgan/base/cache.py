@@ -22,8 +22,8 @@ def store(path: Path, write: Callable[[IO[bytes]], None], *, option: str) -> Non
         with atomic_writer(path) as file:
             write(file)
     except OSError as error:
-        say(f"{option}: {path} cannot be written ({reason(error)}); going on")
+        say(f"{option}: {path} cannot be written ({reason(error)}); going on without it")
 
 
 def say_corrupt(path: Path, error: Exception) -> None:
-    say(f"{path} is damaged ({reason(error)}); it is made anew")
+    say(f"{path} is damaged ({reason(error)}); it is made again")

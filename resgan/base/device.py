@@ -14,7 +14,7 @@ def find_accelerator(option: str, name: str) -> str:
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     wanted = {"auto": next(kind for kind in has if has[kind]), "gpu": "cuda"}.get(name, name)
     if not has[wanted]:
-        raise OptionsError(f"{option}={name}: this machine has none; valid are auto, cpu")
+        raise OptionsError(f"{option}={name}: this machine has none; use auto or cpu")
     return wanted
 
 

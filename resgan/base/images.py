@@ -47,12 +47,12 @@ def scatter(points: Tensor, *, size: int = 256, limit: float = 5.0) -> Tensor:
     pixels = ((points / limit + 1) / 2 * (size - 1)).round().long()
     inside = ((pixels >= 0) & (pixels < size)).all(dim=1)
     x, y = pixels[inside].unbind(1)
-    picture = torch.full((1, size, size), 255, dtype=torch.uint8)
-    picture[0, size - 1 - y, x] = 0
-    return picture
+    plot = torch.full((1, size, size), 255, dtype=torch.uint8)
+    plot[0, size - 1 - y, x] = 0
+    return plot
 
 
-def picture(samples: Tensor, *, columns: int | None = None) -> Tensor:
+def to_image(samples: Tensor, *, columns: int | None = None) -> Tensor:
     """Show samples in one uint8 image: a grid of enlarged images (N, C, H, W), or a scatter plot of points (N, 2)."""
     samples = samples.detach().cpu()
     if samples.ndim == 2:

@@ -69,8 +69,8 @@ def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
     if dataset.labels is None:
         raise OptionsError(
             f"generator.conditional={getattr(options.generator, 'conditional', 'none')}: "
-            f"data={dataset.name} has no classes (a folder has them where every picture lies in a subfolder); "
-            "valid is none"
+            f"data={dataset.name} has no classes (a folder has them where every image is in a subfolder); "
+            "use none"
         )
     counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
     return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))
@@ -96,7 +96,7 @@ def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
 def expected_shape(data: DataSet) -> tuple[int, ...]:
     """Return the shape of one sample. Raises OptionsError where only the data can tell."""
     if data.sample_shape is None:
-        raise OptionsError("data.size=null: the size is what is to be described; give data.size")
+        raise OptionsError("data.size=null: no data is read here; give data.size")
     return data.sample_shape
 
 
@@ -105,5 +105,5 @@ def expected_class_shares(options: TrainOptions) -> dict[str, float]:
     if not is_conditional(options):
         return {}
     if (count := options.data.class_count) is None:
-        raise OptionsError("generator.conditional: the classes of a folder are not known here, where no data is read")
+        raise OptionsError("generator.conditional: no data is read here, so the classes of a folder are not known")
     return {str(k): 1 / count for k in range(count)}

@@ -120,7 +120,7 @@ def build_augmentation(train: TrainOptions, dataset: Dataset) -> Augmentation | 
     if not options.operations:
         return None
     if options.adapt == "r_v" and not len(dataset.holdout):
-        raise OptionsError(f"augment.adapt=r_v: {dataset.name} has no held-out pictures; set data.holdout, e.g. to 0.1")
+        raise OptionsError(f"augment.adapt=r_v: {dataset.name} has no held-out images; set data.holdout, e.g. to 0.1")
     return Augmentation(
         operations=tuple(options.operations),
         p=options.p,

@@ -91,14 +91,14 @@ def make_scorer(
         norm_mode=metrics.norm_mode,
         scores=[*scores, VarianceRatio(dataset.reference, card=card)],
         extractor=extractor,
-        progress="generated pictures" if "generated" in bars else None,
+        progress="generated images" if "generated" in bars else None,
     )
 
 
 def refuse_no_primary(scores: list[Score], metrics: MetricsOptions) -> None:
     """Raise OptionsError unless there is a first number, which ranks runs, and lower is better in it."""
     if not scores:
-        raise OptionsError("metrics.extractor=none: this data has no other score; valid are cifarnet, inception")
+        raise OptionsError("metrics.extractor=none: this data has no other score; use cifarnet or inception")
     name, how = next(iter(scores[0].readings.items()))
     if how.direction != "lower":
         raise OptionsError(
@@ -178,7 +178,7 @@ def feature_scores(
         extractor,
         dataset.reference,
         cache=cache_directory(metrics.cache),
-        progress="real pictures" if "real" in bars else None,
+        progress="real images" if "real" in bars else None,
     )
     count = card["n_fake"]
     for name in metrics.scores:

@@ -69,7 +69,7 @@ class TrainedGan:
         if given.isdecimal() and int(given) < len(self.classes):
             return int(given)
         names = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
-        raise OptionsError(f"class={label}: valid are 0 to {len(self.classes) - 1}, or {names}")
+        raise OptionsError(f"class={label}: expected 0 to {len(self.classes) - 1}, or {names}")
 
     def generate(self, z: Tensor, labels: Tensor | None = None, *, averaged: bool = True) -> Tensor:
         """Generate samples from latents (N, latent_dim), and labels (N,) where the GAN is class-conditional."""
@@ -92,8 +92,8 @@ def load_gan(
     if generator is None and is_own(spec, "generator"):
         where = spec["generator"]["path"]
         raise OptionsError(
-            f"{path}: its generator is a class of its own ({where}), and a checkpoint runs no code; give it again, as "
-            f"generator.path={where} or load_gan(path, generator=...)"
+            f"{path}: its generator is a user-defined class ({where}), and a checkpoint runs no code; give the class, "
+            f"as generator.path={where} or load_gan(path, generator=...)"
         )
 
     def build(network: str, key: str, own: MakeNetwork | None) -> nn.Module:

@@ -52,7 +52,7 @@ def refuse_bases(arguments: list[str]) -> None:
         group, _, chosen = argument.lstrip("+").partition("=")
         for name in chosen.split(","):
             if name.startswith("_") and (CONF / group / f"{name}.yaml").is_file():
-                raise OptionsError(f"{group}={name}: valid are {', '.join(files_of(group))}")
+                raise OptionsError(f"{group}={name}: expected one of {', '.join(files_of(group))}")
 
 
 def refuse_stacks_side_by_side(arguments: list[str]) -> None:
@@ -64,9 +64,7 @@ def refuse_stacks_side_by_side(arguments: list[str]) -> None:
         return
     stack, launcher = last_value("trainer.stack", arguments), last_value("hydra/launcher", arguments)
     if is_sweep(arguments) and stack not in (None, "1") and launcher not in (None, "basic"):
-        raise OptionsError(
-            f"trainer.stack={stack}: a stack is one process; valid beside hydra/launcher={launcher} is 1"
-        )
+        raise OptionsError(f"trainer.stack={stack}: a stack is one process; use 1 with hydra/launcher={launcher}")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:

@@ -70,12 +70,14 @@ def compose_options(command: Command, overrides: Sequence[str]) -> Options:
     given = [quoted(override) for override in overrides]
     for name in ("study", "replicate"):
         if (value := last_value(name, given)) is not None:
-            raise OptionsError(f"{name}={value}: is many runs, for the command line; valid here are the options of one")
+            raise OptionsError(
+                f"{name}={value}: stands for many runs, which is for the command line; give the options of one run"
+            )
     refuse_bases(given)
     try:
         for override in OverridesParser.create().parse_overrides(given):
             if override.is_sweep_override():
-                raise OptionsError(f"{override.input_line}: is a sweep, for the command line; valid here is one value")
+                raise OptionsError(f"{override.input_line}: is a sweep, which is for the command line; give one value")
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return options_from(compose(command.primary, given), command, given)
     except (HydraException, OmegaConfBaseException) as error:

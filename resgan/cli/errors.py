@@ -18,12 +18,12 @@ def explain(error: Exception, command: Command, arguments: list[str]) -> str:
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         group, *inner = match[1].split("/")
         name = "/".join([*inner, match[2]])
-        return f"{group}={name}: valid are {', '.join(files_of(group)) or 'none'}"
+        return f"{group}={name}: expected one of {', '.join(files_of(group)) or 'none'}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
-        return f"+{match[1]}: is there already; leave out the +"
+        return f"+{match[1]}: exists already; leave out the +"
     if type(error).__name__ == "MissingMandatoryValue":
         name = getattr(error, "full_key", None) or text.split()[-1]
-        return f"{name}: is missing; give it as {name}=..."
+        return f"{name}: required; give it as {name}=..."
     if "override_grammar" in text:
         line = one_line(error).split(" See https")[0]
         return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"

@@ -122,9 +122,9 @@ def shares_stacks(settings: Any, options: Options) -> bool:
     if isinstance(options, TrainOptions) and options.replicate is not None:
         return at_once and fixed
     if not at_once:
-        raise OptionsError(f"trainer.stack={size}: a stack is one process; valid with jobs side by side is 1")
+        raise OptionsError(f"trainer.stack={size}: a stack is one process; use 1 where jobs run side by side")
     if not fixed:
-        raise OptionsError(f"trainer.stack={size}: this hydra/sweeper waits for each result; valid beside it is 1")
+        raise OptionsError(f"trainer.stack={size}: this hydra/sweeper waits for each result; use 1 with it")
     return True
 
 

@@ -27,14 +27,14 @@ from tqdm import tqdm
 from resgan.base.console import one_line
 from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
-from resgan.data.picture_cache import BLOCK, PictureCache
+from resgan.data.image_cache import BLOCK, ImageCache
 
 Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and functions that read the encoded images
 Size = tuple[int, int]  # width, height
 
-SOURCES = "a folder of pictures, a .zip, or a .tar of any compression"
+SOURCES = "a folder of images, a .zip, or a .tar of any compression"
 # Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
-NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+NOT_IMAGES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
 # Versions of the decoders: raise the number when the pixels of any image change. Decoders differ for JPEG.
 DECODER = [1, PIL.__version__, features.version("jpg")]
 CHUNK = 8  # images that a thread takes at a time: enough to hide its bookkeeping, few enough to hold encoded in memory
@@ -104,11 +104,11 @@ def load_folder(
 
 def check_options(*, size: int | None, channels: int, holdout: float) -> None:
     if size is not None and size < 1:
-        raise DataError(f"data.size={size}: valid are 1 and more pixels, or null for pictures as they are")
+        raise DataError(f"data.size={size}: expected at least 1 pixel, or null for images as they are")
     if channels not in (1, 3):
-        raise DataError(f"data.channels={channels}: valid are 1 (grey) and 3 (RGB)")
+        raise DataError(f"data.channels={channels}: expected 1 (grey) or 3 (RGB)")
     if not 0 <= holdout < 1:
-        raise DataError(f"data.holdout={holdout}: valid are shares from 0 up to, not including, 1")
+        raise DataError(f"data.holdout={holdout}: expected a share of at least 0 and below 1")
 
 
 def source_name(path: Path) -> str:
@@ -123,17 +123,17 @@ def source_name(path: Path) -> str:
 
 def open_source(path: Path) -> tuple[list[str], Callable[[], Files]]:
     if not path.exists():
-        raise DataError(f"data.path={path}: not there; valid is {SOURCES}")
+        raise DataError(f"data.path={path}: there is no such file or folder; expected {SOURCES}")
     try:
         source = open_folder if path.is_dir() else open_tar if is_tar(path) else open_zip
         names, files = source(path)
     except (OSError, zipfile.BadZipFile) as error:
         reason = one_line(error)
-        raise DataError(f"data.path={path}: cannot be read ({reason}); valid is {SOURCES}") from error
+        raise DataError(f"data.path={path}: cannot be read ({reason}); expected {SOURCES}") from error
     if not names:
-        raise DataError(f"data.path={path}: no pictures inside; valid are names such as *.png, *.jpg, *.webp")
+        raise DataError(f"data.path={path}: holds no images; expected names such as *.png, *.jpg, *.webp")
     if len(names) < 2:
-        raise DataError(f"data.path={path}: only one picture inside ({names[0]}); at least 2 are needed")
+        raise DataError(f"data.path={path}: holds one image only ({names[0]}); at least 2 are needed")
     return names, files
 
 
@@ -142,8 +142,8 @@ def open_folder(path: Path) -> tuple[list[str], Callable[[], Files]]:
     for folder, folders, files in os.walk(path, followlinks=True, onerror=raise_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(folder).relative_to(path).as_posix()
-        for name in filter(is_picture, files):
-            readers[picture_name(f"{below}/{name}")] = partial(read_file, os.path.join(folder, name))
+        for name in filter(is_image, files):
+            readers[image_name(f"{below}/{name}")] = partial(read_file, os.path.join(folder, name))
     return sorted(readers), readers.items
 
 
@@ -151,21 +151,21 @@ def open_zip(path: Path) -> tuple[list[str], Callable[[], Files]]:
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("neither a folder nor an archive, or an archive that was cut short")
     archive = zipfile.ZipFile(path)  # stays open as long as its readers; threads may share it
-    infos = (info for info in archive.infolist() if is_picture(info.filename))
-    readers = {picture_name(info.filename): partial(archive.read, info) for info in infos}
+    infos = (info for info in archive.infolist() if is_image(info.filename))
+    readers = {image_name(info.filename): partial(archive.read, info) for info in infos}
     return sorted(readers), readers.items
 
 
 def open_tar(path: Path) -> tuple[list[str], Callable[[], Files]]:
     """Read a tar twice from front to back, for the names and for the images: a compressed tar cannot seek."""
-    members = (member for _, member in walk_tar(path) if member.isfile() and is_picture(member.name))
-    offsets = {picture_name(member.name): member.offset for member in members}  # of equal names the last counts
+    members = (member for _, member in walk_tar(path) if member.isfile() and is_image(member.name))
+    offsets = {image_name(member.name): member.offset for member in members}  # of equal names the last counts
     return sorted(offsets), partial(read_tar, path, offsets)
 
 
 def read_tar(path: Path, offsets: dict[str, int]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     for tar, member in walk_tar(path):
-        name = picture_name(member.name)
+        name = image_name(member.name)
         if offsets.get(name) == member.offset and (file := tar.extractfile(member)):
             yield name, partial(bytes, file.read())  # read now: there is no way back
 
@@ -197,18 +197,18 @@ def is_tar(path: Path) -> bool:
 
 
 @cache
-def picture_endings() -> dict[str, str]:
+def image_endings() -> dict[str, str]:
     """Return file endings and the formats Pillow decodes them by: {".png": "PNG", ...}."""
     endings = Image.registered_extensions()
-    return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_PICTURES}
+    return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_IMAGES}
 
 
-def is_picture(name: str) -> bool:
-    hidden = "/." in "/" + picture_name(name)
-    return not hidden and posixpath.splitext(name)[1].lower() in picture_endings()
+def is_image(name: str) -> bool:
+    hidden = "/." in "/" + image_name(name)
+    return not hidden and posixpath.splitext(name)[1].lower() in image_endings()
 
 
-def picture_name(name: str) -> str:
+def image_name(name: str) -> str:
     """Return the name without a leading ./, which some archives have."""
     return posixpath.normpath(name)
 
@@ -229,8 +229,8 @@ def count_held_out(count: int, *, path: Path, holdout: float) -> int:
     held = max(1, round(holdout * count)) if holdout else 0
     if held >= count:
         raise DataError(
-            f"data.holdout={holdout}: leaves none of the {count} pictures in {path} for training; "
-            f"valid are shares below {(count - 0.5) / count:.6g}"
+            f"data.holdout={holdout}: leaves none of the {count} images in {path} for training; "
+            f"expected a share below {(count - 0.5) / count:.6g}"
         )
     return held
 
@@ -273,7 +273,7 @@ def through_cache(
     content = key()
     if content is None:
         return decode()
-    entry = PictureCache(directory, content)
+    entry = ImageCache(directory, content)
     stored = entry.read(shape)
     if stored is None:
         images = decode()
@@ -343,7 +343,7 @@ def decode_source(
 ) -> Tensor:
     """Decode all images, each into its row. Raises DataError."""
     images = allocate(shape, limit=limit)
-    sizes, broken = decode_all(files(), images, rows=rows, resize=resize, bar=bar(total=len(rows), unit=" pictures"))
+    sizes, broken = decode_all(files(), images, rows=rows, resize=resize, bar=bar(total=len(rows), unit=" images"))
     check_decoded(broken, path=path)
     check_sizes(sizes, size=shape[-1] if resize else None)
     return images
@@ -368,7 +368,7 @@ def allocate(shape: tuple[int, ...], *, limit: int) -> Tensor:
             reserve(file.fileno(), count)
         except OSError as error:
             raise DataError(
-                f"data.size={shape[-1]}: the pictures take {count / 2**30:.1f} GiB, more than memory and "
+                f"data.size={shape[-1]}: the images take {count / 2**30:.1f} GiB, more than memory and "
                 f"{tempfile.gettempdir()} hold ({error.strerror}); choose a smaller size, or set TMPDIR"
             ) from error
         return torch.from_file(file.name, shared=True, size=count, dtype=torch.uint8).view(shape)
@@ -386,8 +386,8 @@ def first_side(files: Files) -> int:
     """Return the side of the first image that opens; 1 where none does, which decoding will report."""
     for name, read in files:
         try:
-            with open_picture(read()) as picture:
-                size = picture.size
+            with open_image(read()) as image:
+                size = image.size
         except Exception:
             continue
         check_sizes({name: size}, size=None)
@@ -441,39 +441,39 @@ def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahea
 def decode(data: bytes, out: np.ndarray, *, resize: bool) -> Size:
     """Decode into `out`, uint8 (C, H, W), unless the size does not fit. Returns the size found."""
     channels, side, _ = out.shape
-    with open_picture(data) as picture:
-        size = picture.size
+    with open_image(data) as image:
+        size = image.size
         if (min(size) >= side) if resize else (size == (side, side)):
-            ImageOps.exif_transpose(picture, in_place=True)
-            picture = convert(picture, channels=channels)
-            if picture.size != (side, side):
-                picture = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
-            out[:] = np.asarray(picture).reshape(side, side, channels).transpose(2, 0, 1)
+            ImageOps.exif_transpose(image, in_place=True)
+            image = convert(image, channels=channels)
+            if image.size != (side, side):
+                image = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
+            out[:] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
         return size
 
 
 @cache
-def picture_formats() -> list[str]:
+def image_formats() -> list[str]:
     """List the formats in the order in which they are tried: the usual ones first."""
-    return sorted(set(picture_endings().values()), key=lambda form: (form not in ("JPEG", "PNG"), form))
+    return sorted(set(image_endings().values()), key=lambda form: (form not in ("JPEG", "PNG"), form))
 
 
-def open_picture(data: bytes) -> Image.Image:
-    return Image.open(BytesIO(data), formats=picture_formats())
+def open_image(data: bytes) -> Image.Image:
+    return Image.open(BytesIO(data), formats=image_formats())
 
 
-def convert(picture: Image.Image, *, channels: int) -> Image.Image:
+def convert(image: Image.Image, *, channels: int) -> Image.Image:
     """Convert to grey or RGB of 8 bits, by the rules in `load_folder`."""
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels, whose black and white are not stated")
-    if picture.mode.startswith("I"):
-        deep = np.asarray(picture).clip(0, 65535).astype(np.uint16)
-        picture = Image.fromarray((deep >> 8).astype(np.uint8))
-    elif picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not stated")
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        image = Image.fromarray((deep >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     mode = "L" if channels == 1 else "RGB"
-    return picture if picture.mode == mode else picture.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 # Errors, reported once all images have been seen.
@@ -497,7 +497,7 @@ def check_sizes(sizes: dict[str, Size], *, size: int | None) -> None:
         small = sorted(name for name, found in sizes.items() if min(found) < size)
         others = f" (and {len(small) - 1} more)" if len(small) > 1 else ""
         raise DataError(
-            f"data.size={size}: image smaller than needed: {in_words(small[0], sizes)}{others}, but its "
+            f"data.size={size}: image too small: {in_words(small[0], sizes)}{others}, but its "
             f"shorter side must have {size}; set data.size={least} or less, or remove such files"
         )
 
@@ -509,7 +509,7 @@ def check_all_equal(sizes: dict[str, Size], *, least: int) -> None:
     if others or width != height:
         found = " and ".join(in_words(name, sizes) for name in (first, *others[:1]))
         raise DataError(
-            f"data.size=null: pictures must be square and of one size, but {found}; "
+            f"data.size=null: images must be square and of one size, but {found}; "
             f"set data.size={least} or less to crop and resize them"
         )
 

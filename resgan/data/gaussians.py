@@ -15,7 +15,7 @@ def centres(modes: int) -> Tensor:
     """Return the modes (modes, 2), on a square grid around the origin: for 25, at -4, -2, 0, 2, 4 in each direction."""
     side = math.isqrt(modes)
     if side < 2 or side * side != modes:
-        raise DataError(f"data.modes={modes}: the grid is square; valid are 4, 9, 16, 25, ...")
+        raise DataError(f"data.modes={modes}: the grid is square; expected 4, 9, 16, 25, ...")
     line = SPACING * (torch.arange(side) - (side - 1) / 2)
     return torch.cartesian_prod(line, line)
 

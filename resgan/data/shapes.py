@@ -108,7 +108,7 @@ def colours() -> Tensor:
 def render(labels: Tensor, centres: Tensor, *, size: int = BASE_SIZE) -> Tensor:
     """Draw images (N, 3, size, size), uint8, of classes `labels` (N,) at `centres` (N, 2). Raises DataError."""
     if size % BASE_SIZE or size <= 0:
-        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
+        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; expected 16, 32, 48, ...")
     forms, hues = labels // len(COLOURS), labels % len(COLOURS)
     return to_uint8(masks(forms, centres, size=size).unsqueeze(1) * colours()[hues].view(-1, 3, 1, 1))
 

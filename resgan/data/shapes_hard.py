@@ -51,8 +51,8 @@ def form(name: str, size: int) -> Tensor:
 def templates(size: int = BASE_SIZE) -> Tensor:
     """Draw all 1,200 images (1200, 3, size, size), uint8, ordered by form, colour, form size, row, column."""
     if size % BASE_SIZE or size <= 0:
-        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; valid are 16, 32, 48, ...")
-    pictures = []
+        raise DataError(f"data.size={size}: shapes are drawn at multiples of {BASE_SIZE}; expected 16, 32, 48, ...")
+    images = []
     for name in FORMS:
         for colour in COLOURS.values():
             for form_size in FORM_SIZES.values():
@@ -61,9 +61,9 @@ def templates(size: int = BASE_SIZE) -> Tensor:
                     top, left = 2 * (position // 5), 2 * (position % 5)
                     canvas = torch.zeros(3, BASE_SIZE, BASE_SIZE, dtype=torch.uint8)
                     canvas[:, top : top + form_size, left : left + form_size] = ink
-                    pictures.append(canvas)
+                    images.append(canvas)
     times = size // BASE_SIZE
-    return torch.stack(pictures).repeat_interleave(times, 2).repeat_interleave(times, 3)
+    return torch.stack(images).repeat_interleave(times, 2).repeat_interleave(times, 3)
 
 
 def classes() -> Tensor:
@@ -96,12 +96,12 @@ def load_shapes_hard(
     seed: int,  # decides which half is trained on
 ) -> Dataset:
     """Load the data set. Its reference is all 1,200 images: the trained half alone would reward copying it."""
-    pictures, trained = templates(size), trained_half(seed)
+    images, trained = templates(size), trained_half(seed)
     return Dataset(
         name=f"shapes{size}",  # as on the cards of earlier runs, so that scores of both may be in one table
-        train=pictures[trained],
-        holdout=pictures[~trained],
-        reference=pictures,
+        train=images[trained],
+        holdout=images[~trained],
+        reference=images,
         split="all",
         classes=class_names(),
         labels=classes()[trained],

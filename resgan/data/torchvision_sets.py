@@ -51,7 +51,7 @@ def load_torchvision(
     Raises DataError for an unknown name, and files that are missing, cannot be fetched, or are not the official ones.
     """
     if name not in TORCHVISION_SETS:
-        raise DataError(f"data.name={name}: valid are {', '.join(TORCHVISION_SETS)}")
+        raise DataError(f"data.name={name}: expected one of {', '.join(TORCHVISION_SETS)}")
     root = Path(root).expanduser()
     _, train_split, test_split, _ = TORCHVISION_SETS[name]
     train, labels, classes = load_split(name, train_split, root=root, download=download)

@@ -68,10 +68,10 @@ def bench(options: TrainOptions, job: Job) -> None:
 def variants_of(options: TrainOptions, accelerator: str, threads: int) -> list[Variant]:
     """List the given configuration, and it with another option, stack size or threads."""
     trainer = options.trainer
-    pictures = expected_shape(options.data) != (2,)
+    images = expected_shape(options.data) != (2,)
     other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[trainer.precision]
     found = [AS_GIVEN, Variant(("trainer.precision", other))]
-    if pictures:
+    if images:
         found += [Variant((f"trainer.{name}", not getattr(trainer, name))) for name in ("channels_last", "fused")]
     if accelerator == "cuda":  # on a CPU it takes minutes, and gains nothing
         found.append(Variant(("trainer.compile", not trainer.compile)))

@@ -25,7 +25,7 @@ from resgan.builders.scorer import SampleSource, build_extractor, make_scorer
 from resgan.builders.trained_gan import load_gan_for
 from resgan.data.dataset import DataError, Dataset
 from resgan.data.folder import source_name
-from resgan.data.pictures import load_pictures
+from resgan.data.image_files import load_images
 from resgan.experiment.score_table import format_scores
 from resgan.experiment.study import Job
 from resgan.metrics.cards import first_card_difference
@@ -104,7 +104,7 @@ def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Ten
     if fake is None and real is None:
         [target] = evaluation_targets(options, device=device)
     elif options.ckpt is None:
-        target = target_from_pictures(options, load, fake=fake, real=real)
+        target = target_from_images(options, load, fake=fake, real=real)
     else:
         assert real is not None
         reals = dataset_of(options, real)
@@ -116,7 +116,7 @@ def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Ten
 def evaluation_targets(options: EvaluateOptions, *, device: str) -> Iterator[EvaluationTarget]:
     load = cache(partial(build_extractor, options.metrics, device=device))
     if options.fake is not None:
-        yield target_from_pictures(options, load)
+        yield target_from_images(options, load)
         return
     read: Read = cache(partial(read_reals, options))  # type: ignore[assignment]  # runs of a study share their data
     for path in checkpoints_below(Path(options.ckpt or "").expanduser()):
@@ -135,12 +135,12 @@ def checkpoints_below(path: Path) -> list[Path]:
     return found
 
 
-def target_from_pictures(
+def target_from_images(
     options: EvaluateOptions, load: Load, *, fake: Tensor | None = None, real: Tensor | None = None
 ) -> EvaluationTarget:
     assert options.fake is not None
     reading = {"size": options.size, "channels": options.channels, "progress": options.progress}
-    fakes = load_pictures(options.fake, option="fake", **reading) if fake is None else fake
+    fakes = load_images(options.fake, option="fake", **reading) if fake is None else fake
     data, dataset = read_reals(options, None, options.seed) if real is None else (None, dataset_of(options, real))
     check_same_shape(tuple(fakes.shape[1:]), dataset, f"fake={options.fake}")
     scorer = make_scorer(
@@ -216,10 +216,10 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, i
         return check(DataOptions, {"data": data}).data, values["seed"]
     except OSError:
         raise OptionsError(
-            f"real=null: {path} lies in no run (there is no {config}); say what to compare with, e.g. real=shapes"
+            f"real=null: {path} belongs to no run (there is no {config}); give real, e.g. real=shapes"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, OptionsError) as error:
-        raise OptionsError(f"real=null: {config} is damaged; say what to compare with, e.g. real=shapes") from error
+        raise OptionsError(f"real=null: {config} is damaged; give real, e.g. real=shapes") from error
 
 
 def read_reals(options: EvaluateOptions, trained_on: DataSet | None, seed: int) -> tuple[DataSet | None, Dataset]:
@@ -245,15 +245,15 @@ def with_split(dataset: Dataset, split: str | None) -> Dataset:
     if split == "holdout" and len(dataset.holdout) > 1:
         return replace(dataset, reference=dataset.holdout, split="holdout")
     held_out = "" if len(dataset.holdout) > 1 else f", and {dataset.name} has none held out"
-    raise OptionsError(f"split={split}: valid are {dataset.split}, train, holdout{held_out}")
+    raise OptionsError(f"split={split}: expected {dataset.split}, train or holdout{held_out}")
 
 
 def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> Dataset:
     assert options.real is not None
     path = Path(options.real).expanduser()
     if not path.exists():
-        raise DataError(f"real={options.real}: neither a path nor a data set; of these there are {', '.join(valid)}")
-    samples = load_pictures(
+        raise DataError(f"real={options.real}: neither a path nor a data set; the data sets are {', '.join(valid)}")
+    samples = load_images(
         path,
         option="real",
         size=options.size,
@@ -275,7 +275,7 @@ def check_same_shape(fake: tuple[int, ...], dataset: Dataset, where: str) -> Non
     if fake != dataset.shape:
         mine, theirs = ("x".join(map(str, shape)) for shape in (fake, dataset.shape))
         raise OptionsError(
-            f"{where}: samples are {mine} and real ones {theirs}; set size and channels to make them alike"
+            f"{where}: samples are {mine} and real ones {theirs}; set size and channels so that they match"
         )
 
 
@@ -287,6 +287,6 @@ def refuse_mixed_targets(targets: list[EvaluationTarget]) -> None:
             name, fields = found
             changes = (f"{key} was {format_value(theirs)}, is {format_value(mine)}" for key, theirs, mine in fields)
             raise OptionsError(
-                f"{first.name} and {target.name} cannot stand in one table: {name}: {'; '.join(changes)}; "
-                "evaluate them apart"
+                f"{first.name} and {target.name} cannot be compared in one table: {name}: {'; '.join(changes)}; "
+                "evaluate them separately"
             )

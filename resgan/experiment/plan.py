@@ -56,7 +56,7 @@ def announce(study: Study) -> None:
         how += f", {jobs_side_by_side(study)} side by side" if jobs_side_by_side(study) > 1 else ""
         estimate = duration(seconds_of_runs(study, todo, open_searches(study)))
         say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
-    tuning = ["settings are compared; no result is drawn"]
+    tuning = ["a tuning study: settings are compared, and no result is drawn"]
     for line in tuning if is_tuning(study.name) else what_it_can_show(study, units):
         say(f"  {line}")
 
@@ -97,7 +97,7 @@ def what_a_list_can_show(replicates: int, conditions: int) -> list[str]:
     lines = [f"smallest attainable p {p:.2g}, corrected over {pairs} differences of {conditions} conditions"]
     size = detectable_in_list(replicates=replicates, conditions=conditions)
     if math.isinf(size):
-        return [*lines, "so few replicates find no difference, however large: a descriptive study"]
+        return [*lines, "so few replicates can detect no difference, however large: a descriptive study"]
     return [
         *lines,
         f"{replicates} replicates find, with {POWER:.0%} power, a condition that differs from all others by {size:.2g}",
@@ -117,7 +117,7 @@ def what_replicates_can_show(replicates: int, depths: tuple[float, ...]) -> list
     }
     lines = [f"smallest attainable p {p:.2g}, corrected over three effects {min(1, 3 * p):.2g}"]
     if math.isinf(max(found.values())):
-        return [*lines, "so few replicates find no effect, however large: a descriptive study"]
+        return [*lines, "so few replicates can detect no effect, however large: a descriptive study"]
     sizes = ", ".join(f"{size:.2g}" + (f" ({shape})" if over else "") for shape, size in found.items())
     lines += [
         f"{replicates} replicates{over} find, with {POWER:.0%} power, effects of the switch in G or in D of {sizes}",

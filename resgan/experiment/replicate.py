@@ -88,7 +88,7 @@ def replicate_steps(options: TrainOptions, job: Job) -> Steps:
 def refuse_typed_seed(options: TrainOptions, job: Job) -> None:
     for argument in job.arguments:
         if argument.lstrip("+").startswith("seed="):
-            raise OptionsError(f"{argument}: replicate={options.replicate} has seeds of its own; leave one of them out")
+            raise OptionsError(f"{argument}: replicate={options.replicate} has its own seeds; leave one of them out")
 
 
 def directory_of(options: TrainOptions, job: Job) -> Path:

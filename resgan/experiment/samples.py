@@ -60,7 +60,7 @@ def save_samples(samples: Tensor, names: list[str], outdir: Path, *, form: str, 
     points = samples.ndim == 2
     if form == "grid":
         path = outdir / "grid.png"
-        images.save_png(images.picture(samples, columns=columns), path)
+        images.save_png(images.to_image(samples, columns=columns), path)
     elif form == "npz" or points:
         path = outdir / "samples.npz"
         array = samples.numpy() if points else images.to_uint8(samples).permute(0, 2, 3, 1).numpy()

@@ -161,7 +161,7 @@ def open_runs(asked: JobRuns, root: Path) -> list[OpenRun]:
 def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
     typed = [argument for argument in job.arguments if argument.lstrip("+").startswith("seed=")]
     if options.seeds is not None and typed:
-        raise OptionsError(f"{typed[0]}: seeds={options.seeds} says which; leave one of them out")
+        raise OptionsError(f"{typed[0]}: seeds={options.seeds} decides the seeds; leave one of them out")
 
 
 def open_among(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list[OpenRun], list[Result | None]]:

@@ -28,7 +28,7 @@ def blocks_of_run(root: Path, run: Run, result: Result, job: Job) -> list[list[s
             meanings=result.get("meanings", {}),
         ),
         named([*costs(result), ("images seen", f"{result['images_seen']:,}"), ("seconds", f"{result['seconds']:.0f}")]),
-        named([("everything lies in", str(run.path)), *pictures(run)]),
+        named([("everything lies in", str(run.path)), *grids(run)]),
         named([("this run's command", continue_command(root, job)), *next_commands(run, result, job)]),
     ]
 
@@ -45,7 +45,7 @@ def blocks_of_seeds(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -
         rows.append((str(result["seed"]), reached, *known, ""))
     return [
         [*aligned(rows), *([f"  {primary}: {words}"] if words else [])],
-        named([("everything lies in", str(root)), *pictures(first_run)]),
+        named([("everything lies in", str(root)), *grids(first_run)]),
         named([("a report", as_typed([str(job.sweep_dir or root)], command="report"))]),
     ]
 
@@ -61,7 +61,7 @@ def scores_at_start(run: Run) -> PlainData:
     return next(measured, {"scores": {}})["scores"]
 
 
-def pictures(run: Run) -> list[tuple[str, str]]:
+def grids(run: Run) -> list[tuple[str, str]]:
     """Name the newest samples and the real ones in the same layout, as far as they exist."""
     found = ("samples", run.last_grid()), ("real data beside them", run.reals)
     return [(name, str(path)) for name, path in found if path is not None and path.exists()]

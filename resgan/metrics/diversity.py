@@ -46,7 +46,7 @@ class VarianceRatio(Score):
 
     @property
     def readings(self) -> Mapping[str, Reading]:
-        meaning = "variance of the samples over that of real ones; near 0: collapsed"
+        meaning = "variance of the samples over that of the real ones; near 0: collapsed"
         return {"variance_ratio": Reading(meaning=meaning)}
 
     @cached_property

@@ -43,7 +43,7 @@ class Pixels(nn.Module):
         values = images.flatten(1)
         if values.shape[1] > MOST_PIXELS:
             raise ExtractorError(
-                f"metrics.extractor=pixels: pictures have {values.shape[1]} numbers; valid are up to {MOST_PIXELS}"
+                f"metrics.extractor=pixels: images have {values.shape[1]} values; expected at most {MOST_PIXELS}"
             )
         return values.float() / 127.5 - 1
 
@@ -61,9 +61,11 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     Other weights than those a name stands for are accepted; their hash then becomes part of the extractor's name.
     """
     if name not in RESIZE:
-        raise ExtractorError(f"metrics.extractor={name}: there is no such extractor; valid are {', '.join(RESIZE)}")
+        raise ExtractorError(
+            f"metrics.extractor={name}: there is no such extractor; expected one of {', '.join(RESIZE)}"
+        )
     if clean and name != "inception":
-        raise ExtractorError(f"metrics.resize=clean: is for inception; {name} has one resize")
+        raise ExtractorError(f"metrics.resize=clean: is for inception; {name} has a fixed resize")
     if name == "pixels":
         return make_extractor("pixels", Pixels(), digest="none", trained_on="nothing", resize="none")
     if name == "module":
@@ -76,12 +78,12 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     state, digest = read_weights(path)
     known = is_known(name, digest)
     if weights is None and not known:
-        raise ExtractorError(f"{path} is not the file resgan shipped (sha256 {digest[:8]}); install it anew")
+        raise ExtractorError(f"{path} is not the file resgan ships (sha256 {digest[:8]}); install resgan again")
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
             module = build(name, state, clean=clean)
     except (RuntimeError, TypeError, KeyError) as error:
-        raise ExtractorError(f"metrics.weights: {path} holds another network than {name}") from error
+        raise ExtractorError(f"metrics.weights: {path} is of another network, not {name}") from error
     plain = "clean_" * clean + full_name(name, state)
     return make_extractor(
         plain if known else f"{plain}_{digest[:8]}",

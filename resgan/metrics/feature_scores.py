@@ -212,7 +212,7 @@ class InceptionScore(WholeFeatures):
         fakes = in_thousands(self.number)
         official = f"{resize_prefix(self.extractor)}is{fakes}"
         name = official if is_verified(self.extractor) else f"is_{self.extractor.name}_{fakes}"
-        meaning = "is each sample of a clear class, and are all of many? higher is better"
+        meaning = "does each sample have a clear class, and are there many classes? higher is better"
         spread = "spread of the inception score over parts"
         return {f"{name}_mean": Reading("higher", "plain", meaning=meaning), f"{name}_std": Reading(meaning=spread)}
 
@@ -242,16 +242,16 @@ class PrecisionRecall(WholeFeatures):
         fakes, reference = in_thousands(self.number), reference_name(self.split)
         said = {
             ("precision", K_PRECISION): Reading(
-                "higher", "share", meaning="share of samples that lie where real images lie; higher is better"
+                "higher", "share", meaning="share of samples that lie near real images; higher is better"
             ),
             ("recall", K_PRECISION): Reading(
-                "higher", "share", "n_real", "share of real images that lie where samples lie; higher is better"
+                "higher", "share", "n_real", "share of real images that lie near samples; higher is better"
             ),
             ("density", K_DENSITY): Reading(
                 "higher", "plain", meaning="how densely real images surround the samples; higher is better"
             ),
             ("coverage", K_DENSITY): Reading(
-                "higher", "share", "n_real", "share of real images with a sample near by; higher is better"
+                "higher", "share", "n_real", "share of real images with a sample close by; higher is better"
             ),
         }
         return {f"{what}_{self.extractor.name}_k{k}_{fakes}_{reference}": how for (what, k), how in said.items()}

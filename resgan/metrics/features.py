@@ -76,5 +76,5 @@ def extract(extractor: Extractor, images: Tensor, *, progress: str | None = None
     chunks = tqdm(images.split(CHUNK), desc=progress, unit="batch", delay=1, disable=None if progress else True)
     features = torch.cat([extractor(chunk.to(extractor.device)).cpu() for chunk in chunks])
     if not features.isfinite().all():
-        raise ExtractorError(f"the features of {extractor.name} are not finite: it cannot measure these pictures")
+        raise ExtractorError(f"the features of {extractor.name} are not finite: it cannot measure these images")
     return features

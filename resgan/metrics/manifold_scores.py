@@ -157,19 +157,19 @@ class ManifoldScore(Score):
     @property
     def readings(self) -> Mapping[str, Reading]:
         others = {
-            f"validity_{factor:g}tau": f"the same by {words} the tolerance" for factor, words in OTHER_TAUS.items()
+            f"validity_{factor:g}tau": f"the same at {words} the tolerance" for factor, words in OTHER_TAUS.items()
         }
         forms = {f"valid_{form}": f"share of samples that are valid and {form}" for form in self.truth.forms}
         known = {
             **{name: MEANINGS[name] for name in ("tv", "validity", "distance")},
-            "tv_valid": Reading("lower", "share", "valid", "tv of the valid samples alone; 0: all classes alike"),
+            "tv_valid": Reading("lower", "share", "valid", "tv among the valid samples; 0: all classes equally often"),
             **{name: Reading("higher", "share", meaning=words) for name, words in others.items()},
             **{name: Reading("none", "share", meaning=words) for name, words in forms.items()},
-            "classes": Reading("higher", meaning="how many of the classes hold a tenth of their due"),
+            "classes": Reading("higher", meaning="number of classes with at least a tenth of their expected share"),
             "copying": Reading(
-                "none", "share", "valid", "how often nearer to a training picture than new ones; 0.5: none"
+                "none", "share", "valid", "how often nearer to a training image than new ones; 0.5: no copying"
             ),
-            "recombination": Reading(meaning="rate of combinations that were never shown over those shown"),
+            "recombination": Reading(meaning="rate of withheld combinations over that of those shown"),
         }
         return {name: known[name] for name in self.truth.names}
 

@@ -36,23 +36,23 @@ class Reference:
     def __init__(
         self,
         extractor: Extractor,
-        pictures: Tensor,  # uint8 (M, C, H, W)
+        images: Tensor,  # uint8 (M, C, H, W)
         *,
         cache: Path,
         progress: str | None = None,  # label of a progress bar; None: no bar
     ) -> None:
-        self.extractor, self.pictures, self.cache, self.progress = extractor, pictures, cache, progress
+        self.extractor, self.images, self.cache, self.progress = extractor, images, cache, progress
 
     @property
     def count(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that the numbers depend on."""
-        what = {"format": FORMAT, "card": self.extractor.card, "together": CHUNK, "shape": list(self.pictures.shape)}
+        what = {"format": FORMAT, "card": self.extractor.card, "together": CHUNK, "shape": list(self.images.shape)}
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
-        for part in self.pictures.split(1024):
+        for part in self.images.split(1024):
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -77,7 +77,7 @@ class Reference:
 
     @cached_property
     def _extracted(self) -> Tensor:
-        return extract(self.extractor, self.pictures, progress=self.progress)
+        return extract(self.extractor, self.images, progress=self.progress)
 
     def _make_moments(self) -> Arrays:
         moments = moments_of(self._extracted)
@@ -107,7 +107,7 @@ class Reference:
         with np.load(path, allow_pickle=False) as file:  # a zip, whose checksums numpy compares as it reads
             arrays = {name: file[name] for name in file.files}
         if str(arrays.pop("fingerprint")) != self.fingerprint:
-            raise ValueError("it belongs to other pictures")
+            raise ValueError("it belongs to other images")
         return arrays
 
 

@@ -190,16 +190,20 @@ def expected_resampling_variation(counts: Tensor, *, samples: int) -> float:
 # As metrics.
 
 MEANINGS = {
-    "tv": Reading("lower", "share", meaning="distance from valid samples of all classes alike; 1: none is valid"),
-    "validity": Reading("higher", "share", meaning="share of samples that pass for real, by the rule of the testbed"),
-    "modes": Reading("higher", meaning="how many modes were hit at least once"),
+    "tv": Reading(
+        "lower",
+        "share",
+        meaning="distance from valid samples of all classes alike; 1: none is valid",
+    ),
+    "validity": Reading("higher", "share", meaning="share of samples that the rule of the testbed accepts as real"),
+    "modes": Reading("higher", meaning="number of modes with at least one sample"),
     "kl": Reading("lower", meaning="unevenness of valid samples over the modes, in nats; 0: even"),
     "novelty": Reading(
-        "higher", "share", "valid", "share of valid samples that were never trained on; 0: copies alone"
+        "higher", "share", "valid", "share of valid samples that are not in the training set; 0: copies only"
     ),
-    "tv_data": Reading("lower", "share", meaning="tv to the shares of the training points"),
+    "tv_data": Reading("lower", "share", meaning="total variation distance from the shares of the training points"),
     "distance": Reading(
-        "lower", "distance", meaning="median distance to the nearest class, of points in SD of a mode; falls first"
+        "lower", "distance", meaning="median distance to the nearest class (for points in SD of a mode); falls first"
     ),
 }
 

@@ -76,7 +76,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         if options is not None and fields:
-            raise TypeError(f"options come whole or as keywords, not both: {', '.join(fields)}")
+            raise TypeError(f"give the options as one object or as keywords, not both: {', '.join(fields)}")
         self.options = options or BlockOptions(**fields)
         self.residual = self.options.residual
         self.register_buffer("mixed", None, persistent=False)
@@ -173,9 +173,7 @@ class TwoLayers(Block):
         super().__init__(width, options, **fields)
         inner = self.options.inner * width
         if inner != width and self.options.norm != "none" and self.options.norm_place == "branch":
-            raise ValueError(
-                f"norm_place=branch: inner={self.options.inner} has no place for norms inside; valid is trunk"
-            )
+            raise ValueError(f"norm_place=branch: inner={self.options.inner} has no place for norms inside; use trunk")
         here = partial(make_norm, self.options.norm, width, classes=classes)
         on_trunk = self.options.norm_place == "trunk"
         self.norm = here() if on_trunk else nn.Identity()
@@ -260,13 +258,11 @@ class Bottleneck(Block):
         super().__init__(width, options, **fields)
         norm, group_size = self.options.norm, self.options.group_size
         if layer is layers.linear:
-            raise ValueError(
-                "block=bottleneck: is made of convolutions, for images; valid are preact, postact, stylegan2"
-            )
+            raise ValueError("block=bottleneck: is made of convolutions, for images; use preact, postact or stylegan2")
         if norm != "none":
-            raise ValueError(f"norm={norm}: block=bottleneck has no place for a norm; valid is none")
+            raise ValueError(f"norm={norm}: block=bottleneck has no place for a norm; use none")
         if classes:
-            raise ValueError("conditional=norm: block=bottleneck has no place for a norm; valid is concat")
+            raise ValueError("conditional=norm: block=bottleneck has no place for a norm; use concat")
         inner = self.expansion * width
         if inner % group_size:
             raise ValueError(f"group_size={group_size}: does not divide {self.expansion} x width, {inner}")

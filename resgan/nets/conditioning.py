@@ -8,7 +8,7 @@ from torch import Tensor, nn
 def check_classes(conditional: str, classes: int) -> None:
     """Raise ValueError where a network is to be class-conditional and the data has no classes."""
     if conditional != "none" and classes < 2:
-        raise ValueError(f"conditional={conditional}: this data has no classes; valid is none")
+        raise ValueError(f"conditional={conditional}: this data has no classes; use none")
 
 
 def required(labels: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ def fill_isometry(weight: Tensor, *, slope: float) -> None:
     """
     out, inputs = weight.shape[:2]
     if out != inputs or out % 2:
-        raise ValueError(f"init=looks_linear: mirrors halves of {inputs} channels in {out}; valid is one even width")
+        raise ValueError(f"init=looks_linear: mirrors halves of {inputs} channels in {out}; use one even width")
     centre = (slice(None), slice(None), *(size // 2 for size in weight.shape[2:]))
     left, _, right = torch.linalg.svd(weight[centre][: out // 2, : out // 2].double())
     v = (left @ right).to(weight.dtype)
@@ -64,5 +64,5 @@ def mirror_inputs(layer: Layer, *, slope: float) -> None:
 
 def half_of(width: int) -> int:
     if width % 2:
-        raise ValueError(f"init=looks_linear: mirrors halves of the width; valid are even widths, not {width}")
+        raise ValueError(f"init=looks_linear: mirrors halves of the width; expected an even width, not {width}")
     return width // 2

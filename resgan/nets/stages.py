@@ -26,7 +26,7 @@ def per_stage(name: str, value: int | list[int], stages: int) -> list[int]:
     """Return one number per stage, lowest resolution first. Raises ValueError for another count."""
     numbers = [value] * stages if isinstance(value, int) else list(value)
     if len(numbers) != stages:
-        raise ValueError(f"{name}={value}: these images have {stages} stages; give one number, or {stages}")
+        raise ValueError(f"{name}={value}: images of this size have {stages} stages; give one number, or {stages}")
     return numbers
 
 

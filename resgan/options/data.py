@@ -38,7 +38,7 @@ class Gaussians(DataSet):
         return self.modes
 
 
-class SmallPictures(DataSet):
+class SmallImages(DataSet):
     """Options of the testbeds whose images are drawn by the program."""
 
     size: int = option("pixels: a multiple of 16", ge=16)
@@ -49,7 +49,7 @@ class SmallPictures(DataSet):
         return (3, self.size, self.size)
 
 
-class Shapes(SmallPictures):
+class Shapes(SmallImages):
     name: Literal["shapes"] = option("coloured bars at any place, in four orientations on grey, with exact scores")
     count: int = option("images to train on, at least one of each class", ge=24)
     withhold: bool = option("withhold one quadrant from each class: 24 of 96 triples of form, colour and quadrant")
@@ -59,7 +59,7 @@ class Shapes(SmallPictures):
         return 24
 
 
-class ShapesHard(SmallPictures):
+class ShapesHard(SmallImages):
     name: Literal["shapes_hard"] = option("1,200 hard-edged shapes, half of them to train on, with exact scores")
 
     @property

@@ -43,5 +43,5 @@ class EvaluateOptions(CheckpointOptions):
         if (self.ckpt is None) == (self.fake is None):
             raise ValueError(f"ckpt={format_value(self.ckpt)} with fake={format_value(self.fake)}: give one of them")
         if self.fake is not None and self.real is None:
-            raise ValueError("real=null: fake pictures need something to be compared with")
+            raise ValueError("real=null: fake images need something to be compared with")
         return self

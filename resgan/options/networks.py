@@ -44,7 +44,7 @@ class AdamOptions(Options):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas: each is at least 0 and below 1")
         if self.lr_final is not None and self.decay != "none":
-            raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} moves the rate too; valid is decay=none")
+            raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} changes the rate too; use decay=none")
         return self
 
 
@@ -100,20 +100,20 @@ class WithBlocks(Options):
         }
         if sum(factors.values()) > 1:
             raise ValueError(
-                " with ".join(name for name, used in factors.items() if used) + ": one factor on a branch is enough"
+                " with ".join(name for name, used in factors.items() if used) + ": use one factor on the branch"
             )
         if self.block == "bottleneck" and self.norm != "none":
-            raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; valid is none")
+            raise ValueError(f"norm={self.norm}: block=bottleneck has no place for a norm; use none")
         if self.inner != 1 and self.block == "bottleneck":
-            raise ValueError(f"inner={self.inner}: block=bottleneck has a width of its own inside; valid is 1")
+            raise ValueError(f"inner={self.inner}: block=bottleneck has an inner width of its own; use 1")
         if self.skip_scale is not None and self.skip_final is not None:
             raise ValueError(
-                f"skip_scale={self.skip_scale:g} with skip_final={self.skip_final:g}: one factor on a skip is enough"
+                f"skip_scale={self.skip_scale:g} with skip_final={self.skip_final:g}: use one factor on the skip"
             )
         if self.skip == "gradient" and self.skip_scale is not None:
             raise ValueError(
                 f"skip_scale={self.skip_scale:g}: skip=gradient carries the value 0, from which no factor learns; "
-                "valid is null"
+                "use null"
             )
         if self.spectral and self.init in ("zero_last", "fixup"):
             raise ValueError(
@@ -124,7 +124,7 @@ class WithBlocks(Options):
         none = not any(blocks) if isinstance(blocks, list) else blocks == 0
         if none and getattr(self, "conditional", "none") == "norm":
             given = f"blocks={format_value(blocks)}"
-            raise ValueError(f"conditional=norm: with {given} no norm is class-conditional; valid are none, concat")
+            raise ValueError(f"conditional=norm: with {given} no norm is class-conditional; use none or concat")
         return self
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class WithBlocks(Options):
             inside = self.norm != "none" and self.norm_place == "branch"
             needs = {"spectral=false": not self.spectral, "norm_place=trunk": not inside}
         if missing := ", ".join(need for need, met in needs.items() if not met):
-            raise ValueError(f"init={self.init}: needs {missing}, else it would not be that start")
+            raise ValueError(f"init={self.init}: needs {missing}, without which it is another start")
         return self
 
 
@@ -208,13 +208,13 @@ class PublishedResidualOptions(PublishedOptions):
     def _blocks_can_learn(self) -> "PublishedResidualOptions":
         if self.init == "published" and not self.residual:
             raise ValueError(
-                "init=published: ends every branch in zero, and a plain network of such branches passes nothing on; "
-                "valid for residual=false are he, glorot, orthogonal"
+                "init=published: ends every branch in zero, and a plain network of such branches outputs a constant; "
+                "with residual=false use he, glorot or orthogonal"
             )
         if self.init == "published" and self.spectral:
             raise ValueError(
                 "spectral=true: init=published ends every branch in zero, which no singular value can divide; "
-                "valid beside it are he, glorot, orthogonal"
+                "use he, glorot or orthogonal with it"
             )
         return self
 

@@ -45,9 +45,9 @@ class AugmentOptions(Options):
     @model_validator(mode="after")
     def _one_of_both_moves(self) -> "AugmentOptions":
         if self.adapt != "none" and self.p_final is not None:
-            raise ValueError(f"p_final={self.p_final:g}: adapt={self.adapt} moves p too; take one of them")
+            raise ValueError(f"p_final={self.p_final:g}: adapt={self.adapt} changes p too; use one of them")
         if self.adapt != "none" and not self.operations:
-            raise ValueError(f"adapt={self.adapt}: there are no operations; valid is none, or name some")
+            raise ValueError(f"adapt={self.adapt}: there are no operations; use none, or name some")
         return self
 
 
@@ -117,10 +117,10 @@ class TrainOptions(Options):
         for network, given in (("generator", self.generator), ("disc", self.disc)):
             if points and given.name not in ("mlp", "module"):
                 where = f"data={self.data.name} are points in the plane"
-                raise ValueError(f"{network}={given.name}: {where}; valid are mlp and module")
+                raise ValueError(f"{network}={given.name}: {where}; use mlp or module")
         self._both_are_conditional()
         self._relativistic_needs_pairs()
-        self._augments_pictures()
+        self._augments_images()
         self._finals_have_time()
         self._can_be_stacked()
         self._can_be_searched()
@@ -131,27 +131,26 @@ class TrainOptions(Options):
         ways = {name: getattr(getattr(self, name), "conditional", "none") for name in ("generator", "disc")}
         if (ways["generator"] == "none") != (ways["disc"] == "none"):
             given = " with ".join(f"{name}.conditional={way}" for name, way in ways.items())
-            raise ValueError(f"{given}: tell both networks the class, or neither")
+            raise ValueError(f"{given}: make both networks class-conditional, or neither")
 
     def _relativistic_needs_pairs(self) -> None:
         size = self.generator.batch_size
         if self.loss.name == "relativistic" and size not in (None, self.batch_size):
             raise ValueError(
-                f"generator.batch_size={size}: loss=relativistic pairs each fake with a real picture; "
-                f"valid is null, or batch_size={self.batch_size}"
+                f"generator.batch_size={size}: loss=relativistic pairs each fake with a real image; "
+                f"use null, or batch_size={self.batch_size}"
             )
 
-    def _augments_pictures(self) -> None:
+    def _augments_images(self) -> None:
         augment = self.augment
         if augment.operations and self.data.sample_shape == (2,):
             raise ValueError(
-                f"augment.operations={format_value(augment.operations)}: data={self.data.name} has no pictures; "
-                "valid is []"
+                f"augment.operations={format_value(augment.operations)}: data={self.data.name} has no images; use []"
             )
         if augment.adapt == "r_t" and self.loss.name in ("relativistic", "wasserstein", "least_squares"):
             raise ValueError(
-                f"augment.adapt=r_t: loss={self.loss.name} gives D no zero point, so that its sign says nothing; "
-                "valid are none, r_v"
+                f"augment.adapt=r_t: loss={self.loss.name} gives D no zero point, so its sign means nothing; "
+                "use none or r_v"
             )
 
     def _finals_have_time(self) -> None:
@@ -159,26 +158,24 @@ class TrainOptions(Options):
             name for name, value in flat(self.model_dump()).items() if name.endswith("_final") and value is not None
         ]
         if bool(finals) != bool(self.burn_in_kimg):
-            said = f"{finals[0]}: needs burn_in_kimg" if finals else "no option has a ..._final that it could go to"
+            said = f"{finals[0]}: needs burn_in_kimg" if finals else "no option has a ..._final value to move to"
             raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
 
     def _can_be_stacked(self) -> None:
         seeds = parse_seeds(self.seeds) if self.seeds is not None else []
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds={self.seeds}: names a seed twice")
+            raise ValueError(f"seeds={self.seeds}: has a seed twice")
         for name in ("generator", "disc"):
             if getattr(self, name).spectral and self.seeds is not None:
                 raise ValueError(
-                    f"seeds={self.seeds}: {name}.spectral=true cannot be trained so; sweep over seed= instead"
+                    f"seeds={self.seeds}: {name}.spectral=true cannot be stacked; sweep over seed= instead"
                 )
             if getattr(self, name).spectral and self.trainer.stack > 1:
-                raise ValueError(
-                    f"trainer.stack={self.trainer.stack}: {name}.spectral=true cannot be trained so; valid is 1"
-                )
+                raise ValueError(f"trainer.stack={self.trainer.stack}: {name}.spectral=true cannot be stacked; use 1")
 
     def _can_be_searched(self) -> None:
         if self.replicate is not None and self.seeds is not None:
-            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has seeds of its own; leave one out")
+            raise ValueError(f"seeds={self.seeds}: replicate={self.replicate} has its own seeds; leave one out")
         if not self.tuning.candidates:
             return
         if self.replicate is None:
@@ -190,17 +187,17 @@ class TrainOptions(Options):
         searched = searched_options(config)
         if self.tuning.penalty and not any(config[name] for name in searched if name.startswith("loss.")):
             raise ValueError(
-                f"tuning.penalty={format_value(self.tuning.penalty)}: this loss has no penalty to search; valid is null"
+                f"tuning.penalty={format_value(self.tuning.penalty)}: this loss has no penalty to search; use null"
             )
         for name in searched:
             if (final := config.get(f"{name}_final")) is not None:
-                raise ValueError(f"{name}_final={format_value(final)}: the search decides {name} alone; valid is null")
+                raise ValueError(f"{name}_final={format_value(final)}: the search decides {name} alone; use null")
 
     def _can_be_compiled(self) -> None:
         if self.trainer.compile and (self.generator.spectral or self.disc.spectral):
             raise ValueError(
-                "trainer.compile=true: spectral normalisation moves its vectors between passes of D, which compiled "
-                "code does not take; valid is false"
+                "trainer.compile=true: spectral normalisation changes its vectors between passes of D, which compiled "
+                "code does not support; use false"
             )
 
     @property

@@ -53,9 +53,9 @@ class TuningOptions(Options):
             raise ValueError(f"rungs={format_value(self.rungs)}: expected growing lengths")
         given = f"candidates={self.candidates}"
         if self.candidates == 1:
-            raise ValueError(f"{given}: there is nothing to choose from; valid are 0, and 2 or more")
+            raise ValueError(f"{given}: there is nothing to choose from; expected 0, or 2 or more")
         if self.candidates and self.best != "none":
-            raise ValueError(f"{given}: best={self.best} takes what another study found; take one of them")
+            raise ValueError(f"{given}: best={self.best} takes the settings of another study; use one of them")
         if self.candidates and not any(getattr(self, name) for name in (*RANGES, "inits")):
             raise ValueError(f"{given}: nothing is searched; give one of {', '.join(RANGES)}, inits")
         return self

@@ -32,7 +32,7 @@ class FileOf:
     def _check(self, name: str) -> str:
         if name not in (valid := files_of(self.group)):
             expected = ", ".join(map(repr, valid[:-1])) + f" or {valid[-1]!r}"
-            raise PydanticCustomError("literal_error", "valid are {expected}", {"expected": expected})
+            raise PydanticCustomError("literal_error", "expected {expected}", {"expected": expected})
         return name
 
 
@@ -71,7 +71,7 @@ EXPECTED = {
     "string_type": "expected text",
     "string_too_short": "expected a name",
     "list_type": "expected a list, as in [8,16]",
-    "literal_error": "valid are {expected}",
+    "literal_error": "expected {expected}",
     "greater_than": "expected more than {gt:g}",
     "greater_than_equal": "expected at least {ge:g}",
     "less_than": "expected less than {lt:g}",
@@ -92,7 +92,7 @@ def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]
         variant = next((s for k, s in enumerate(steps) if k == 1 and s in tags(model)), None)
         return name, f"there is no such option here{did_you_mean(name, names(model, variant=variant))}"
     if error["type"] == "union_tag_invalid":
-        return f"{name}={context['tag']}", f"valid are {context['expected_tags']}"
+        return f"{name}={context['tag']}", f"expected {context['expected_tags']}"
     if error["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
         return name, "is a group of options; choose one of its files, see --help"
     expected: str = EXPECTED.get(error["type"]) or (error["msg"][0].lower() + error["msg"][1:])

@@ -38,8 +38,10 @@ def parser() -> argparse.ArgumentParser:
     given.add_argument(
         "runs", nargs="+", type=Path, help="directories of studies, of tuning studies, or of several runs"
     )
-    given.add_argument("--out", type=Path, help="where the report goes (report/ in the first of the directories)")
-    given.add_argument("--mixed-code", action="store_true", help="let runs of different commits stand in one table")
+    given.add_argument(
+        "--out", type=Path, help="directory for the report (default: report/ in the first of the directories)"
+    )
+    given.add_argument("--mixed-code", action="store_true", help="allow runs of different commits in one table")
     given.add_argument("--wandb", metavar="PROJECT", help="also attach the report to the study's group in W&B")
     return given
 

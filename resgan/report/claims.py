@@ -40,7 +40,7 @@ CLAIMS = [
     Claim(
         2,
         "A residual discriminator would accept only exact replicas, and the generator could never fool it.",
-        "how well D tells training pictures from held-out ones and from samples; copying in the samples",
+        "how well D tells training images from held-out ones and from samples; copying in the samples",
         None,
         "a probe of memorisation",
     ),
@@ -89,7 +89,7 @@ CLAIMS = [
     Claim(
         9,
         "Degradation: past some depth the training error of plain networks rises.",
-        "supervised, by depth: D on real against frozen samples, G from factors to pictures, best of three rates",
+        "supervised, by depth: D on real against frozen samples, G from factors to images, best of three rates",
         None,
         "a probe of depth",
     ),

@@ -16,7 +16,9 @@ from resgan.runs.directory import RunError
 def report(arguments: argparse.Namespace) -> None:
     records = read_runs(arguments.runs)
     if len(records) == 1:
-        raise RunError(f"{records[0].path}: is one run, not a study; give the directory of a study, or several runs")
+        raise RunError(
+            f"{records[0].path}: is a single run, not a study; give the directory of a study, or several runs"
+        )
     tuning = [record for record in records if record.is_tuning]
     found = panels([record for record in records if not record.is_tuning], mixed_code=arguments.mixed_code)
     files = page.files(found, tunings(tuning), mixed_code=arguments.mixed_code)

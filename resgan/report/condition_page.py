@@ -7,7 +7,7 @@ from resgan.report.conditions import Condition, Conditions
 from resgan.report.effects import smallest_p
 from resgan.report.equivalence import MARGINS
 from resgan.report.families import Estimate, Verdict
-from resgan.report.figures import Picture, drawing, learning_curve, picture, sample_sheet, scale_axis
+from resgan.report.figures import Figure, drawing, learning_curve, rendered, sample_sheet, scale_axis
 from resgan.report.tables import Table, count, counts, figures_of, settings, spread
 from resgan.report.verdict_tables import interval
 from resgan.report.wording import ENOUGH
@@ -108,7 +108,7 @@ def notes(found: Conditions) -> list[str]:
     return lines + settings(found.all[0].panel)
 
 
-def pictures(found: Conditions, name: str) -> list[Picture]:
+def drawn(found: Conditions, name: str) -> list[Figure]:
     runs = {c.name: Run(min(c.records, key=lambda record: record.seed).path) for c in found.all}
     made = [
         learning_curves(found, f"{name}-curves") if found.primary else None,
@@ -117,7 +117,7 @@ def pictures(found: Conditions, name: str) -> list[Picture]:
     return [one for one in made if one]
 
 
-def forest(found: Conditions, name: str) -> Picture:
+def forest(found: Conditions, name: str) -> Figure:
     """Plot every condition minus plain, and minus residual, with intervals."""
     with drawing(9.2, 0.9 + 0.32 * len(found.all), ncols=2, sharey=True) as (canvas, both):
         for axes, reference in zip(both, found.references, strict=True):
@@ -134,12 +134,12 @@ def forest(found: Conditions, name: str) -> Picture:
             axes.grid(visible=False, axis="y")
         both[0].set_yticks(range(len(found.all)), [condition.name for condition in found.all])
         both[0].set_ylim(len(found.all) - 0.5, -0.5)
-        return picture(
+        return rendered(
             name, f"Conditions beside their references, {found.primary}, with 95 % intervals. Grey: the margin", canvas
         )
 
 
-def learning_curves(found: Conditions, name: str) -> Picture:
+def learning_curves(found: Conditions, name: str) -> Figure:
     assert found.primary
     colours = mpl.colormaps["tab10"](np.arange(len(found.all)) % 10)
     with drawing(9.2, 4) as (canvas, axes):
@@ -149,4 +149,4 @@ def learning_curves(found: Conditions, name: str) -> Picture:
         axes.set_xlabel("thousand real images seen")
         scale_axis(axes, found.score)
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-        return picture(name, f"{found.primary} while training, mean over seeds; dashed: without a path", canvas)
+        return rendered(name, f"{found.primary} while training, mean over seeds; dashed: without a path", canvas)

@@ -52,7 +52,7 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind text, 
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A figure and its files; `name` is their name without the extension."""
 
     name: str
@@ -73,15 +73,15 @@ def drawing(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canv
         yield canvas, canvas.subplots(**subplots)
 
 
-def picture(name: str, alt: str, canvas: Canvas) -> Picture:
+def rendered(name: str, alt: str, canvas: Canvas) -> Figure:
     png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
         canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(name, alt, png.getvalue(), svg.getvalue())
+    return Figure(name, alt, png.getvalue(), svg.getvalue())
 
 
-def forest(curves: list[Curve]) -> Picture:
+def forest(curves: list[Curve]) -> Figure:
     """Plot the simple effects and the interaction, with intervals, at the deepest depth of every curve."""
     rows = [(curve, name, found[name]) for curve in curves if (found := curve.main_effects) for name in FOREST]
     with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
@@ -109,10 +109,10 @@ def forest(curves: list[Curve]) -> Picture:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("hurt  ←  residual blocks  →  help")
         grey = ". Grey: the margin" if margin else ""
-        return picture("effects", f"Effects of residual blocks with 95 % intervals{grey}", canvas)
+        return rendered("effects", f"Effects of residual blocks with 95 % intervals{grey}", canvas)
 
 
-def over_depth(curve: Curve, name: str) -> Picture:
+def over_depth(curve: Curve, name: str) -> Figure:
     """Plot simple effects along a curve with simultaneous bands; markers are hollow where a depth is not on it."""
     assert curve.primary
     whole = [curve.bounds(panel) if panel.seeds else {} for panel in curve.panels]
@@ -143,14 +143,14 @@ def over_depth(curve: Curve, name: str) -> Picture:
         both[0].set_ylabel("hurt  ←  →  help")
         hollow = "; hollow: not on the curve" if not kept.all() else ""
         said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands. Grey: the margin{hollow}"
-        return picture(name, said, canvas)
+        return rendered(name, said, canvas)
 
 
 def margin_of(curve: Curve) -> float | None:
     return MARGINS.get(curve.score_of(curve.primary).scale) if curve.primary else None
 
 
-def interaction(panel: Panel, name: str) -> Picture:
+def interaction(panel: Panel, name: str) -> Figure:
     """Plot the mean of each arm and every seed; parallel lines mean that the switches do not interact."""
     assert panel.primary
     raw = panel.raw(panel.primary)  # (S, 2, 2)
@@ -166,10 +166,10 @@ def interaction(panel: Panel, name: str) -> Picture:
         axes.set_xlim(-0.35, 1.35)
         scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
-        return picture(name, f"{panel.primary} of the four arms, and of every seed", canvas)
+        return rendered(name, f"{panel.primary} of the four arms, and of every seed", canvas)
 
 
-def curves(panel: Panel, name: str) -> Picture:
+def curves(panel: Panel, name: str) -> Figure:
     """Plot the mean over seeds and its 95 % interval, at the points where all finished seeds were measured."""
     assert panel.primary
     with drawing(5.6, 3.2) as (canvas, axes):
@@ -178,7 +178,7 @@ def curves(panel: Panel, name: str) -> Picture:
         axes.set_xlabel("thousand real images seen")
         scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
-        return picture(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
+        return rendered(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
 
 
 def learning_curve(axes: Any, records: list[Record], score: str, *, band: bool = True, **line: Any) -> None:
@@ -195,7 +195,7 @@ def learning_curve(axes: Any, records: list[Record], score: str, *, band: bool =
         axes.fill_between(x, low, high, color=line["color"], alpha=0.15, linewidth=0)
 
 
-def across(panels: list[Panel], option: str, name: str) -> Picture:
+def across(panels: list[Panel], option: str, name: str) -> Figure:
     """Plot the primary endpoint of every arm against an option that varies between panels."""
     primary = panels[0].primary
     assert primary
@@ -218,7 +218,7 @@ def across(panels: list[Panel], option: str, name: str) -> Picture:
         axes.set_xlabel(option)
         scale_axis(axes, next(panel for panel in panels if primary in panel.cards).score_of(primary))
         axes.legend(frameon=False)
-        return picture(name, f"{primary} of the four arms against {option}", canvas)
+        return rendered(name, f"{primary} of the four arms against {option}", canvas)
 
 
 def scale_axis(axes: Any, score: Score) -> None:
@@ -227,7 +227,7 @@ def scale_axis(axes: Any, score: Score) -> None:
         axes.set_yscale("log")
 
 
-def grids(panel: Panel, name: str) -> Picture | None:
+def grids(panel: Panel, name: str) -> Figure | None:
     """Show the last samples of the four arms, of their lowest shared seed and on the same latents, beside real ones.
 
     None without saved samples.
@@ -235,7 +235,7 @@ def grids(panel: Panel, name: str) -> Picture | None:
     return sample_sheet({ARM_NAMES[arm]: run for arm in panel.arms if (run := first_run(panel, arm))}, name)
 
 
-def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str = "arm") -> Picture | None:
+def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str = "arm") -> Figure | None:
     """Show the last samples of runs, and real ones, side by side; None without saved samples."""
     found = [(title, path) for title, run in runs.items() if (path := run.last_grid())]
     if not found:
@@ -258,7 +258,7 @@ def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str
         page.paste(sheet, (left, top + heading))
     png = io.BytesIO()
     page.save(png, "png", optimize=True)
-    return Picture(name, f"Samples of every {what} on the same latents", png.getvalue(), None)
+    return Figure(name, f"Samples of every {what} on the same latents", png.getvalue(), None)
 
 
 def first_run(panel: Panel, arm: Arm) -> Run | None:

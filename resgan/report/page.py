@@ -16,7 +16,7 @@ from resgan.report.claims import CLAIMS, Answer, answer
 from resgan.report.conditions import Conditions, conditions, pairs_of
 from resgan.report.curves import Curve, curves, depths_of
 from resgan.report.families import Estimate
-from resgan.report.figures import Picture
+from resgan.report.figures import Figure
 from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import Panel
 from resgan.report.records import COLLAPSED, Record
@@ -43,7 +43,7 @@ class Section:
     title: str
     arms: Table
     notes: list[str]
-    pictures: list[Picture]
+    figures: list[Figure]
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Listed:
     title: str
     tables: list[Table]
     notes: list[str]
-    pictures: list[Picture]
+    figures: list[Figure]
 
 
 @dataclass(frozen=True)
 class Page:
     headline: str
     summary: list[str]
-    overview: list[Picture]
+    overview: list[Figure]
     verdicts: list[Verdicts]
     conditions: list[Listed]
     sections: list[Section]
@@ -158,7 +158,7 @@ def said(curve: Curve) -> str:
     return f"{curve.title}: " if curve.title else ""
 
 
-def overview(panels: list[Panel], curves: list[Curve]) -> list[Picture]:
+def overview(panels: list[Panel], curves: list[Curve]) -> list[Figure]:
     """Plot curves over depth with their bands, else one forest plot; and the arms against an option that varies."""
     found = [figures.over_depth(curve, f"depth{k + 1}") for k, curve in enumerate(curves) if has_depths(curve)]
     if not found and any(curve.main_effects for curve in curves):
@@ -191,17 +191,17 @@ def listing(found: Conditions, name: str) -> Listed:
         found.title,
         [table for table in tables if table],
         condition_page.notes(found),
-        condition_page.pictures(found, name),
+        condition_page.drawn(found, name),
     )
 
 
 def section(panel: Panel, name: str) -> Section:
-    pictures = [
+    drawn = [
         figures.interaction(panel, f"{name}-interaction") if panel.seeds else None,
         figures.curves(panel, f"{name}-curves") if panel.primary else None,
         figures.grids(panel, f"{name}-samples"),
     ]
-    return Section(panel.title, arms_table(panel), notes(panel), [p for p in pictures if p])
+    return Section(panel.title, arms_table(panel), notes(panel), [figure for figure in drawn if figure])
 
 
 def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[str, str]]:
@@ -268,7 +268,7 @@ def render(page: Page) -> dict[str, bytes]:
     found = {"report.html": html.encode(), "report.md": env.get_template("report.md.j2").render(page=page).encode()}
     for figure in [
         *page.overview,
-        *(picture for part in (*page.conditions, *page.sections) for picture in part.pictures),
+        *(figure for part in (*page.conditions, *page.sections) for figure in part.figures),
     ]:
         found[f"figures/{figure.name}.png"] = figure.png
         if figure.svg:
@@ -276,7 +276,7 @@ def render(page: Page) -> dict[str, bytes]:
     return found
 
 
-def data_uri(figure: Picture) -> str:
+def data_uri(figure: Figure) -> str:
     kind, data = ("svg+xml", figure.svg) if figure.svg else ("png", figure.png)
     return f"data:image/{kind};base64,{b64encode(data).decode()}"
 

@@ -183,7 +183,7 @@ class Panel:
 def panels(records: list[Record], *, mixed_code: bool = False) -> list[Panel]:
     """Split runs into panels, each titled by what distinguishes it from the others. Raises RunError.
 
-    mixed_code: let runs of different commits stand in one table.
+    mixed_code: allow runs of different commits in one table.
     """
     groups: list[tuple[PlainData, list[Record]]] = []  # (what its runs share, its runs)
     for record in sorted(records, key=lambda record: record.status == "unfinished"):
@@ -244,7 +244,7 @@ def refuse_doubles(group: list[Record]) -> None:
         if (other := seen.setdefault((record.seed, record.arm), record)) is not record:
             raise RunError(
                 f"{record.path}: is the same run as {other.path} ({ARM_NAMES[record.arm]}, seed {record.seed}); "
-                "a seed counts once, leave one of them out"
+                "leave one of them out"
             )
 
 
@@ -260,5 +260,5 @@ def refuse_mixed_cards(group: list[Record]) -> None:
                 + "; ".join(
                     f"{field} {format_value(theirs)} and {format_value(mine)}" for field, theirs, mine in fields
                 )
-                + ". Report them apart, or score them again"
+                + ". Report on them separately, or score them again"
             )

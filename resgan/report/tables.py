@@ -152,7 +152,7 @@ def settings(panel: Panel) -> list[str]:
 def tuning_table(tuning: Tuning) -> Table:
     """Mean ranks; the best of each column is marked."""
     if tuning.missing:
-        return [["this tuning has not ended", "runs missing"], ["", str(len(tuning.missing))]]
+        return [["this tuning study has not ended", "runs missing"], ["", str(len(tuning.missing))]]
     columns = [*(tuning.ranks[arm] for arm in tuning.arms), tuning.shared_ranks]
     varied = [k for k in range(len(TUNABLE)) if len({values[k] for values in tuning.candidates}) > 1]
     rows = [["settings", *(ARM_NAMES[arm] for arm in tuning.arms), "all arms"]]

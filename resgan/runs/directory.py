@@ -69,7 +69,7 @@ class Run:
         elif self.path.exists() and any(".unfinished-" not in path.name for path in self.path.iterdir()):
             raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
         elif outer := next(filter(is_run, self.path.absolute().parents), None):
-            raise RunError(f"run_dir={self.path}: lies inside the run {outer}; give a directory beside it")
+            raise RunError(f"run_dir={self.path}: is inside the run {outer}; give a directory outside it")
         check_writable("run_dir", self.path)
 
     def stored_config(self, *, like: PlainData) -> PlainData:

@@ -63,12 +63,12 @@ class Tracker:
             lambda run: run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
         )
 
-    def log_picture(self, name: str, picture: Tensor, *, images_seen: int, caption: str | None = None) -> None:
+    def log_image(self, name: str, image: Tensor, *, images_seen: int, caption: str | None = None) -> None:
         def show(run: "WandbRun") -> None:
             import wandb
 
-            image = wandb.Image(to_array(picture), caption=caption or f"{images_seen} images seen")
-            run.log({name: image, "images_seen": images_seen})
+            shown = wandb.Image(to_array(image), caption=caption or f"{images_seen} images seen")
+            run.log({name: shown, "images_seen": images_seen})
 
         self._tell(show)
 
@@ -101,7 +101,7 @@ def resolve_mode(mode: str) -> str:
         said = {"dryrun": "offline", "run": "online"}.get(said, said)
         if said in ("online", "offline", "disabled"):
             return said
-        say(f"WANDB_MODE={said}: valid are online, offline, disabled; logging offline")
+        say(f"WANDB_MODE={said}: expected online, offline or disabled; logging offline")
         return "offline"
     return "online" if has_key() else "offline"
 

@@ -209,8 +209,8 @@ class GAN(pl.LightningModule):
 
     def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
         """Draw held-out images, augmented like the others, and their labels; (seed, images_seen) decides."""
-        pictures, labels = self.randomness.held_out(count, images_seen=self.images_seen)
-        shown = self.augmented(pictures.to(self.device), "held out")
+        images, labels = self.randomness.held_out(count, images_seen=self.images_seen)
+        shown = self.augmented(images.to(self.device), "held out")
         return shown, None if labels is None else labels.to(self.device)
 
     # What a step is made of.

@@ -37,10 +37,10 @@ class StepRandomness:
         """Draw held-out images (count, C, H, W), mirrored like the training images, and their labels."""
         assert self.augmentation is not None
         assert self.augmentation.holdout is not None
-        pictures, labels = self.augmentation.holdout, self.augmentation.holdout_labels
+        images, labels = self.augmentation.holdout, self.augmentation.holdout_labels
         random = make_generator(self.seed, "holdout", images_seen)
-        index, mirror = torch.randint(len(pictures), (count,), generator=random), torch.rand(count, generator=random)
-        chosen = to_float(pictures[index])
+        index, mirror = torch.randint(len(images), (count,), generator=random), torch.rand(count, generator=random)
+        chosen = to_float(images[index])
         if self.augmentation.flip:
             chosen = torch.where(mirror.view(-1, 1, 1, 1) < 0.5, chosen.flip(3), chosen)
         return chosen, None if labels is None else labels[index]
@@ -64,5 +64,5 @@ class StackedRandomness:
         return torch.stack([seed.augmented(x, purpose, p=own, images_seen=images_seen) for seed, x, own in given])
 
     def held_out(self, count: int, *, images_seen: int) -> tuple[Tensor, Tensor | None]:
-        pictures, labels = zip(*(seed.held_out(count, images_seen=images_seen) for seed in self.each), strict=True)
-        return torch.stack(pictures), None if labels[0] is None else torch.stack(labels)
+        images, labels = zip(*(seed.held_out(count, images_seen=images_seen) for seed in self.each), strict=True)
+        return torch.stack(images), None if labels[0] is None else torch.stack(labels)

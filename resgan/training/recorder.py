@@ -135,17 +135,17 @@ class Recorder:
 
     def record_reals(self) -> None:
         """Save real samples in the layout of the grids, once per run; also in a continued run that has none."""
-        picture = images.picture(self.reals)
-        images.save_png(picture, self.run.reals)
-        self.tracker.log_picture("reals", picture, images_seen=self.gan.images_seen, caption="real samples")
+        image = images.to_image(self.reals)
+        images.save_png(image, self.run.reals)
+        self.tracker.log_image("reals", image, images_seen=self.gan.images_seen, caption="real samples")
 
     def record_samples(self) -> None:
         count = len(self.reals)
         z = sampling.latents(range(count), dim=self.gan.latent_dim)
         labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
-        picture = images.picture(sampling.generate(self.gan.generator_ema, z, labels))
-        images.save_png(picture, self.run.samples / f"{self.gan.images_seen:09d}.png")
-        self.tracker.log_picture("samples", picture, images_seen=self.gan.images_seen)
+        image = images.to_image(sampling.generate(self.gan.generator_ema, z, labels))
+        images.save_png(image, self.run.samples / f"{self.gan.images_seen:09d}.png")
+        self.tracker.log_image("samples", image, images_seen=self.gan.images_seen)
 
     def record_scores(self) -> None:
         now = self.gan.images_seen

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resgan.base.images import GAP, GAP_GREY, enlarge, grid, picture, save_png, scatter, to_float, to_uint8
+from resgan.base.images import GAP, GAP_GREY, enlarge, grid, save_png, scatter, to_float, to_image, to_uint8
 
 
 def test_all_256_levels_survive_a_round_trip():
@@ -34,7 +34,7 @@ def test_pictures_show_every_pixel_in_its_own_colour(side, times):
     """Images are enlarged by a whole factor to at least 64 pixels, each pixel to a block of one colour."""
     images = torch.randint(256, (5, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(side))
     for given in (images, to_float(images)):
-        sheet, cell = picture(given, columns=3), times * side
+        sheet, cell = to_image(given, columns=3), times * side
         assert sheet.shape == (3, 2 * (cell + GAP) + GAP, 3 * (cell + GAP) + GAP)
         for k, image in enumerate(images):
             top, left = GAP + k // 3 * (cell + GAP), GAP + k % 3 * (cell + GAP)
@@ -63,5 +63,5 @@ def test_files(tmp_path):
             assert opened.size == (6, 4)
             assert opened.mode == ("L" if channels == 1 else "RGB")
             assert opened.getpixel((5, 0)) == (int(image[0, 0, 5]) if channels == 1 else tuple(image[:, 0, 5].tolist()))
-    assert picture(torch.zeros(4, 3, 8, 8)).shape[0] == 3
-    assert picture(torch.zeros(4, 2)).shape == (1, 512, 512)
+    assert to_image(torch.zeros(4, 3, 8, 8)).shape[0] == 3
+    assert to_image(torch.zeros(4, 2)).shape == (1, 512, 512)

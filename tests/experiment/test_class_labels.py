@@ -62,7 +62,7 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
         gan=SimpleNamespace(images_seen=0, seed=5, latent_dim=3, generator_ema=generator, losses={}, state_dict=dict),
         scorer=Scorer(samples=MANY, norm_mode="recomputed", scores=[score]),
         schedule=Schedule(score=0, sample=0, save=0, total=1),
-        tracker=SimpleNamespace(log=lambda *_, **__: None, log_picture=lambda *_, **__: None),
+        tracker=SimpleNamespace(log=lambda *_, **__: None, log_image=lambda *_, **__: None),
         spec={"classes": classes},
         reference=[torch.zeros(1, 1, 4, 4)],
         reals=torch.zeros(64, 1, 4, 4),

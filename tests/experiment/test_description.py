@@ -133,5 +133,5 @@ def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, f
 def test_the_classes_of_a_folder_are_not_known_without_reading_it():
     told = ("generator.conditional=norm", "disc.conditional=projection")
     folder = check(TrainOptions, options_of("data=folder", "data.path=nowhere", "data.size=16", *told))
-    with pytest.raises(OptionsError, match="the classes of a folder are not known here"):
+    with pytest.raises(OptionsError, match="so the classes of a folder are not known"):
         expected_class_shares(folder)

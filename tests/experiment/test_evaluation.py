@@ -101,7 +101,7 @@ def test_a_checkpoint_of_no_run_needs_to_be_told(study, tmp_path):
     shutil.copy(one_run(study) / "checkpoints" / "final.ckpt", tmp_path / "alone.ckpt")
     process = run("evaluate", "ckpt=alone.ckpt", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 2
-    assert "real=null: alone.ckpt lies in no run" in process.stderr
+    assert "real=null: alone.ckpt belongs to no run" in process.stderr
     process = run("evaluate", "ckpt=alone.ckpt", "real=gaussians", *EXACT, "outdir=out", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert set(lines_of(tmp_path / "out")[0]["scores"]) == {
@@ -180,22 +180,22 @@ def test_parts_of_a_data_set(tmp_path):
     [
         ([], "ckpt=null with fake=null: give one of them"),
         (["fake=a.npz", "ckpt=b.ckpt"], "ckpt=b.ckpt with fake=a.npz: give one of them"),
-        (["fake=a.npz"], "real=null: fake pictures need something"),
-        (["fake=nothing.npz", "real=shapes"], "fake=nothing.npz: not there"),
-        (["fake=nothing", "real=shapes"], "fake=nothing: not there"),
-        (["fake=good.npz", "real=nowhere"], "real=nowhere: neither a path nor a data set; of these there are cifar10"),
-        (["fake=good.npz", "real=shapes", "split=test"], "split=test: valid are draws, train, holdout"),
+        (["fake=a.npz"], "real=null: fake images need something"),
+        (["fake=nothing.npz", "real=shapes"], "fake=nothing.npz: there is no such file or folder"),
+        (["fake=nothing", "real=shapes"], "fake=nothing: there is no such file or folder"),
+        (["fake=good.npz", "real=nowhere"], "real=nowhere: neither a path nor a data set; the data sets are cifar10"),
+        (["fake=good.npz", "real=shapes", "split=test"], "split=test: expected draws, train or holdout"),
         (["fake=large.npz", "real=shapes"], "fake=large.npz: samples are 3x32x32 and real ones 3x16x16"),
-        (["fake=floats.npz", "real=shapes"], "fake=floats.npz: holds float32 (5, 16, 16, 3); valid are two or more"),
+        (["fake=floats.npz", "real=shapes"], "fake=floats.npz: holds float32 (5, 16, 16, 3); expected two or more"),
         (["fake=nan.npz", "real=gaussians"], "fake=nan.npz: 1 points are not finite"),
         (["fake=text.npz", "real=shapes"], "fake=text.npz: cannot be read"),
-        (["fake=two.npz", "real=shapes"], "fake=two.npz: which of a, b? name the right one samples"),
+        (["fake=two.npz", "real=shapes"], "fake=two.npz: holds a, b; name the right one samples"),
         (["fake=mixed", "real=shapes"], "set size=8 or less to crop"),
-        (["fake=mixed", "real=shapes", "size=16"], "size=16: image smaller than needed"),
+        (["fake=mixed", "real=shapes", "size=16"], "size=16: image too small"),
         (["fake=good.npz", "real=shapes"], "infinity needs at least 30 samples; there are 5 fakes and 10000 reals"),
         (["ckpt=nothing.ckpt"], "nothing.ckpt"),
         (["ckpt=mixed"], "ckpt=mixed: there is no checkpoints/final.ckpt below"),
-        (["fake=good.npz", "real=shapes", "metrics.scores=[fid]"], "valid are 'frechet', 'infinity', 'kernel'"),
+        (["fake=good.npz", "real=shapes", "metrics.scores=[fid]"], "expected 'frechet', 'infinity', 'kernel'"),
         (["fake=good.npz", "real=shapes", "metrics.extractor=dinov2"], "metrics.extractor=dinov2 needs the file"),
         (["fake=good.npz", "real=shapes", "outdir=text.npz"], "outdir=text.npz"),
     ],
@@ -232,5 +232,8 @@ def test_different_cards_do_not_share_a_table(study, tmp_path):
     shutil.move(tmp_path / "other", tmp_path / "both" / "two")
     process = run("evaluate", "ckpt=both", *EXACT, cwd=tmp_path)
     assert process.returncode == 2
-    assert "cannot stand in one table: tv: data was gaussians9, is gaussians16; evaluate them apart" in process.stderr
+    assert (
+        "cannot be compared in one table: tv: data was gaussians9, is gaussians16; evaluate them separately"
+        in process.stderr
+    )
     assert not (tmp_path / "both" / "evaluation").exists()

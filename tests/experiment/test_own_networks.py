@@ -121,7 +121,7 @@ def test_a_checkpoint_makes_no_code_run(theirs, tmp_path):
     for arguments in (("sample", f"ckpt={ckpt}"), ("evaluate", f"ckpt={ckpt}")):
         done = processes.run(*arguments, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"give it again, as generator.path={theirs}:G" in done.stderr
+        assert f"give the class, as generator.path={theirs}:G" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     with pytest.raises(resgan.UserError, match="a checkpoint runs no code"):
         resgan.load_gan(ckpt)

@@ -197,7 +197,7 @@ def test_what_the_search_decides_may_not_be_typed_beside_it(trained, tmp_path):
     for override, says in (
         ("generator.lr=0.002", "generator.lr=0.002: the search (tuning.candidates) decides generator.lr"),
         ("+loss.r2=1", "loss.r2=1: the search (tuning.candidates) decides loss.r2"),
-        ("seed=3", "seed=3: replicate=2 has seeds of its own"),
+        ("seed=3", "seed=3: replicate=2 has its own seeds"),
     ):
         with pytest.raises(OptionsError) as caught:
             train_replicate(options(run_dir=str(tmp_path / "x")), Job([override], [override], None))
@@ -210,12 +210,12 @@ def test_what_the_search_decides_may_not_be_typed_beside_it(trained, tmp_path):
 def test_a_candidate_that_is_not_valid_in_an_arm_is_refused_before_anything_is_made(trained, tmp_path):
     published = check(TrainOptions, options_of("generator=sngan", "disc=sngan", "metrics=exact", *SEARCHED))
     wrong = published.with_values({"tuning.inits": ["he", "dirac"], "run_dir": str(tmp_path / "x")})
-    with pytest.raises(OptionsError, match=r"generator.init=dirac: valid are"):
+    with pytest.raises(OptionsError, match=r"generator.init=dirac: expected"):
         train_replicate(wrong, trained.job)
     assert trained == []
     assert list(tmp_path.iterdir()) == []
     runs = [(["replicate=0"], wrong.with_values({"replicate": 0}))]
-    with pytest.raises(OptionsError, match=r"generator.init=dirac: valid are"):
+    with pytest.raises(OptionsError, match=r"generator.init=dirac: expected"):
         check_searches(Study("mine", tmp_path, runs, at_once=1))
 
 

@@ -85,9 +85,9 @@ def test_a_signal_stops_all_and_the_command_continues_them(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["-m", "seed=0,1", "hydra/launcher=joblib"], "a stack is one process; valid beside hydra/launcher=joblib is 1"),
-    (["study=smoke", "disc.spectral=true"], "disc.spectral=true cannot be trained so; valid is 1"),
-    (["disc.spectral=true"], "disc.spectral=true cannot be trained so; valid is 1"),
+    (["-m", "seed=0,1", "hydra/launcher=joblib"], "a stack is one process; use 1 with hydra/launcher=joblib"),
+    (["study=smoke", "disc.spectral=true"], "disc.spectral=true cannot be stacked; use 1"),
+    (["disc.spectral=true"], "disc.spectral=true cannot be stacked; use 1"),
 ])  # fmt: skip
 def test_stacks_that_cannot_be(refused, arguments, says):
     assert f"trainer.stack=3: {says}" in refused(train, *TINY, *arguments, "trainer.stack=3", "run_dir=r")

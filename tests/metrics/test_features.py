@@ -220,7 +220,7 @@ def test_weights_of_another_network(tmp_path):
     torch.save(nn.Linear(3, 3).state_dict(), path)
     with pytest.raises(ExtractorError) as error:
         load_extractor("cifarnet", weights=str(path))
-    assert "another network than cifarnet" in one_line(error)
+    assert "is of another network, not cifarnet" in one_line(error)
     assert str(path) in one_line(error)
 
 
@@ -228,13 +228,13 @@ def test_a_shipped_file_that_was_exchanged(tmp_path, monkeypatch):
     path = tmp_path / "cifarnet.pt"
     torch.save(CifarNet().state_dict(), path)
     monkeypatch.setattr(extractors, "SHIPPED", path)
-    with pytest.raises(ExtractorError, match="not the file resgan shipped"):
+    with pytest.raises(ExtractorError, match="not the file resgan ships"):
         load_extractor("cifarnet")
 
 
 def test_unknown_extractors_and_missing_options(monkeypatch):
     with pytest.raises(
-        ExtractorError, match="extractor=vgg: there is no such extractor; valid are cifarnet, inception"
+        ExtractorError, match="extractor=vgg: there is no such extractor; expected one of cifarnet, inception"
     ):
         load_extractor("vgg")
     with pytest.raises(ExtractorError, match=r"metrics\.weights: inception needs"):
@@ -296,7 +296,7 @@ def test_pixels_are_the_pictures():
     extractor = load_extractor("pixels")
     images = pictures(4, side=8)
     assert torch.equal(extractor(images), images.flatten(1) / 127.5 - 1)
-    with pytest.raises(ExtractorError, match="pictures have 12675 numbers; valid are up to 12288"):
+    with pytest.raises(ExtractorError, match="images have 12675 values; expected at most 12288"):
         extractor(pictures(2, side=65))
 
 
@@ -374,7 +374,7 @@ def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
         ("cifarnet", {"clean": True}, "resize=clean: is for inception"),
         ("cifarnet", {"weights": "random"}, "random: is for inception, dinov2"),
         ("dinov2", {}, "dinov2 needs its weights file"),
-        ("dinov2", {"weights": str(SHIPPED)}, "another network than dinov2"),
+        ("dinov2", {"weights": str(SHIPPED)}, "is of another network, not dinov2"),
     ],
 )
 def test_what_does_not_fit_together(name, words, message):

@@ -190,7 +190,7 @@ def test_a_checkpoint_knows_its_classes(tmp_path):
     alone = [loaded.sample([k], label=int(y)) for k, y in enumerate(drawn)]
     assert torch.equal(loaded.sample(range(3)), torch.cat(alone))
     for wrong in (24, -1, "24", "-1", "dog"):
-        with pytest.raises(OptionsError, match=f"class={wrong}: valid are 0 to 23"):
+        with pytest.raises(OptionsError, match=f"class={wrong}: expected 0 to 23"):
             loaded.sample([0], label=wrong)
     # The statistics of its norms can be recomputed.
     remade = with_norm_mode(loaded.generator, "recomputed", dim=16, shares=list(loaded.spec["classes"].values()))
@@ -211,10 +211,10 @@ def test_a_class_of_a_gan_that_was_told_none(tmp_path):
 
 
 @pytest.mark.parametrize(("overrides", "said"), [
-    (["generator.conditional=norm"], "generator.conditional=norm with disc.conditional=none: tell both"),
-    (["disc.conditional=concat"], "generator.conditional=none with disc.conditional=concat: tell both"),
-    (["generator.conditional=projection"], "generator.conditional=projection: valid are"),
-    (["generator=dcgan", "generator.width=64", "disc.conditional=concat"], "tell both networks the class, or neither"),
+    (["generator.conditional=norm"], "generator.conditional=norm with disc.conditional=none: make both"),
+    (["disc.conditional=concat"], "generator.conditional=none with disc.conditional=concat: make both"),
+    (["generator.conditional=projection"], "generator.conditional=projection: expected"),
+    (["generator=dcgan", "generator.width=64", "disc.conditional=concat"], "make both networks"),
 ])  # fmt: skip
 def test_options_that_do_not_fit(overrides, said):
     with pytest.raises(OptionsError) as error:

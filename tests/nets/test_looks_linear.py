@@ -124,8 +124,8 @@ def test_outside_the_blocks_it_keeps_the_size_of_he():
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    (["generator.block=postact"], "generator.init=looks_linear: needs block=preact, else"),
-    (["generator.norm=pixel", "generator.width=31"], "needs norm=none, an even width, else"),
+    (["generator.block=postact"], "generator.init=looks_linear: needs block=preact, without"),
+    (["generator.norm=pixel", "generator.width=31"], "needs norm=none, an even width, without"),
     (["generator.width=[8,8,7]"], "needs an even width"),
     (["generator.spectral=true"], "needs spectral=false"),
     (["generator.inner=3"], "needs inner=1"),

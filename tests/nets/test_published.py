@@ -441,15 +441,15 @@ def test_the_start_of_dcgan():
 
 
 @pytest.mark.parametrize(("options", "size", "said"), [
-    (RESNET_G, 16, "generator.name=resnet: made for pictures of 32, 48, 64 pixels; these have 16"),
+    (RESNET_G, 16, "generator.name=resnet: made for images of 32, 48, 64 pixels; these have 16"),
     (RESNET_G | {"width": 20}, 64, "generator.width=20: at 64 pixels it must be a multiple of 16"),
-    (DEEP_G, 32, "generator.name=resnet101: made for pictures of 64 pixels; these have 32"),
+    (DEEP_G, 32, "generator.name=resnet101: made for images of 64 pixels; these have 32"),
     (DEEP_G | {"width": 6}, 64, "generator.width=6: must be a multiple of 4"),
-    (DCGAN_G, 24, "generator.name=dcgan: made for pictures of a multiple of 16 pixels; these have 24"),
+    (DCGAN_G, 24, "generator.name=dcgan: made for images of a multiple of 16 pixels; these have 24"),
     (DCGAN_G | {"width": 20}, 32, "generator.width=20: must be a multiple of 8"),
-    (R3GAN_G, 28, "generator.name=r3gan: made for pictures of 4 x 2^k pixels, such as 32 or 64; these have 28"),
+    (R3GAN_G, 28, "generator.name=r3gan: made for images of 4 x 2^k pixels, such as 32 or 64; these have 28"),
     (R3GAN_G | {"width": 20}, 32, "generator.group_size=16: does not divide 2 x width, 40"),
-    (RESNET_G | {"conditional": "norm"}, 32, "generator.conditional=norm: this data has no classes; valid is none"),
+    (RESNET_G | {"conditional": "norm"}, 32, "generator.conditional=norm: this data has no classes; use none"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_in_one_line(options, size, said):
     with pytest.raises(OptionsError) as error:

@@ -247,12 +247,12 @@ def test_the_inner_width_is_that_of_the_branch_alone(network):
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ("block=bottleneck inner=3", "inner=3: block=bottleneck has a width of its own inside; valid is 1"),
+    ("block=bottleneck inner=3", "inner=3: block=bottleneck has an inner width of its own; use 1"),
     ("inner=0", "inner=0: expected at least 1"),
     ("skip=gradient skip_scale=1.0", "skip_scale=1: skip=gradient carries the value 0"),
-    ("skip_scale=0.5 skip_final=0.0", "skip_scale=0.5 with skip_final=0: one factor on a skip is enough"),
+    ("skip_scale=0.5 skip_final=0.0", "skip_scale=0.5 with skip_final=0: use one factor on the skip"),
     ("skip_final=-1.0", "skip_final=-1.0: expected at least 0"),
-    ("skip=backward", "skip=backward: valid are 'identity', 'orthogonal', 'forward' or 'gradient'"),
+    ("skip=backward", "skip=backward: expected 'identity', 'orthogonal', 'forward' or 'gradient'"),
     ("skip_final=0.0", "skip_final: needs burn_in_kimg"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(options, said):

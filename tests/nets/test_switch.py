@@ -263,7 +263,7 @@ def test_a_bottleneck_by_hand():
 def test_what_does_not_make_a_block():
     with pytest.raises(ValueError, match="group_size=5: does not divide 2 x width, 16"):
         make_block(kind="bottleneck", group_size=5)
-    with pytest.raises(ValueError, match="for images; valid are preact"):
+    with pytest.raises(ValueError, match="for images; use preact"):
         make_block(layers.linear, kind="bottleneck")
     with pytest.raises(ValueError, match="norm=pixel: block=bottleneck"):
         make_block(kind="bottleneck", norm="pixel")

@@ -259,7 +259,7 @@ def test_a_seed_counts_once(tmp_path, report):
     make_run(study / "again", g=True, d=True, seed=0)
     status, said = report(study)
     assert status == 2
-    assert "a seed counts once" in said
+    assert "leave one of them out" in said
 
 
 def test_a_run_that_has_not_ended_stands_with_its_settings_whatever_began_it(tmp_path):
@@ -455,7 +455,7 @@ def test_bad_input_is_one_line(tmp_path, report):
     for paths, says in (
         ([tmp_path / "nosuch"], "there is no such directory"),
         ([empty], "holds no run"),
-        ([a_run], "is one run, not a study"),
+        ([a_run], "is a single run, not a study"),
         ([a_run / "config.yaml"], "is a file"),
         ([damaged], "result.json: is damaged"),
         ([headless], "result.json: is damaged"),

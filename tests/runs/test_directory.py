@@ -33,7 +33,7 @@ def test_no_run_lies_inside_another(tmp_path):
     outer.claim(CONFIG)
     Run(outer.path / "arm" / "0").check(CONFIG)
     outer.record_session({"command": "python -m resgan.train"})
-    with pytest.raises(RunError, match=r"0: lies inside the run .*study; give a directory beside it"):
+    with pytest.raises(RunError, match=r"0: is inside the run .*study; give a directory outside it"):
         Run(outer.path / "arm" / "0").claim(CONFIG)
     assert not (outer.path / "arm").exists()
 

@@ -510,10 +510,10 @@ def test_a_stack_in_a_sweep_has_its_runs_by_arm_and_seed(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["seeds=0-1", "seed=3"], "seed=3: seeds=0-1 says which; leave one of them out"),
+    (["seeds=0-1", "seed=3"], "seed=3: seeds=0-1 decides the seeds; leave one of them out"),
     (["seeds=3-1"], "seeds=3-1: expected numbers and ranges"),
-    (["seeds=0,0-2"], "seeds=0,0-2: names a seed twice"),
-    (["seeds=0-1", "disc.spectral=true"], "seeds=0-1: disc.spectral=true cannot be trained so"),
+    (["seeds=0,0-2"], "seeds=0,0-2: has a seed twice"),
+    (["seeds=0-1", "disc.spectral=true"], "seeds=0-1: disc.spectral=true cannot be stacked"),
 ])  # fmt: skip
 def test_seeds_that_cannot_be(tmp_path, arguments, says):
     refused = run("train", *TINY, *arguments, "run_dir=r", cwd=tmp_path)

@@ -88,7 +88,7 @@ class DownBlock(ProjectedBlock):
 def base_and_channels(width: int, size: int) -> tuple[int, list[int]]:
     """Return (pixels at the base, channels from the base up). Raises ValueError where they do not divide."""
     if size % 2**HALVINGS:
-        raise ValueError(f"name=dcgan: made for pictures of a multiple of 16 pixels; these have {size}")
+        raise ValueError(f"name=dcgan: made for images of a multiple of 16 pixels; these have {size}")
     if width % SHARES[-1]:
         raise ValueError(f"width={width}: must be a multiple of {SHARES[-1]}")
     return size // 2**HALVINGS, [width // share for share in SHARES]

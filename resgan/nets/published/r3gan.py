@@ -58,7 +58,7 @@ class R3ganStage(nn.Module):
 def r3gan_widths(width: int | list[int], size: int) -> list[int]:
     """Return the channels of each stage, from 4 x 4 pixels up. Raises ValueError."""
     if sizes(size)[0] != BASE:
-        raise ValueError(f"name=r3gan: made for pictures of 4 x 2^k pixels, such as 32 or 64; these have {size}")
+        raise ValueError(f"name=r3gan: made for images of 4 x 2^k pixels, such as 32 or 64; these have {size}")
     return per_stage("width", width, len(sizes(size)))
 
 

@@ -37,7 +37,7 @@ HALVINGS = {32: 2, 48: 4, 64: 5}  # the number of blocks of D that downsample
 def stage_channels(table: dict[int, tuple[int, tuple[int, ...]]], size: int, width: int | None) -> list[int]:
     """Return the channels of each stage. Raises ValueError for unpublished sizes and widths that do not divide."""
     if size not in table:
-        raise ValueError(f"name=resnet: made for pictures of {', '.join(map(str, table))} pixels; these have {size}")
+        raise ValueError(f"name=resnet: made for images of {', '.join(map(str, table))} pixels; these have {size}")
     published, shares = table[size]
     widest = width or published
     if widest % max(shares):

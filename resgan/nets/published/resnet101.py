@@ -103,7 +103,7 @@ class Bottleneck101(ProjectedBlock):
 def stage_plan(width: int, size: int) -> list[tuple[int, int]]:
     """Return (channels, blocks) of each stage, from the lowest resolution up. Raises ValueError."""
     if size != SIZE:
-        raise ValueError(f"name=resnet101: made for pictures of {SIZE} pixels; these have {size}")
+        raise ValueError(f"name=resnet101: made for images of {SIZE} pixels; these have {size}")
     if width % 4:
         raise ValueError(f"width={width}: must be a multiple of 4")  # half of it at 64 pixels, and half of that inside
     return [(width * halves // 2, count) for halves, count in STAGES]

@@ -21,7 +21,7 @@ SEAL = 32  # bytes: blake2b of the key and all before the seal, so that damage a
 BLOCK = 2**24  # bytes that are hashed or written at a time
 
 
-class PictureCache:
+class ImageCache:
     """The cache entry of one key."""
 
     def __init__(self, cache: Path, key: str) -> None:

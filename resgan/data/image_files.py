@@ -13,7 +13,7 @@ from resgan.data.folder import load_folder
 KEYS = ("samples", "arr_0", "images", "x")  # of an npz: ours, NumPy's own, and those that others use
 
 
-def load_pictures(
+def load_images(
     path: str | Path,
     *,
     option: str,  # the option that named the path, for messages
@@ -49,10 +49,10 @@ def load_npz(path: Path, *, option: str) -> Tensor:
         with np.load(path, allow_pickle=False) as file:
             names = [name for name in KEYS if name in file.files] or file.files
             if len(names) != 1 and names[0] not in KEYS:
-                raise DataError(f"{option}={path}: which of {', '.join(names)}? name the right one {KEYS[0]}")
+                raise DataError(f"{option}={path}: holds {', '.join(names)}; name the right one {KEYS[0]}")
             array = file[names[0]]
     except FileNotFoundError:
-        raise DataError(f"{option}={path}: not there") from None
+        raise DataError(f"{option}={path}: there is no such file or folder") from None
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
@@ -63,10 +63,10 @@ def load_npz(path: Path, *, option: str) -> Tensor:
 def as_samples(array: np.ndarray, *, where: str) -> Tensor:
     """Convert uint8 images or finite points to tensors. Raises DataError for other arrays."""
     points = array.ndim == 2 and array.shape[1] == 2 and np.issubdtype(array.dtype, np.floating)
-    pictures = array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3)))
-    if not (points or pictures) or len(array) < 2:
+    are_images = array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3)))
+    if not (points or are_images) or len(array) < 2:
         raise DataError(
-            f"{where}: holds {array.dtype} {array.shape}; valid are two or more pictures, uint8 (N, H, W, 3), "
+            f"{where}: holds {array.dtype} {array.shape}; expected two or more images, uint8 (N, H, W, 3), "
             "(N, H, W, 1) or (N, H, W), or points, floats (N, 2)"
         )
     if points:

@@ -13,7 +13,7 @@ from helpers.options import options_of
 from PIL import Image
 
 from resgan.builders.data import build_dataset
-from resgan.data import folder, picture_cache
+from resgan.data import folder, image_cache
 from resgan.data.dataset import DataError, Dataset
 from resgan.data.folder import load_folder
 from resgan.experiment.evaluation import data_of_run
@@ -256,7 +256,7 @@ def test_nothing_half_written_is_left_on_a_full_disk(pictures, place, monkeypatc
         yield b"half"
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(picture_cache, "parts", full)
+    monkeypatch.setattr(image_cache, "parts", full)
     assert same(load(pictures, place), load(pictures, None))
     assert "cannot be written (No space left on device); going on" in capsys.readouterr().err
     assert entries(place) == []
@@ -264,7 +264,7 @@ def test_nothing_half_written_is_left_on_a_full_disk(pictures, place, monkeypatc
 
 def test_two_that_decode_and_write_at_the_same_time_are_both_right(pictures, place, monkeypatch, decoded, capsys):
     """Let the second begin and end while the first is in the middle of its file."""
-    parts, seconds = picture_cache.parts, []
+    parts, seconds = image_cache.parts, []
 
     def interrupted(*given):
         for part in parts(*given):
@@ -273,7 +273,7 @@ def test_two_that_decode_and_write_at_the_same_time_are_both_right(pictures, pla
                 seconds.append(None)
                 seconds.append(load(pictures, place, holdout=0.3))
 
-    monkeypatch.setattr(picture_cache, "parts", interrupted)
+    monkeypatch.setattr(image_cache, "parts", interrupted)
     first = load(pictures, place)
     assert len(decoded) == 24
     assert same(first, load(pictures, None))
