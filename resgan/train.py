@@ -1,5 +1,6 @@
 """Train a GAN: `python -m resgan.train generator.residual=true disc.residual=false`."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from resgan.cli.command import Command
@@ -10,6 +11,11 @@ from resgan.options.train import TrainOptions
 
 def train(options: TrainOptions, job: Job) -> float:
     # Imported only after the options are checked, because they import torch.
+    if options.trainer.devices * options.trainer.nodes > 1:
+        from resgan.experiment.worker import follows
+
+        if follows(options, job):
+            return math.nan
     if options.replicate is not None:
         from resgan.experiment.replicate import train_replicate
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from resgan.base.console import say
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
+from resgan.base.processes import ALONE, Processes, ProcessLost
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.builders.stacking import stacks_of
 from resgan.experiment.precision import with_precision
+from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
 from resgan.experiment.tuning import tuned
@@ -90,6 +92,8 @@ def train(options: TrainOptions, job: Job) -> float:
 def train_runs(options: TrainOptions, job: Job) -> tuple[Path, JobRuns, dict[Path, Result]]:
     """Train the runs of a job that have not ended. Returns its directory, what it asked for, and the new results."""
     asked = runs_of_job(options, job)
+    if not asked.todo:
+        dismiss_others(options, job)
     components = build_all(asked.todo, job)  # before a directory is made: refuses what cannot be built
     root = asked.root or new_directory(Path("runs"))
     return root, asked, train_claimed(open_runs(asked, root), components, root)
@@ -118,6 +122,7 @@ def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
     """Build the components of runs that differ only in what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
     for one in each:
+        check_processes(one, job)
         reuse = components[0] if components else None
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
     return components
@@ -133,7 +138,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
             locks.enter_context(one.run.locked())
             members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own)))
         for group in at_same_progress(members):
-            for member, result in zip(group, train_group(group, root), strict=True):
+            for member, result in zip(group, train_with_others(group, root), strict=True):
                 results[member.run.path] = result
     return results
 
@@ -256,34 +261,61 @@ def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
 # Training.
 
 
-def train_group(members: Sequence[Member], root: Path) -> list[Result]:
-    """Train runs to their end, several as a stack, and record how they ended."""
+def train_with_others(members: Sequence[Member], root: Path) -> list[Result]:
+    """Train runs to their end, a single one with the other processes that its options ask for."""
+    first = members[0]
+    try:
+        with all_processes(first.options, first.job) as (processes, device):
+            if processes.count > 1:
+                processes.from_first(order(first.options, first.run, first.state))
+            return train_group(members, root, processes, device=device)
+    except ProcessLost:
+        say("another process of this run has ended, so the run ends too; continue from its last checkpoint with:")
+        say(f"  {continue_command(root, first.job)}")
+        raise SystemExit(1) from None
+
+
+def train_group(
+    members: Sequence[Member], root: Path, processes: Processes = ALONE, *, device: int = 0
+) -> list[Result]:
+    """Train runs to their end, several as a stack, and record how they ended.
+
+    `processes` train a single run together; all of them call this, and only the first one's directory is kept.
+    """
     trainer, accelerator, stop = members[0].options.trainer, members[0].components.accelerator, StopSignal()
+    agreed = StopSignal() if processes.count > 1 else None
     session = provenance(accelerator=accelerator, arguments=members[0].job.arguments) | {"together": len(members)}
     assert trainer.precision != "auto"
-    say_precision(members[0])
+    if processes.first:
+        say_precision(members[0])
     recorders: list[Recorder] = []
     exit_code = 1
     try:
         for member in members:
             member.components.scorer.prepare()  # with a bar of its own; from disk where it was made before
-            recorders.append(build_recorder(member, stop, session))
+            recorders.append(build_recorder(member, agreed or stop, session))
+        gan = stacked(members)
+        if processes.count > 1:
+            gan.join(processes)
+            members[0].components.scorer.join(processes)
         with stop.listening():
             fit(
-                stacked(members),
+                gan,
                 build_batches(members),
-                callbacks=[RecorderCallback(recorders, stop=stop), ProgressBar(show=trainer.progress)],
+                callbacks=[RecorderCallback(recorders, stop=stop, agreed=agreed), ProgressBar(show=trainer.progress)],
                 accelerator=accelerator,
                 precision=trainer.precision,
                 deterministic=trainer.deterministic,
+                device=device,
             )
         results = [conclude(member, recorder) for member, recorder in zip(members, recorders, strict=True)]
         exit_code = 0
     except Stopped as stopped:
         exit_code = 128 + stopped.args[0]
-        name = signal.Signals(stopped.args[0]).name
-        say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
-        say(f"  {continue_command(root, members[0].job)}")
+        if processes.first:
+            name = signal.Signals(stopped.args[0]).name
+            say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
+            say(f"  {continue_command(root, members[0].job)}")
         raise SystemExit(exit_code) from None
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else 1
@@ -318,6 +350,7 @@ def build_batches(members: Sequence[Member]) -> DataModule:
         flip=getattr(options.data, "flip", False),
         conditional=is_conditional(options),
         on_device=options.trainer.data_on_device,
+        processes=gan.processes,
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
+from resgan.base.processes import Processes
 from resgan.metrics.features import Extractor, extract
 from resgan.metrics.score import Score
 from resgan.options.choices import NormMode
@@ -37,6 +38,11 @@ class Scorer:
             found |= score.scores()
             score.reset()  # frees the samples
         return found
+
+    def join(self, processes: Processes) -> None:
+        """Measure the samples of all processes together from here on; each gives its own."""
+        for score in self.scores:
+            score.process_group = processes.cpu
 
     def prepare(self) -> None:
         """Precompute the reference statistics; otherwise the first call to `measure` does."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from resgan.base.processes import ALONE, Processes
 from resgan.base.rng import derive_seed, make_generator
 from resgan.nets import looks_linear
 from resgan.options.choices import FanIn, Init, Norm
@@ -147,11 +148,47 @@ class PixelNorm(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation (Ioffe & Szegedy 2015) of (N, C, H, W) maps and of (N, F) features alike."""
+    """Batch normalisation (Ioffe & Szegedy 2015) of (N, C, H, W) maps and of (N, F) features alike.
+
+    Where several processes share a batch, mean and variance in training are those of the whole batch.
+    """
+
+    processes: Processes = ALONE
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.processes.count == 1 or not self.training:
+            return super().forward(input)
+        over = [dim for dim in range(input.ndim) if dim != 1]
+        shape = (1, -1, *(1,) * (input.ndim - 2))
+        mean = self.processes.mean(input.mean(over))
+        centred = input - mean.view(shape)
+        variance = self.processes.mean(centred.square().mean(over))
+        self._track(mean.detach(), variance.detach(), count=self.processes.count * input.numel() // input.shape[1])
+        normalised = centred * torch.rsqrt(variance + self.eps).view(shape)
+        if self.weight is None:
+            return normalised
+        return normalised * self.weight.view(shape) + self.bias.view(shape)
+
+    def _track(self, mean: Tensor, variance: Tensor, *, count: int) -> None:
+        """Move the running statistics as nn.BatchNorm2d does, by the unbiased variance of `count` values."""
+        assert self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim not in (2, 4):
             raise ValueError(f"expected (N, F) or (N, C, H, W), got {tuple(input.shape)}")
+
+
+def synchronise_norms(net: nn.Module, processes: Processes) -> None:
+    """Let the batch norms of a network normalise over the batches of all processes; over their own with ALONE."""
+    for module in net.modules():
+        if isinstance(module, BatchNorm):
+            module.processes = processes
 
 
 # width, affine (a learned gain and bias for each channel) -> norm

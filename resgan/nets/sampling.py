@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from resgan.base.device import full_precision
+from resgan.base.processes import ALONE
 from resgan.base.rng import make_generator
+from resgan.nets.layers import synchronise_norms
 from resgan.options.choices import NormMode
 
 CHUNK = 64  # samples in every forward pass: kernels, and so the last bits, depend on the batch size
@@ -90,6 +92,7 @@ def with_norm_mode(generator: nn.Module, mode: NormMode, *, dim: int, shares: Se
     if mode == "running":
         return generator
     changed = copy.deepcopy(generator).eval()
+    synchronise_norms(changed, ALONE)  # every process draws the same latents here
     norms = [module for module in changed.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if mode == "batch":
         for norm in norms:

@@ -59,6 +59,9 @@ class TrainerOptions(Options):
     fused: bool = option("fuse resampling with the convolution beside it; the same function, faster")
     compile: bool = option("torch.compile both networks, except in steps with penalties; pays on an accelerator")
     data_on_device: bool = option("keep the data on the accelerator")
+    devices: Positive = option("processes on this machine that train a run together, one for each device")
+    nodes: Positive = option("machines that train a run together; more than 1 only under torchrun or srun")
+    strategy: Literal["auto", "ddp"] = option("how several processes share a run; auto: ddp")
     stack: Positive = option("runs of a sweep or replicate to train as one, where possible; 1: one by one")
     deterministic: bool = option("refuse accelerator operations whose results differ from run to run")
     progress: bool = option("show a progress bar")
@@ -123,6 +126,7 @@ class TrainOptions(Options):
         self._augments_images()
         self._finals_have_time()
         self._can_be_stacked()
+        self._can_be_shared()
         self._can_be_searched()
         self._can_be_compiled()
         return self
@@ -172,6 +176,20 @@ class TrainOptions(Options):
                 )
             if getattr(self, name).spectral and self.trainer.stack > 1:
                 raise ValueError(f"trainer.stack={self.trainer.stack}: {name}.spectral=true cannot be stacked; use 1")
+
+    def _can_be_shared(self) -> None:
+        """Check that batches divide among the processes."""
+        trainer, count = self.trainer, self.trainer.devices * self.trainer.nodes
+        wanted = f"trainer.devices={trainer.devices}" + (f" trainer.nodes={trainer.nodes}" if trainer.nodes > 1 else "")
+        if count == 1:
+            return
+        sizes = {"batch_size": self.batch_size, "generator.batch_size": self.generator.batch_size or self.batch_size}
+        for name, size in sizes.items():
+            if size % count:
+                raise ValueError(f"{name}={size}: does not divide by {count}, the number of processes ({wanted})")
+        for name, value in (("seeds", self.seeds), ("trainer.stack", trainer.stack if trainer.stack > 1 else None)):
+            if value is not None:
+                raise ValueError(f"{name}={value}: a stack is one process; leave it out with {wanted}")
 
     def _can_be_searched(self) -> None:
         if self.replicate is not None and self.seeds is not None:

@@ -13,6 +13,9 @@ BOOKKEEPING = (
     "trainer.threads",
     "trainer.progress",
     "trainer.stack",
+    "trainer.devices",
+    "trainer.nodes",
+    "trainer.strategy",
     "hydra",
 )  # never part of a run's identity
 PERMISSIONS = ("loss.gp_with_spectral",)  # not part of it either, but of the names of arms

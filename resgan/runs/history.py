@@ -87,6 +87,10 @@ ADDED = (
     *(Added(f"{network}.skip_scale", None, LABS) for network in NETWORKS),
     *(Added(f"{network}.skip_final", None, LABS) for network in NETWORKS),
     Added("metrics.own", None),
+    # Several processes
+    Added("trainer.devices", 1),
+    Added("trainer.nodes", 1),
+    Added("trainer.strategy", "auto"),
     # A search in every replicate; without candidates the rest does nothing, and has the values of conf/train.yaml
     Added("replicate", None),
     Added("tuning.candidates", 0),

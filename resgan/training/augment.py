@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from resgan.base.processes import ALONE, Processes
 from resgan.options.choices import Operation
 
 NUMBERS = 3  # random numbers: the most that an operation uses for an image
@@ -86,13 +87,15 @@ def augment(
     operations: Sequence[Operation],  # applied in the order of OPERATIONS
     p: float | Tensor,  # each is applied to each image with this probability, independently
     random: torch.Generator,  # on the CPU
+    processes: Processes = ALONE,  # that share the batch of which these images are a part
 ) -> Tensor:
     """Apply the operations to images; keeps their dtype and memory format.
 
     Every image uses the same number of random draws, whatever p and the operations: neither shifts the other draws,
     and a batch in two parts is augmented like the whole.
     """
-    u = torch.rand(len(images), len(OPERATIONS), 1 + NUMBERS, generator=random, dtype=torch.float32)
+    count = processes.count * len(images)
+    u = processes.share(torch.rand(count, len(OPERATIONS), 1 + NUMBERS, generator=random, dtype=torch.float32))
     u = u.to(images.device, non_blocking=True).permute(1, 2, 0)[..., None, None, None]
     for (name, operation), (once, *_), numbers in zip(OPERATIONS.items(), u, u[:, 1:], strict=True):
         if name in operations:

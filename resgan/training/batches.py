@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from resgan.base.images import to_float
+from resgan.base.processes import ALONE, Processes
 from resgan.base.rng import make_generator
 from resgan.data.dataset import Dataset
 
@@ -36,7 +37,9 @@ class Batches:
         seed: int,
         flip: bool,  # mirror each image with probability 1/2
         labels: Tensor | None = None,  # int64 (N,), to come with the samples
+        processes: Processes = ALONE,  # each reads its share of every batch
     ) -> None:
+        self.processes = processes
         self.data, self.labels, self.size, self.start, self.stop = data, labels, size, start, stop
         self.seed, self.flip = seed, flip
         self._epoch = -1
@@ -49,8 +52,12 @@ class Batches:
             yield self.batch(place)
 
     def batch(self, place: int) -> Batch:
-        """Return the samples at places `place` to `place + size`, as floats in [-1, 1], with labels if any."""
+        """Return the samples at places `place` to `place + size`, as floats in [-1, 1], with labels if any.
+
+        Of several processes, each returns its share of them.
+        """
         index, flipped = joined(*self._pieces(place))
+        index, flipped = self.processes.share(index), None if flipped is None else self.processes.share(flipped)
         samples = self._samples(index, flipped)
         return samples if self.labels is None else (samples, self.labels[index.to(self.labels.device)])
 
@@ -121,8 +128,10 @@ class DataModule(pl.LightningDataModule):
         flip: bool,
         on_device: bool,  # move the whole set to the accelerator and gather there
         conditional: bool = False,  # give the labels with the samples
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__()
+        self.processes = processes
         self.datasets, self.seeds, self.conditional = datasets, seeds, conditional
         self.batch_size, self.images_seen, self.total_images = batch_size, images_seen, total_images
         self.flip, self.on_device = flip, on_device
@@ -138,6 +147,7 @@ class DataModule(pl.LightningDataModule):
                 seed=seed,
                 flip=self.flip,
                 labels=None if dataset.labels is None or not self.conditional else on_device(dataset.labels),
+                processes=self.processes,
             )
             for dataset, seed in zip(self.datasets, self.seeds, strict=True)
         ]

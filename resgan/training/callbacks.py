@@ -21,8 +21,9 @@ class RecorderCallback(pl.Callback):
     In a stack, a run that diverges is no longer recorded, and the others go on.
     """
 
-    def __init__(self, recorders: Sequence[Recorder], *, stop: StopSignal) -> None:
+    def __init__(self, recorders: Sequence[Recorder], *, stop: StopSignal, agreed: StopSignal | None = None) -> None:
         self.recorders, self.stop = recorders, stop
+        self.agreed = agreed  # the signal to stop that all processes know, which the recorders obey; None: stop itself
         self.begun = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -32,6 +33,9 @@ class RecorderCallback(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self.agreed is not None:
+            number = _gan(pl_module).processes.largest(self.stop.number or 0)
+            self.agreed.number = number or None
         now, first = _gan(pl_module).images_seen, self.recorders[0]  # the runs of a stack are due together
         if first.needs_weights(now):
             self.sync_from_stack(pl_module)
@@ -76,11 +80,12 @@ class RecorderCallback(pl.Callback):
                 recorder.diverged = True
             except Stopped:
                 break
-        if self.stop.number is not None:  # earlier recorders may have been past saving when the signal came
+        stop = self.agreed or self.stop
+        if stop.number is not None:  # earlier recorders may have been past saving when the signal came
             for recorder in going:
                 with contextlib.suppress(Stopped, Diverged):
                     recorder.stop_if_asked()
-            raise Stopped(self.stop.number)
+            raise Stopped(stop.number)
         self.end_if_all_diverged()
 
     def going(self) -> list[Recorder]:

@@ -1,6 +1,7 @@
 """The GAN as a LightningModule, with the steps of the game. It is given its networks and builds nothing."""
 
 import functools
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import pytorch_lightning as pl
@@ -8,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from resgan.base.device import full_precision
+from resgan.base.processes import ALONE, Processes
 from resgan.nets.blocks import annealed_blocks
+from resgan.nets.layers import synchronise_norms
 from resgan.nets.skips import skips_that_stop, stopped
 from resgan.training import ema
 from resgan.training.augment import adapted, r_t, r_v
@@ -26,6 +29,9 @@ class GAN(pl.LightningModule):
     All randomness of a step is derived from (seed, images_seen), so a run continued from its state is the same run.
 
     It may also be a stack of GANs (training/stack.py): then all tensors of a step have one more dimension in front, S.
+
+    Several processes may train it together (`join`): each has its share of every batch. All that is random is drawn
+    for the whole batch, so that the step is that of one process.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class GAN(pl.LightningModule):
         self.randomness = randomness or StepRandomness(seed, latent_dim=latent_dim, augmentation=augmentation)
         # The adaptive p is a tensor, since it follows D's logits, which stay on the device.
         self.register_buffer("augment_p", torch.tensor(augmentation.p if augmentation else 0.0))
+        self.processes = ALONE
         self.images_seen = 0
         self.losses: dict[str, Tensor] = {}  # of the last step, left on the device: reading them is a sync
         # Both networks, perhaps compiled, for steps without second derivatives. A tuple hides them from torch.nn.
@@ -90,6 +97,12 @@ class GAN(pl.LightningModule):
         generator, disc = (torch.compile(net, backend=backend, dynamic=False) for net in (self.generator, self.disc))
         self._once = (generator, disc)
 
+    def join(self, processes: Processes) -> None:
+        """Train as one of several processes from here on; all of them must be in the same state."""
+        self.processes = processes
+        for net in (self.generator, self.disc):
+            synchronise_norms(net, processes)
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return list(self._adams)
 
@@ -102,7 +115,10 @@ class GAN(pl.LightningModule):
     # One step.
 
     def training_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Run one step on a batch: real samples, with labels (N,) where the networks are class-conditional."""
+        """Run one step on a batch: real samples, with labels (N,) where the networks are class-conditional.
+
+        Of several processes each is given its share.
+        """
         real, *labels = [batch] if isinstance(batch, Tensor) else batch
         for block in self._annealed:
             block.anneal(ramp(1.0, block.options.skip_final, self.burnt_in()))
@@ -120,7 +136,8 @@ class GAN(pl.LightningModule):
         """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
-        penalised = any(map(is_applied, (r1, r2, gp)))
+        applied = {name: is_applied(weight) for name, weight in (("r1", r1), ("r2", r2), ("gp", gp))}
+        penalised = any(applied.values())
         optimiser, (generator, disc) = self._optimiser(1), self._once
         disc = self.disc if penalised else disc
 
@@ -149,14 +166,14 @@ class GAN(pl.LightningModule):
 
             # Before the step, which shifts all of D's logits: those compared are by the same D.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
-            self._descend(optimiser, total)
-        self.losses["loss_d"] = loss.detach()
+            self.losses["loss_d"] = loss.detach()
+            self._descend(optimiser, total, logged=("loss_d", *(name for name, weight in applied.items() if weight)))
 
     def generator_step(self, real: Tensor, *labels: Tensor) -> None:
         optimiser, (generator, disc) = self._optimiser(0), self._once
         self._freeze_disc(True)  # gradients of its weights would be computed and thrown away
         try:
-            fake_labels = [repeated(each, self.generator_batch) for each in labels]
+            fake_labels = [self.labels_for(each, self.generator_batch) for each in labels]
             with stopped(self._stopping[0]):
                 fake = generator(self.latents("generator", self.generator_batch), *fake_labels)
             fake_logits = in_float32(disc(self.augmented(fake, "generator's fake"), *fake_labels))
@@ -165,10 +182,10 @@ class GAN(pl.LightningModule):
                 with torch.no_grad():
                     real_logits = in_float32(disc(self.augmented(real, "generator's real"), *labels))
             loss = self.generator_loss(real_logits, fake_logits)
-            self._descend(optimiser, loss)
+            self.losses["loss_g"] = loss.detach()
+            self._descend(optimiser, loss, logged=("loss_g",))
         finally:
             self._freeze_disc(False)
-        self.losses["loss_g"] = loss.detach()
 
     def update_average(self) -> None:
         decay = ema.decay(
@@ -186,7 +203,7 @@ class GAN(pl.LightningModule):
         if self.augmentation is None:
             return images
         p = self.augment_p if self.augmentation.adapts else self.augmentation.p_at(self.burnt_in())
-        return self.randomness.augmented(images, purpose, p=p, images_seen=self.images_seen)
+        return self.randomness.augmented(images, purpose, p=p, images_seen=self.images_seen, processes=self.processes)
 
     @torch.no_grad()
     def adapt(self, step: int, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -194,10 +211,12 @@ class GAN(pl.LightningModule):
         augmentation = self.augmentation
         if augmentation is None or not augmentation.adapts or step % augmentation.INTERVAL:
             return
+        real_logits, fake_logits = self.processes.gather(real_logits), self.processes.gather(fake_logits)
         if augmentation.adapt == "r_t":
             measure = r_t(real_logits)
         else:
-            measure = r_v(real_logits, in_float32(self.disc(*self.held_out(self.batch_size))), fake_logits)
+            held_out = in_float32(self.disc(*self.held_out(self.batch_size)))
+            measure = r_v(real_logits, self.processes.gather(held_out), fake_logits)
         self.augment_p = adapted(
             self.augment_p,
             measure=measure,
@@ -209,9 +228,10 @@ class GAN(pl.LightningModule):
 
     def held_out(self, count: int) -> tuple[Tensor, Tensor | None]:
         """Draw held-out images, augmented like the others, and their labels; (seed, images_seen) decides."""
-        images, labels = self.randomness.held_out(count, images_seen=self.images_seen)
-        shown = self.augmented(images.to(self.device), "held out")
-        return shown, None if labels is None else labels.to(self.device)
+        drawn = self.randomness.held_out(count, images_seen=self.images_seen)
+        images, labels = (None if each is None else self.processes.share(each).to(self.device) for each in drawn)
+        assert images is not None
+        return self.augmented(images, "held out"), labels
 
     # What a step is made of.
 
@@ -226,11 +246,16 @@ class GAN(pl.LightningModule):
     def latents(self, purpose: str, count: int) -> Tensor:
         """Draw standard normal latents (count, latent_dim), decided by (seed, purpose, images_seen)."""
         drawn = self.randomness.latents(purpose, count, images_seen=self.images_seen)
-        return drawn.to(self.device, non_blocking=True)
+        return self.processes.share(drawn).to(self.device, non_blocking=True)
+
+    def labels_for(self, labels: Tensor, count: int) -> Tensor:
+        """Return `count` labels of a batch, starting over where it has fewer."""
+        return self.processes.share(repeated(self.processes.gather(labels), count))
 
     def mix(self, count: int) -> Tensor:
         """Draw where between real and fake the gradient penalty is taken: uniform on [0, 1], (count,)."""
-        return self.randomness.mix(count, images_seen=self.images_seen).to(self.device, non_blocking=True)
+        drawn = self.randomness.mix(count, images_seen=self.images_seen)
+        return self.processes.share(drawn).to(self.device, non_blocking=True)
 
     def _optimiser(self, index: int) -> torch.optim.Adam:
         """Return the optimiser of the generator (0) or the discriminator (1), with its current settings."""
@@ -241,10 +266,14 @@ class GAN(pl.LightningModule):
                 group.update(settings)
         return optimiser
 
-    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
+    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor, *, logged: Sequence[str]) -> None:
+        """Take a step along the gradient; average it, and the losses of these names, over the processes."""
         # Not through Lightning's wrappers: on one device they add only a count of steps that nothing reads.
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()  # over a stack: each member has its own weights
+        if self.processes.count > 1:
+            gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+            self.processes.average([*gradients, *(self.losses[name] for name in logged)])
         optimiser.step()
         torch.clear_autocast_cache()  # it holds bfloat16 weights from before the step
 

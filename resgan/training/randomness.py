@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from resgan.base.images import to_float
+from resgan.base.processes import ALONE, Processes
 from resgan.base.rng import make_generator
 from resgan.training.augment import augment
 from resgan.training.schedules import Augmentation
@@ -26,12 +27,14 @@ class StepRandomness:
         """Draw uniformly on [0, 1] (count,)."""
         return torch.rand(count, generator=make_generator(self.seed, "mix", images_seen))
 
-    def augmented(self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int) -> Tensor:
-        """Augment images (N, C, H, W) as D sees them."""
+    def augmented(
+        self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int, processes: Processes = ALONE
+    ) -> Tensor:
+        """Augment images (N, C, H, W), this process's share of a batch, as D sees them."""
         if self.augmentation is None:
             return images
         random = make_generator(self.seed, "augment", purpose, images_seen)
-        return augment(images, operations=self.augmentation.operations, p=p, random=random)
+        return augment(images, operations=self.augmentation.operations, p=p, random=random, processes=processes)
 
     def held_out(self, count: int, *, images_seen: int) -> tuple[Tensor, Tensor | None]:
         """Draw held-out images (count, C, H, W), mirrored like the training images, and their labels."""
@@ -58,7 +61,10 @@ class StackedRandomness:
     def mix(self, count: int, *, images_seen: int) -> Tensor:
         return torch.stack([seed.mix(count, images_seen=images_seen) for seed in self.each])
 
-    def augmented(self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int) -> Tensor:
+    def augmented(
+        self, images: Tensor, purpose: str, *, p: Tensor | float, images_seen: int, processes: Processes = ALONE
+    ) -> Tensor:
+        assert processes.count == 1  # a stack is one process
         probabilities = p if isinstance(p, Tensor) else [p] * len(self.each)
         given = zip(self.each, images, probabilities, strict=True)
         return torch.stack([seed.augmented(x, purpose, p=own, images_seen=images_seen) for seed, x, own in given])

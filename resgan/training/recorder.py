@@ -65,6 +65,11 @@ class Recorder:
         self.stop = stop or StopSignal()
         self.diverged = False
 
+    @property
+    def writes(self) -> bool:
+        """Does this process write? Of several that train a run only the first does; all do the same otherwise."""
+        return self.gan.processes.first
+
     # What is due.
 
     def begin(self) -> None:
@@ -72,7 +77,7 @@ class Recorder:
         self.started = time.monotonic()
         if not self.has_start and self.gan.images_seen == 0:
             self.record_start()
-        if not self.run.reals.exists():
+        if self.writes and not self.run.reals.exists():
             self.record_reals()
         self.record_due()
         self.stop_if_asked()
@@ -95,7 +100,7 @@ class Recorder:
     def record_due(self) -> None:
         before = self.gan.images_seen - self.gan.batch_size
         now, schedule = self.gan.images_seen, self.schedule
-        if schedule.due(schedule.sample, before=before, now=now):
+        if self.writes and schedule.due(schedule.sample, before=before, now=now):
             self.record_samples()
         if now not in self.scored and (now == 0 or schedule.due(schedule.score, before=before, now=now)):
             self.record_scores()
@@ -113,13 +118,15 @@ class Recorder:
             "logit_spread": float(logits.detach().std()),
             "input_gradient": float(slope.flatten(1).norm(dim=1).mean()),
         }
-        self.run.append({"images_seen": 0, "kind": "start", **figures})
-        self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})
+        if self.writes:
+            self.run.append({"images_seen": 0, "kind": "start", **figures})
+            self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})
 
     def record_losses(self) -> None:
         losses = self.read_losses()
-        self.run.append({"images_seen": self.gan.images_seen, "kind": "losses", **losses})
-        self.tracker.log({f"train/{k}": v for k, v in losses.items()}, images_seen=self.gan.images_seen)
+        if self.writes:
+            self.run.append({"images_seen": self.gan.images_seen, "kind": "losses", **losses})
+            self.tracker.log({f"train/{k}": v for k, v in losses.items()}, images_seen=self.gan.images_seen)
 
     def read_losses(self) -> dict[str, float]:
         losses = {name: float(value) for name, value in self.gan.losses.items()}
@@ -154,16 +161,28 @@ class Recorder:
         count, dim = self.scorer.samples, self.gan.latent_dim
         z = torch.randn(count, dim, generator=random)
         labels = sampling.classes_at(torch.rand(count, generator=random), self.shares) if self.shares else None
+        z, labels = self.own_share(z), None if labels is None else self.own_share(labels)
         generator = sampling.with_norm_mode(self.gan.generator_ema, self.scorer.norm_mode, dim=dim, shares=self.shares)
         samples = sampling.generate(generator, z, labels, on_batch=self.stop_if_asked)
-        if not samples.isfinite().all():
+        if self.gan.processes.largest(not samples.isfinite().all()):
             raise Diverged(now)
-        scores = self.scorer.measure(samples)
+        self.scored[now] = scores = self.scorer.measure(samples)  # over the samples of all processes
+        if not self.writes:
+            return
         self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
         self.tracker.log(scores, images_seen=now)
-        self.scored[now] = scores
         if now and self.is_best(now):
             checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
+
+    def own_share(self, drawn: Tensor) -> Tensor:
+        """Return this process's part of the draws, in whole chunks of sampling as far as there are enough of them."""
+        processes, rows = self.gan.processes, torch.arange(len(drawn))
+        chunks = len(drawn) // sampling.CHUNK
+        if chunks < processes.count:
+            return drawn[processes.share(rows)]
+        owner = (rows // sampling.CHUNK).clamp_max(chunks - 1)
+        own = processes.share(torch.arange(chunks))
+        return drawn[(owner >= own[0]) & (owner <= own[-1])]
 
     def is_best(self, now: int) -> bool:
         primary = self.scorer.primary
@@ -173,6 +192,8 @@ class Recorder:
 
     def save(self) -> None:
         self.refuse_nan()  # a diverged state is not saved
+        if not self.writes:
+            return
         try:
             checkpoints.save_last(self.run.checkpoints, self.state())
             if self.gan.images_seen >= self.schedule.total:
