@@ -33,11 +33,13 @@ class RenamedValue(NamedTuple):
 class NewDefault(NamedTuple):
     """Defaults that were replaced: a run with the old defaults continues with them unless others are typed.
 
-    A kind (`.name`) is in both as a condition, or is itself what was replaced.
+    A kind (`.name`) is in both as a condition, or is itself what was replaced. A config that has one of the options
+    `since` is newer. (Published networks have no norm_place today either.)
     """
 
     before: PlainData
     today: PlainData
+    since: tuple[str, ...] = tuple(f"{network}.norm_place" for network in NETWORKS)
 
 
 ADDED = (
@@ -103,8 +105,6 @@ ADDED = (
     Added("tuning.accept_edge", False),
 )
 
-# A config from before the defaults below changed has none of these. (Nor has one of published networks today.)
-SINCE = tuple(f"{network}.norm_place" for network in NETWORKS)
 # Smooth shapes, and fewer modes. The other options of data=shapes came with it, so that they need no rows above.
 RENAMED_VALUES = (RenamedValue("data.name", "shapes", "shapes_hard", since="data.count"),)
 AS_BEFORE = ("data=shapes",)  # typed again to continue an earlier run, this means what it meant then
@@ -131,6 +131,9 @@ NEW_DEFAULTS = (
     NewDefault({"score_kimg": 10}, {"score_kimg": 40}),
     *(NewDefault({f"{when}_kimg": 10}, {f"{when}_kimg": 20}) for when in ("sample", "save")),
     *(NewDefault({f"loss.{penalty}": 0.1}, {f"loss.{penalty}": 0.3}) for penalty in ("r1", "r2")),
+    NewDefault(
+        {"disc.name": "lab", "disc.lr": 1e-3}, {"disc.name": "lab", "disc.lr": 2e-3}, since=("trainer.devices",)
+    ),
 )
 FOUND = ("trainer.precision",)  # auto is resolved when a run begins, and kept; 32-true before there was an auto
 RENAMED: dict[str, str] = {}  # old name: new name
@@ -150,10 +153,10 @@ def kept(old: PlainData, like: PlainData) -> PlainData:
     rows = [row for row in ADDED if row.keeps and row.option in like]
     found = {row.option: row.before for row in rows if row.option not in old}
     found |= {option: old[option] for option in FOUND if option in old and like.get(option) == "auto"}
-    if any(option in old for option in SINCE):
-        return found
     translated = _translated(old, ())
     for row in NEW_DEFAULTS:
+        if any(option in old for option in row.since):
+            continue
         if row.before.items() <= translated.items() and row.today.items() <= like.items():
             found |= _before(row, like)
     return found
