@@ -82,7 +82,7 @@ class Processes:
         """Return the largest of the numbers that the processes give."""
         if self.count == 1:
             return number
-        found = torch.tensor(number)
+        found = torch.tensor(int(number))
         with exchanging():
             dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self.cpu)
         return int(found)
@@ -95,6 +95,11 @@ class Processes:
         with exchanging():
             dist.broadcast_object_list(box, src=0, group=self.cpu)
         return box[0]
+
+    def wait_for_first(self) -> None:
+        """Wait until the first process has left: what was sent to it is lost if this one closes its connections."""
+        with contextlib.suppress(ProcessLost):
+            self.from_first()
 
 
 ALONE = Processes()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from resgan.base.errors import OptionsError
 from resgan.experiment.session import train_runs
+from resgan.experiment.several import find_place
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 
@@ -35,6 +36,11 @@ def fit(options: TrainOptions) -> Result:
         if value is not None:
             raise OptionsError(f"{name}={value}: fit trains one run; call it for each, with seed")
     job = Job(options.overrides, options.overrides, None)
+    if (place := find_place(options, job)) is not None:
+        raise OptionsError(
+            f"trainer.devices={options.trainer.devices}: fit starts its own processes, and here are {place.count} of a "
+            "launcher; use python -m resgan.train there"
+        )
     try:
         root, asked, trained = train_runs(options, job)
     except SystemExit:

@@ -413,7 +413,7 @@ def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> 
 
 def conclude(member: Member, recorder: Recorder) -> Result:
     """Record how a run ended."""
-    if recorder.diverged:
+    if recorder.diverged and recorder.writes:
         seen = recorder.gan.images_seen
         say(f"diverged at {seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such ({member.run.path})")
     result = make_result(member.options, member.job, recorder, member.components.counts)

@@ -86,7 +86,12 @@ def started(count: int, accelerator: str) -> Iterator[Place]:
     places = [Place(number, count, number, address) for number in range(count)]
     command = [sys.executable, "-m", "resgan.experiment.worker", accelerator]
     others = [
-        subprocess.Popen([*command, json.dumps(asdict(place))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [*command, json.dumps(asdict(place))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches the first alone, which tells them
+        )
         for place in places[1:]
     ]
     try:
@@ -104,7 +109,7 @@ def started(count: int, accelerator: str) -> Iterator[Place]:
 
 
 def order(options: TrainOptions, run: Run, state: State) -> State:
-    """What the other processes are told by the first: the options, and where the run stands."""
+    """Make what the first process tells the others: the options, and where the run stands."""
     return {"options": options.model_dump(), "state": state, "measured": run.measurements()}
 
 

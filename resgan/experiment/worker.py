@@ -48,7 +48,10 @@ def follow(place: Place, accelerator: str) -> None:
             for line in ordered["measured"]:
                 run.append(line)
             member = Member(options, run, Job([], [], None), components, state=state)
-            train_group([member], run.path, processes, device=place.local)
+            try:
+                train_group([member], run.path, processes, device=place.local)
+            finally:
+                processes.wait_for_first()
     except ProcessLost:
         raise SystemExit(1) from None
 

@@ -1,7 +1,6 @@
 """The GAN as a LightningModule, with the steps of the game. It is given its networks and builds nothing."""
 
 import functools
-from collections.abc import Sequence
 from contextlib import nullcontext
 
 import pytorch_lightning as pl
@@ -126,6 +125,7 @@ class GAN(pl.LightningModule):
         if (self.images_seen // self.batch_size + 1) % self.disc_steps == 0:
             self.generator_step(real, *labels)
             self.update_average()
+        self.processes.average(list(self.losses.values()))  # those of this step, and earlier ones, which are equal
         self.images_seen += self.batch_size
 
     def discriminator_step(self, real: Tensor, *labels: Tensor) -> None:
@@ -136,8 +136,7 @@ class GAN(pl.LightningModule):
         """
         step, burnt_in = self.images_seen // self.batch_size, self.burnt_in()
         r1, r2, gp = (penalty.weight_at(step, burnt_in=burnt_in) for penalty in (self.r1, self.r2, self.gp))
-        applied = {name: is_applied(weight) for name, weight in (("r1", r1), ("r2", r2), ("gp", gp))}
-        penalised = any(applied.values())
+        penalised = any(map(is_applied, (r1, r2, gp)))
         optimiser, (generator, disc) = self._optimiser(1), self._once
         disc = self.disc if penalised else disc
 
@@ -166,8 +165,8 @@ class GAN(pl.LightningModule):
 
             # Before the step, which shifts all of D's logits: those compared are by the same D.
             self.adapt(step, real_logits.detach(), fake_logits.detach())
-            self.losses["loss_d"] = loss.detach()
-            self._descend(optimiser, total, logged=("loss_d", *(name for name, weight in applied.items() if weight)))
+            self._descend(optimiser, total)
+        self.losses["loss_d"] = loss.detach()
 
     def generator_step(self, real: Tensor, *labels: Tensor) -> None:
         optimiser, (generator, disc) = self._optimiser(0), self._once
@@ -182,10 +181,10 @@ class GAN(pl.LightningModule):
                 with torch.no_grad():
                     real_logits = in_float32(disc(self.augmented(real, "generator's real"), *labels))
             loss = self.generator_loss(real_logits, fake_logits)
-            self.losses["loss_g"] = loss.detach()
-            self._descend(optimiser, loss, logged=("loss_g",))
+            self._descend(optimiser, loss)
         finally:
             self._freeze_disc(False)
+        self.losses["loss_g"] = loss.detach()
 
     def update_average(self) -> None:
         decay = ema.decay(
@@ -266,14 +265,14 @@ class GAN(pl.LightningModule):
                 group.update(settings)
         return optimiser
 
-    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor, *, logged: Sequence[str]) -> None:
-        """Take a step along the gradient; average it, and the losses of these names, over the processes."""
+    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
+        """Take a step along the gradient, averaged over the processes."""
         # Not through Lightning's wrappers: on one device they add only a count of steps that nothing reads.
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()  # over a stack: each member has its own weights
         if self.processes.count > 1:
             gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-            self.processes.average([*gradients, *(self.losses[name] for name in logged)])
+            self.processes.average(gradients)
         optimiser.step()
         torch.clear_autocast_cache()  # it holds bfloat16 weights from before the step
 

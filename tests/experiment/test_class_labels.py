@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from resgan.base.images import to_uint8
+from resgan.base.processes import ALONE
 from resgan.builders.data import mixed_batch
 from resgan.builders.trained_gan import TrainedGan
 from resgan.data.dataset import Dataset
@@ -59,7 +60,9 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
     score = MadeScore("tv", compute=lambda samples: seen.append(samples) or {"tv": 0.5})
     return Recorder(
         run=Run(path),
-        gan=SimpleNamespace(images_seen=0, seed=5, latent_dim=3, generator_ema=generator, losses={}, state_dict=dict),
+        gan=SimpleNamespace(
+            images_seen=0, seed=5, latent_dim=3, generator_ema=generator, losses={}, state_dict=dict, processes=ALONE
+        ),
         scorer=Scorer(samples=MANY, norm_mode="recomputed", scores=[score]),
         schedule=Schedule(score=0, sample=0, save=0, total=1),
         tracker=SimpleNamespace(log=lambda *_, **__: None, log_image=lambda *_, **__: None),

@@ -15,6 +15,7 @@ from resgan import train
 from resgan.base.errors import OptionsError
 from resgan.base.processes import Place
 from resgan.experiment import several
+from resgan.experiment.fitting import fit
 from resgan.experiment.several import find_place
 from resgan.experiment.study import Job
 from resgan.training.launched import launched_place
@@ -54,8 +55,9 @@ def test_a_process_is_killed_and_the_run_goes_on_with_one_or_two_as_if_it_had_no
     process = start("train", *LONG, "run_dir=x", cwd=tmp_path)  # a signal that reaches one stops both, after one step
     process.wait_for(lambda: "continues x" in process.stderr and workers_of(process.pid))
     [worker] = workers_of(process.pid)
-    before = (tmp_path / "x/checkpoints/last.ckpt").stat().st_mtime_ns
-    process.wait_for(lambda: (tmp_path / "x/checkpoints/last.ckpt").stat().st_mtime_ns > before)
+    metrics = tmp_path / "x/metrics.jsonl"
+    before = len(metrics.read_text())
+    process.wait_for(lambda: len(metrics.read_text()) > before)
     os.kill(worker, signal.SIGTERM)
     assert process.wait(60).returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM" in process.stderr
@@ -137,6 +139,12 @@ def test_launchers_and_options_agree(environment, made):
         find_place(made("trainer.devices=2"), job)
     with pytest.raises(OptionsError, match="a sweep inside 4 processes"):
         find_place(made("trainer.devices=4"), sweep)
+
+
+def test_from_python_there_is_no_launcher(environment, made):
+    environment(TORCHRUN)
+    with pytest.raises(OptionsError, match=r"fit starts its own processes, and here are 4 of a launcher"):
+        fit(made("trainer.devices=2", "trainer.nodes=2"))
 
 
 def test_nodes_need_a_launcher(environment, made):
