@@ -42,6 +42,7 @@ def workers_of(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow  # four interpreters, one after the other
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_is_killed_and_the_run_goes_on_with_one_or_two_as_if_it_had_not_been(tmp_path):
     process = start("train", *LONG, "run_dir=x", cwd=tmp_path)
