@@ -113,9 +113,9 @@ def spread(values: list[float]) -> str:
 
 
 def draw_arms(records: list[Record]) -> None:
-    [panel] = panels(records)
-    if picture := grids(panel, "samples"):
-        (DOCS / "images" / "default-arms.png").write_bytes(picture.png)
+    [panel] = panels(records, mixed_code=True)
+    if figure := grids(panel, "samples"):
+        (DOCS / "images" / "default-arms.png").write_bytes(figure.png)
 
 
 def main() -> None:

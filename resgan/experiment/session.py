@@ -122,7 +122,8 @@ def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
     """Build the components of runs that differ only in what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
     for one in each:
-        check_processes(one, job)
+        if not components:
+            check_processes(one, job)
         reuse = components[0] if components else None
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
     return components

@@ -50,8 +50,10 @@ def follow(place: Place, accelerator: str) -> None:
             member = Member(options, run, Job([], [], None), components, state=state)
             try:
                 train_group([member], run.path, processes, device=place.local)
-            finally:
+            except SystemExit:  # all have stopped together; after an error of its own this one leaves at once
                 processes.wait_for_first()
+                raise
+            processes.wait_for_first()
     except ProcessLost:
         raise SystemExit(1) from None
 

@@ -2,15 +2,23 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
-from resgan.base.processes import Processes
+from resgan.base.processes import Processes, exchanging
 from resgan.metrics.features import Extractor, extract
 from resgan.metrics.score import Score
 from resgan.options.choices import NormMode
+
+
+def gather_states(state: Tensor, group: Any = None) -> list[Tensor]:
+    """Gather a state of a score from all processes. Raises ProcessLost where one has ended."""
+    with exchanging():
+        return gather_all_tensors(state, group)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,7 @@ class Scorer:
         """Measure the samples of all processes together from here on; each gives its own."""
         for score in self.scores:
             score.process_group = processes.cpu
+            score.dist_sync_fn = gather_states
 
     def prepare(self) -> None:
         """Precompute the reference statistics; otherwise the first call to `measure` does."""

@@ -19,7 +19,7 @@ from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 
-SETTINGS = [(32, 8), (32, 32), (64, 32)]  # width, batch
+SETTINGS = [(32, 8), (32, 16), (32, 32), (64, 32)]  # width, batch
 STEPS = 32
 
 

@@ -84,6 +84,34 @@ def test_the_run_is_that_of_one_process(tmp_path):
     ]
 
 
+BREAKS = """
+import torch.distributed as dist
+from torchmetrics import Metric
+
+class Breaks(Metric):
+    higher_is_better = False
+
+    def __init__(self, reals):
+        super().__init__()
+
+    def update(self, samples):
+        if dist.is_initialized() and dist.get_rank() == 1:
+            raise ValueError("mine")
+
+    def compute(self):
+        return 0.0
+"""
+
+
+def test_an_error_in_one_process_while_scoring_ends_the_others(tmp_path):
+    """The first waits for the states of a score at that moment."""
+    (tmp_path / "my.py").write_text(BREAKS)
+    process = run("train", *TWO, "metrics.own=my.py:Breaks", "run_dir=x", cwd=tmp_path)  # within two minutes
+    assert process.returncode == 1, process.stderr
+    assert process.stderr.count("another process of this run has ended") == 1
+    assert "ValueError: mine" in process.stderr
+
+
 # What a launcher starts.
 
 
