@@ -27,6 +27,15 @@ def quoted(argument: str) -> str:
     return f"{match[1]}='" + match[2].replace("'", r"\'") + "'"
 
 
+def apart(arguments: list[str], own: set[str]) -> tuple[list[str], list[str]]:
+    """Separate the words for a command's own options, or groups of them, from those that it passes on to another."""
+    heads = [re.split(r"[.=]", argument.lstrip("+~"), maxsplit=1)[0] for argument in arguments]
+    return (
+        [argument for argument, head in zip(arguments, heads, strict=True) if head in own],
+        [argument for argument, head in zip(arguments, heads, strict=True) if head not in own],
+    )
+
+
 def last_value(option: str, arguments: list[str]) -> str | None:
     """Return the value of an option on the command line; None if it is not given, or null."""
     given = [argument.split("=", 1)[1] for argument in arguments if re.match(rf"\+*{re.escape(option)}=.", argument)]
