@@ -1,12 +1,17 @@
 """The device that tensors live on, and the precision of its computations."""
 
-from collections.abc import Iterator
+import getpass
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import torch
 
 from resgan.base.errors import OptionsError
+from resgan.base.files import try_lock
 
 
 def find_accelerator(option: str, name: str) -> str:
@@ -16,6 +21,29 @@ def find_accelerator(option: str, name: str) -> str:
     if not has[wanted]:
         raise OptionsError(f"{option}={name}: this machine has none; use auto or cpu")
     return wanted
+
+
+_claims: list[IO[str]] = []  # open files, each locked until the process ends
+
+
+def take_gpu() -> None:
+    """Make a GPU that no other process of this user has taken the current one, until this process ends.
+
+    Where all are taken, it is one of those that the fewest have.
+    """
+    if not _claims and torch.cuda.device_count() > 1:
+        uuids = [str(torch.cuda.get_device_properties(k).uuid) for k in range(torch.cuda.device_count())]
+        torch.cuda.set_device(claim(uuids, Path(tempfile.gettempdir()) / f"resgan-gpus-{getpass.getuser()}"))
+
+
+def claim(names: Sequence[str], directory: Path) -> int:
+    """Claim one of these names by a lock in a directory; return its number."""
+    for turn in itertools.count():
+        for number, name in enumerate(names):
+            if (file := try_lock(directory / f"{name}-{turn}")) is not None:
+                _claims.append(file)
+                return number
+    raise AssertionError  # a turn without a claim follows sooner or later
 
 
 def has_bfloat16(accelerator: str) -> bool:

@@ -1,11 +1,14 @@
-"""Atomic writing of files: none is ever half written."""
+"""Atomic writing of files, none of which is ever half written, and locks that end with their process."""
 
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from resgan.base.errors import UserError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -43,3 +46,34 @@ def flush_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """Lock a file until it is closed, or this process ends; None where it is locked. Raises UserError.
+
+    A process that inherits the file keeps the lock until it ends too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has none of these locks
+        return file
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError as error:  # some network file systems have none either
+        file.close()
+        raise UserError(f"{path}: cannot be locked ({error.strerror})") from error
+    return file
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file inside, and wait for it where another process has it."""
+    while (file := try_lock(path)) is None:
+        time.sleep(0.05)
+    with file:
+        yield

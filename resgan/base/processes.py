@@ -34,9 +34,8 @@ class Place:
 class Processes:
     """The processes of a run, seen from one of them."""
 
-    def __init__(self, number: int = 0, count: int = 1, *, cpu: Any = None) -> None:
+    def __init__(self, number: int = 0, count: int = 1) -> None:
         self.number, self.count = number, count
-        self.cpu = cpu  # the group that exchanges tensors in the memory of the CPU
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Processes":
         return self  # copies of a network belong to the same processes
@@ -84,7 +83,7 @@ class Processes:
             return number
         found = torch.tensor(int(number))
         with exchanging():
-            dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self.cpu)
+            dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
 
     def from_first(self, content: Any = None) -> Any:
@@ -93,7 +92,7 @@ class Processes:
             return content
         box = [content]
         with exchanging():
-            dist.broadcast_object_list(box, src=0, group=self.cpu)
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def wait_for_first(self) -> None:
@@ -131,19 +130,21 @@ def exchanging() -> Iterator[None]:
 
 @contextlib.contextmanager
 def joined(place: Place, *, accelerator: str) -> Iterator[Processes]:
-    """Join the other processes, and leave them at the end."""
+    """Join the other processes, and leave them at the end.
+
+    No object holds their group, since its connections are closed with the last reference: the others wait for that.
+    """
     if accelerator == "cuda":
         torch.cuda.set_device(place.local)
     with exchanging():
         dist.init_process_group(
-            "nccl" if accelerator == "cuda" else "gloo",
+            "cpu:gloo,cuda:nccl" if accelerator == "cuda" else "gloo",  # by where a tensor lies
             init_method=place.address,
             rank=place.number,
             world_size=place.count,
             timeout=PATIENCE,
         )
-        cpu = dist.new_group(backend="gloo", timeout=PATIENCE)
     try:
-        yield Processes(place.number, place.count, cpu=cpu)
+        yield Processes(place.number, place.count)
     finally:
         dist.destroy_process_group()

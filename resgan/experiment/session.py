@@ -266,19 +266,17 @@ def train_with_others(members: Sequence[Member], root: Path) -> list[Result]:
     """Train runs to their end, a single one with the other processes that its options ask for."""
     first = members[0]
     try:
-        with all_processes(first.options, first.job) as (processes, device):
+        with all_processes(first.options, first.job) as processes:
             if processes.count > 1:
                 processes.from_first(order(first.options, first.run, first.state))
-            return train_group(members, root, processes, device=device)
+            return train_group(members, root, processes)
     except ProcessLost:
         say("another process of this run has ended, so the run ends too; continue from its last checkpoint with:")
         say(f"  {continue_command(root, first.job)}")
         raise SystemExit(1) from None
 
 
-def train_group(
-    members: Sequence[Member], root: Path, processes: Processes = ALONE, *, device: int = 0
-) -> list[Result]:
+def train_group(members: Sequence[Member], root: Path, processes: Processes = ALONE) -> list[Result]:
     """Train runs to their end, several as a stack, and record how they ended.
 
     `processes` train a single run together; all of them call this, and only the first one's directory is kept.
@@ -307,7 +305,6 @@ def train_group(
                 accelerator=accelerator,
                 precision=trainer.precision,
                 deterministic=trainer.deterministic,
-                device=device,
             )
         results = [conclude(member, recorder) for member, recorder in zip(members, recorders, strict=True)]
         exit_code = 0

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -22,7 +23,7 @@ from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.runs.directory import Run
 from resgan.training.checkpoints import State
-from resgan.training.launched import launched_place
+from resgan.training.launched import all_for_one_job, launched_place
 
 WAIT = 20  # seconds that the first process leaves the others to end by themselves
 
@@ -41,7 +42,7 @@ def find_place(options: TrainOptions, job: Job) -> Place | None:
         raise OptionsError(f"trainer.nodes={trainer.nodes}: start a process for each device by torchrun or srun")
     if place is not None and place.count != count_of(options):
         raise OptionsError(f"{wanted}: {place.count} processes were started; give as many")
-    if place is not None and job.sweep_dir is not None:
+    if place is not None and job.sweep_dir is not None and not all_for_one_job():
         raise OptionsError(f"{wanted}: a sweep inside {place.count} processes would run in each; start its jobs apart")
     return place
 
@@ -65,16 +66,16 @@ def set_threads(options: TrainOptions) -> None:
 
 
 @contextlib.contextmanager
-def all_processes(options: TrainOptions, job: Job) -> Iterator[tuple[Processes, int]]:
-    """Start the other processes of a run, where no launcher has, and join them. Yields also the number of the GPU."""
+def all_processes(options: TrainOptions, job: Job) -> Iterator[Processes]:
+    """Start the other processes of a run, where no launcher has, and join them."""
     if count_of(options) == 1:
-        yield ALONE, 0
+        yield ALONE
         return
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
     set_threads(options)
     with contextlib.ExitStack() as stack:
         place = find_place(options, job) or stack.enter_context(started(count_of(options), accelerator))
-        yield stack.enter_context(joined(place, accelerator=accelerator)), place.local
+        yield stack.enter_context(joined(place, accelerator=accelerator))
 
 
 @contextlib.contextmanager
@@ -88,22 +89,25 @@ def started(count: int, accelerator: str) -> Iterator[Place]:
     others = [
         subprocess.Popen(
             [*command, json.dumps(asdict(place))],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closes when this process ends, however it does
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches the first alone, which tells them
         )
         for place in places[1:]
     ]
+    patience = 0
     try:
-        for process in others:  # a process that cannot begin would keep the others waiting
-            assert process.stdout is not None
-            if not process.stdout.readline():
+        ready = [process.stdout.readline() for process in others if process.stdout]
+        for process, line in zip(others, ready, strict=True):  # one that has ended would keep the others waiting
+            if not line or process.poll() is not None:
                 raise OptionsError(f"trainer.devices={count}: a process ended at its start ({process.wait()})")
+        patience = WAIT
         yield places[0]
     finally:
+        until = time.monotonic() + patience
         for process in others:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(WAIT)
+                process.wait(until - time.monotonic())
             process.kill()
             process.wait()
 

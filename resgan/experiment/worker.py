@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from resgan.base.device import find_accelerator
 from resgan.base.processes import Place, ProcessLost, joined
 from resgan.builders.components import build_components
 from resgan.experiment.session import Member, train_group
-from resgan.experiment.several import find_place, set_threads
+from resgan.experiment.several import WAIT, find_place, set_threads
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
@@ -49,7 +51,7 @@ def follow(place: Place, accelerator: str) -> None:
                 run.append(line)
             member = Member(options, run, Job([], [], None), components, state=state)
             try:
-                train_group([member], run.path, processes, device=place.local)
+                train_group([member], run.path, processes)
             except SystemExit:  # all have stopped together; after an error of its own this one leaves at once
                 processes.wait_for_first()
                 raise
@@ -58,8 +60,16 @@ def follow(place: Place, accelerator: str) -> None:
         raise SystemExit(1) from None
 
 
+def leave_with_first() -> None:
+    """End this process if it outlives the first, which holds the other end of its standard input."""
+    os.read(sys.stdin.fileno(), 1)  # returns when the first has ended, even before it has joined
+    time.sleep(WAIT)  # usually an exchange fails meanwhile, and this process tidies up after itself
+    os._exit(1)
+
+
 def main() -> None:
     accelerator, place = sys.argv[1], Place(**json.loads(sys.argv[2]))
+    threading.Thread(target=leave_with_first, daemon=True).start()
     print("ready", flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     follow(place, accelerator)

@@ -1,7 +1,8 @@
 """User-defined scores: a `resgan.Score`, or any torchmetrics.Metric of one number."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +43,20 @@ class Own(Score):
         self.metric.reset()
 
 
+@contextlib.contextmanager
+def by_itself(score: Score) -> Iterator[None]:
+    """Compute a score of what this process has seen, while the other processes of its run do something else."""
+    metrics = [module for module in score.modules() if isinstance(module, Metric)]
+    before = [metric.distributed_available_fn for metric in metrics]
+    for metric in metrics:
+        metric.distributed_available_fn = lambda: False
+    try:
+        yield
+    finally:
+        for metric, available in zip(metrics, before, strict=True):
+            metric.distributed_available_fn = available
+
+
 def load_score(where: str, real: Tensor, *, card: PlainData) -> Score:
     """Load the score NAME(real) of file.py:NAME, and try it on real samples. Raises OptionsError.
 
@@ -60,7 +75,8 @@ def load_score(where: str, real: Tensor, *, card: PlainData) -> Score:
         else:
             score = Own(score, card=card)
         score.update(to_float(tried) if tried.dtype == torch.uint8 else tried)
-        found = score.scores()
+        with by_itself(score):
+            found = score.scores()
     except Exception as error:  # whatever the code raises
         raise OptionsError(f"metrics.own={where}: {describe(error)}") from error
     if wrong := {name: value for name, value in found.items() if not isinstance(value, int | float | None)}:

@@ -50,8 +50,7 @@ class Scorer:
     def join(self, processes: Processes) -> None:
         """Measure the samples of all processes together from here on; each gives its own."""
         for score in self.scores:
-            score.process_group = processes.cpu
-            score.dist_sync_fn = gather_states
+            score.dist_sync_fn = gather_states if processes.count > 1 else None
 
     def prepare(self) -> None:
         """Precompute the reference statistics; otherwise the first call to `measure` does."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from resgan.base.errors import UserError
-from resgan.base.files import write_atomically
+from resgan.base.files import try_lock, write_atomically
 from resgan.base.plain_data import PlainData, flat, nan_to_none
 from resgan.runs.configuration import differences
 from resgan.runs.history import completed, kept
@@ -99,16 +99,9 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second process from writing here. The system releases the lock however the process ends."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        with open(self.path / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(f"run_dir={self.path}: another process is running it now") from error
+        if (lock := try_lock(self.path / ".lock")) is None:
+            raise RunError(f"run_dir={self.path}: another process is running it now")
+        with lock:
             self.clear_unfinished()
             yield
 

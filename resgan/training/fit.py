@@ -6,6 +6,7 @@ import os
 import warnings
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from resgan.options.choices import Precision
@@ -21,7 +22,6 @@ def fit(
     accelerator: str,  # "cpu", "cuda" or "mps"
     precision: Precision,
     deterministic: bool,
-    device: int = 0,  # number of the GPU
 ) -> None:
     """Train from the GAN's current state to the end of its run, or until its recorder finds it diverged."""
     quieten()
@@ -30,7 +30,7 @@ def fit(
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     trainer = pl.Trainer(
         accelerator=accelerator,
-        devices=[device] if accelerator == "cuda" else 1,
+        devices=[torch.cuda.current_device()] if accelerator == "cuda" else 1,
         plugins=[LightningEnvironment()],  # not what torchrun or SLURM set: base/processes.py joins the processes
         precision=precision,
         deterministic=deterministic,

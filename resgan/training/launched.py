@@ -20,3 +20,8 @@ def launched_place() -> Place | None:
         port = FIRST_PORT + int(given("SLURM_JOB_ID", "0")[-4:])
         return Place(int(given("SLURM_PROCID", "0")), count, int(given("SLURM_LOCALID", "0")), f"tcp://{host}:{port}")
     return None
+
+
+def all_for_one_job() -> bool:
+    """Check whether submitit started the processes, for a single job of a sweep."""
+    return "SUBMITIT_EXECUTOR" in os.environ
