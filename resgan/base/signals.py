@@ -18,6 +18,17 @@ def stop_signals() -> list[int]:
     return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
 
 
+def hand_on(status: object) -> None:
+    """Give a signal that stopped a job, by its exit status, to the launcher that also waits for it.
+
+    submitit puts the job back into the queue then, and ends this process.
+    """
+    number = status - 128 if isinstance(status, int) else 0
+    handler = signal.getsignal(number) if number in stop_signals() else None
+    if callable(handler) and handler is not signal.default_int_handler:  # Python's own, of Ctrl-C
+        handler(number, None)
+
+
 class StopSignal:
     """The signal that asked the command to stop, if any."""
 

@@ -6,6 +6,7 @@ from resgan.base.console import one_line
 from resgan.cli.arguments import last_value
 from resgan.cli.command import Command
 from resgan.cli.help import meanings_of
+from resgan.cli.launchers import missing
 from resgan.options.conf import files_of, read_primary
 from resgan.options.validation import did_you_mean, names
 
@@ -18,6 +19,8 @@ def explain(error: Exception, command: Command, arguments: list[str]) -> str:
     if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         group, *inner = match[1].split("/")
         name = "/".join([*inner, match[2]])
+        if group == "hydra":
+            return of_hydra(name)
         return f"{group}={name}: expected one of {', '.join(files_of(group)) or 'none'}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
         return f"+{match[1]}: exists already; leave out the +"
@@ -28,6 +31,16 @@ def explain(error: Exception, command: Command, arguments: list[str]) -> str:
         line = one_line(error).split(" See https")[0]
         return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"
     return one_line(error)
+
+
+def of_hydra(name: str) -> str:
+    """Explain a launcher or sweeper that is not there, as launcher/slurm."""
+    kind, _, chosen = name.partition("/")
+    if kind == "launcher":
+        return missing(chosen)
+    if kind == "sweeper":
+        return f"hydra/sweeper={chosen}: not installed; python -m resgan.sweep searches, with a current Optuna"
+    return f"hydra/{kind}={chosen}: Hydra has no such file"
 
 
 def candidates(option: str, command: Command, arguments: list[str]) -> dict[str, str]:

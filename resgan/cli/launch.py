@@ -20,11 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.signals import stop_signals
+from resgan.base.signals import hand_on, stop_signals
 from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, refuse_stacks_side_by_side, sweep_place
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
-from resgan.cli.study import announced, jobs_at_once, options_from, shares_stacks
+from resgan.cli.launchers import in_this_process, is_of_a_launcher, share_this_machine
+from resgan.cli.study import announced, options_from, shares_stacks
 from resgan.experiment.study import Job
 from resgan.options.conf import CONF
 
@@ -46,11 +47,12 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
         refuse_stacks_side_by_side(arguments)
         with ending_on_signals(), tidied(place), announced(command, given, place):
             jobs = hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)
-            if not all([ran_well(jobs), ran_well(partial(run_waiting, command, waiting))]):
+            if not all([ran_well(partial(launch_jobs, jobs)), ran_well(partial(run_waiting, command, waiting))]):
                 raise JobFailed
     except JobFailed:
         where = f" with run_dir={place}" if place else ""
-        stop(f"at least one job of the sweep failed; the same command{where} runs what is missing", status=1)
+        logs = f" (logs of all jobs in {place}/.submitit)" if place and (place / ".submitit").is_dir() else ""
+        stop(f"at least one job of the sweep failed{logs}; the same command{where} runs what is missing", status=1)
     except OptionsError as error:
         stop(one_line(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -74,13 +76,17 @@ def make_task(
         overrides = list(settings.overrides.task)
         sweep = settings.mode == RunMode.MULTIRUN
         sweep_dir = Path(settings.sweep.dir) if sweep else None
-        job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and jobs_at_once(settings) != 1)
+        job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and share_this_machine(settings))
         try:
             options = options_from(config, command, overrides)
             if sweep and command.run_stacked is not None and shares_stacks(settings, options):
                 waiting.append((options, job))
                 return None
             return run(options, job)
+        except SystemExit as stopped:  # its state is saved
+            if sweep and not in_this_process(settings):
+                hand_on(stopped.code)
+            raise
         except BrokenPipeError:
             end_unread()  # here and not further up, because Hydra would print its own message
         except Exception as error:
@@ -103,6 +109,19 @@ def say_failed(command: Command, job: Job, error: Exception) -> None:
     say(f"job failed: {' '.join(job.overrides) or '(defaults)'}: {line_of(error, command)}")
     if not isinstance(error, UserError | OmegaConfBaseException):
         traceback.print_exception(error)
+
+
+def launch_jobs(jobs: Callable[[], object]) -> None:
+    """Run the jobs of the command; one that its launcher has lost, as where it was killed, counts as failed."""
+    try:
+        jobs()
+    except JobFailed:
+        raise
+    except Exception as error:
+        if not is_of_a_launcher(error):
+            raise
+        say(f"hydra/launcher: {one_line(error)}")
+        raise JobFailed from None
 
 
 def ran_well(jobs: Callable[[], object]) -> bool:

@@ -17,6 +17,7 @@ from resgan.base.errors import OptionsError, UserError
 from resgan.base.plain_data import PlainData
 from resgan.cli.arguments import last_value, quoted
 from resgan.cli.command import Command
+from resgan.cli.launchers import in_this_process, jobs_at_once, on_a_cluster
 from resgan.experiment.study import Study
 from resgan.options.conf import CONF, read_file
 from resgan.options.train import TrainOptions
@@ -95,7 +96,15 @@ def read_study(command: Command, arguments: list[str], place: Path | None) -> St
     runs = [(job, run) for job, options in found for run in options.each_seed()]
     seeds = len(runs) // len(found) if any(options.seeds is not None for _, options in found) else 1
     stack = found[0][1].trainer.stack
-    return Study(name, place, runs, jobs_at_once(settings), seeds_of_job=seeds, stack_size=stack)
+    return Study(
+        name,
+        place,
+        runs,
+        jobs_at_once(settings),
+        seeds_of_job=seeds,
+        on_cluster=on_a_cluster(settings),
+        stack_size=stack,
+    )
 
 
 def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:
@@ -118,10 +127,10 @@ def shares_stacks(settings: Any, options: Options) -> bool:
     size = options.trainer.stack if isinstance(options, TrainOptions) else 1
     if size == 1:
         return False
-    at_once, fixed = jobs_at_once(settings) == 1, has_fixed_jobs(settings)
+    alone, fixed = in_this_process(settings), has_fixed_jobs(settings)
     if isinstance(options, TrainOptions) and options.replicate is not None:
-        return at_once and fixed
-    if not at_once:
+        return alone and fixed
+    if not alone:
         raise OptionsError(f"trainer.stack={size}: a stack is one process; use 1 where jobs run side by side")
     if not fixed:
         raise OptionsError(f"trainer.stack={size}: this hydra/sweeper waits for each result; use 1 with it")
@@ -131,8 +140,3 @@ def shares_stacks(settings: Any, options: Options) -> bool:
 def has_fixed_jobs(settings: Any) -> bool:
     """Return True if Hydra's sweeper knows all jobs beforehand, False if it chooses them as it goes."""
     return settings.sweeper._target_.endswith("BasicSweeper")
-
-
-def jobs_at_once(settings: Any) -> int:
-    """Return how many jobs Hydra's launcher runs at once: 1 for its basic launcher; -1 (joblib) is one per core."""
-    return int(settings.launcher.get("n_jobs") or 1)

@@ -30,4 +30,5 @@ class Study:
     runs: list[tuple[list[str], TrainOptions]]  # (overrides, options) of each
     at_once: int  # jobs that run side by side; -1: one for each core
     seeds_of_job: int = 1  # seeds that a job trains as one
+    on_cluster: bool = False  # does each job have a machine, or its share of one, to itself?
     stack_size: int = 1  # most runs, of all jobs, that are trained as one; 1: job by job
