@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers.options import options_of
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from resgan.base.plain_data import flat
-from resgan.cli.arguments import is_sweep, quoted
+from resgan.cli.arguments import apart, is_sweep, quoted
+from resgan.cli.search import read_search
 from resgan.options.conf import CONF, files_of
 from resgan.options.evaluate import EvaluateOptions
 from resgan.options.sample import SampleOptions
+from resgan.options.sweep import SweepOptions
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check, names
 
@@ -73,20 +76,23 @@ def test_two_arms_differ_in_one_key():
 
 
 def test_a_wandb_sweep_works_through_the_command_that_users_type():
-    """The sweep agent replaces ${args_no_hyphens} by key=value per parameter, values as Python prints them."""
-    path = Path(__file__).resolve().parents[2] / "scripts" / "wandb_sweep.yaml"
-    sweep = yaml.safe_load(path.read_text())
+    """Its command is filled in by W&B's own code; values are as Python prints them."""
+    sweep = yaml.safe_load((Path(__file__).resolve().parents[2] / "scripts" / "wandb_sweep.yaml").read_text())
     assert sweep["metric"] == {"name": "tv", "goal": "minimize"}
-    assert sweep["command"] == ["${env}", "${interpreter}", "-m", "resgan.train", "${args_no_hyphens}"]
-    known = names(TrainOptions)
+    assert sweep["command"][:4] == ["${env}", "${interpreter}", "-m", sweep["program"]]
+    listed = {key: parameter["values"] for key, parameter in sweep["parameters"].items()}
+    usual = flat(options_of())
     for wanted in (0, -1):  # the first and the last value of every parameter
-        drawn = {key: (p["values"][wanted] if "values" in p else p["value"]) for key, p in sweep["parameters"].items()}
-        assert set(drawn) <= set(known)
-        options = check(TrainOptions, options_of(*(f"{key}={value}" for key, value in drawn.items())))
-        got = flat(options.model_dump())
+        drawn = {key: values[wanted] for key, values in listed.items()}
+        filled = create_sweep_command_args({"args": {key: {"value": value} for key, value in drawn.items()}})
+        words = [word for part in sweep["command"][4:] for word in filled.get(part[2:-1], [part])]
+        got = flat(check(TrainOptions, options_of(*words)).model_dump())
         assert {key: got[key] for key in drawn} == drawn
-    assert {True, False} <= set(sweep["parameters"]["generator.residual"]["values"])
-    assert "generator.residual=True" in [f"{k}={v}" for k, v in (drawn | {"generator.residual": True}).items()]
+        assert got["loss.r2"] == got["loss.r1"] != usual["loss.r1"]
+    for key in ("generator.lr", "disc.lr", "loss.r1"):
+        assert listed[key][len(listed[key]) // 2] == usual[key]
+    assert usual["loss.r2"] == usual["loss.r1"]
+    assert listed["generator.residual"] == listed["disc.residual"] == [True, False]
 
 
 def test_the_examples_of_help_are_valid():
@@ -100,6 +106,15 @@ def test_the_examples_of_help_are_valid():
             if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
             check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))
+
+
+def test_the_examples_of_the_help_of_sweeps_are_valid():
+    from resgan.sweep import COMMAND
+
+    for line in COMMAND.examples.splitlines():
+        own, words = apart(shlex.split(line)[3:], set(SweepOptions.model_fields))
+        options = check(SweepOptions, options_of(*map(quoted, own), config="sweep"))
+        assert read_search(words, options)[0].dimensions
 
 
 @pytest.mark.parametrize("name", ["a,b", "x=y", "it's", "true", "3", "0 - zero", "(q)"])
