@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -55,7 +56,8 @@ def announce(study: Study) -> None:
         how = f", up to {study.stack_size} runs as one" if study.stack_size > 1 else how
         how += f", {jobs_side_by_side(study)} side by side" if jobs_side_by_side(study) > 1 else ""
         estimate = duration(seconds_of_runs(study, todo, open_searches(study)))
-        say(f"  about {estimate} on this machine{how} (measured over {STEPS} steps of each setting)")
+        where = "on machines as fast as this one" if study.on_cluster else "on this machine"
+        say(f"  about {estimate} {where}{how} (measured over {STEPS} steps of each setting)")
     tuning = ["a tuning study: settings are compared, and no result is drawn"]
     for line in tuning if is_tuning(study.name) else what_it_can_show(study, units):
         say(f"  {line}")
@@ -158,7 +160,7 @@ def settings_key(options: TrainOptions) -> str:
 
 
 def jobs_side_by_side(study: Study) -> int:
-    """Return how many jobs really run side by side: no more than there are."""
+    """Return how many jobs really run side by side: no more than there are, if a cluster is free."""
     wanted = (os.cpu_count() or 1) if study.at_once < 0 else study.at_once
     return max(1, min(wanted, len({tuple(job) for job, _ in study.runs})))
 
@@ -176,7 +178,7 @@ def duration(seconds: float) -> str:
 def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[TrainOptions] = ()) -> float:
     """Estimate how long all runs and searches take; runs of equal cost are timed once."""
     size, replicates = study.stack_size, any(options.replicate is not None for options in todo)
-    if size > 1 and (study.at_once == 1 or not replicates):
+    if size > 1 and ((study.at_once == 1 and not study.on_cluster) or not replicates):
         timed = [(stack, len(stack)) for stack in stacks_of(todo, lambda options: options, most=size)]
         for rung, share in rungs_of(searches):
             timed += [(stack, share * len(stack)) for stack in stacks_of(rung, lambda options: options, most=size)]
@@ -188,7 +190,7 @@ def seconds_of_runs(study: Study, todo: list[TrainOptions], searches: Sequence[T
 
     @functools.cache
     def seconds(key: Hashable) -> float:
-        return seconds_of_run(examples[key], side_by_side=study.at_once != 1)
+        return seconds_of_run(examples[key], side_by_side=study.at_once != 1 and not study.on_cluster)
 
     return sum(count * seconds(stack_key(stack)) for stack, count in timed) / jobs_side_by_side(study)
 
@@ -216,19 +218,38 @@ def cost_key(options: TrainOptions) -> str:
     return repr(values | {"seed": 0, "replicate": None})
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that one run of a stack takes on this machine, by what it spends them on."""
+
+    start: float  # before its first step
+    step: float
+    steps: int
+    scoring: float
+    scorings: int
+
+    @property
+    def seconds(self) -> float:
+        return self.start + self.steps * self.step + self.scorings * self.scoring
+
+
 def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> float:
     """Estimate how long one run of a stack takes: time some steps and a small scoring, alone on the machine."""
-    options = stack[0]
     start = time.perf_counter()
-    components = build_components(without_bars(options), side_by_side=side_by_side)
-    begun = time.perf_counter()
-    steps = components.gan.total_images / options.batch_size
+    components = build_components(without_bars(stack[0]), side_by_side=side_by_side)
+    return cost_of_run(stack, components, start=time.perf_counter() - start).seconds
+
+
+def cost_of_run(stack: Sequence[TrainOptions], components: RunComponents, *, start: float) -> Cost:
+    """Time some steps of a stack and a small scoring; `components` are those of the first run, built in `start` s."""
+    options = stack[0]
     step = seconds_of_step(stack, components) / len(stack)
     # Moments take time in proportion to the samples; other scores are timed on as many samples as a run scores.
     count = SAMPLES if options.metrics.scores == ["frechet"] else options.metrics.samples
     scoring = seconds_of_scoring(components, count) * options.metrics.samples / count
     after_start = math.ceil(options.total_kimg / options.score_kimg) if options.score_kimg else 1
-    return (begun - start) + steps * step + (1 + after_start) * scoring
+    steps = components.gan.total_images // options.batch_size
+    return Cost(start=start, step=step, steps=steps, scoring=scoring, scorings=1 + after_start)
 
 
 def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) -> float:
@@ -244,11 +265,13 @@ def seconds_of_step(stack: Sequence[TrainOptions], components: RunComponents) ->
     batch = [tensor.to(device) for tensor in mixed_batch(components.dataset, gan.batch_size, labelled=labelled)]
     batch = batch if len(stack) == 1 else [torch.stack([tensor] * len(stack)) for tensor in batch]
     given = as_batch(batch)
+    bf16 = stack[0].trainer.precision == "bf16-mixed"
 
     def seconds_of_steps() -> float:
         start = time.perf_counter()
-        for step in range(STEPS):
-            gan.training_step(given, step)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16, cache_enabled=False):  # as Lightning's
+            for step in range(STEPS):
+                gan.training_step(given, step)
         synchronise(device)
         return time.perf_counter() - start
 
