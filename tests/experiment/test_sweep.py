@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -143,17 +144,25 @@ def test_what_makes_no_search_is_refused(words, line):
 
 
 @pytest.fixture(params=["file", "sqlite"])
-def trials(request, tmp_path):
-    url = None if request.param == "file" else f"sqlite:///{tmp_path}/optuna.db"
+def stored(request, tmp_path):
+    """Trials in a storage of each kind."""
+    return in_storage(tmp_path, None if request.param == "file" else f"sqlite:///{tmp_path}/optuna.db")
 
+
+@pytest.fixture
+def trials(tmp_path):
+    return in_storage(tmp_path, None)
+
+
+def in_storage(tmp_path: Path, url: str | None) -> Callable[..., Trials]:
     def opened(searched: Search = SEARCH, count: int = 2, name: str = "mine") -> Trials:
         return Trials(searched, tmp_path, storage=url, name=name, count=count)
 
     return opened
 
 
-def test_arms_take_turns_and_have_the_same_first_proposals(trials):
-    mine, theirs = trials(), trials()
+def test_arms_take_turns_and_have_the_same_first_proposals(stored):
+    mine, theirs = stored(), stored()
     taken = [one for _ in range(2) for one in (mine.take(), theirs.take())]
     assert [(one.arm, one.trial.number) for one in taken] == [
         ("plain", 0),
@@ -174,8 +183,8 @@ def test_arms_take_turns_and_have_the_same_first_proposals(trials):
     assert not mine.all_ended
 
 
-def test_a_trial_whose_worker_has_ended_is_taken_up_and_no_other(trials):
-    mine, theirs = trials(count=1), trials(count=1)
+def test_a_trial_whose_worker_has_ended_is_taken_up_and_no_other(stored):
+    mine, theirs = stored(count=1), stored(count=1)
     first, second = mine.take(), mine.take()
     assert first is not None
     assert second is not None
@@ -206,7 +215,7 @@ def test_more_trials_go_on_with_new_proposals(trials):
     assert plain == [value for arm, value in seen if arm == "residual"]
 
 
-def test_a_worker_that_dies_while_it_asks_leaves_nothing_that_stops_others(trials, monkeypatch):
+def test_a_worker_that_dies_while_it_asks_leaves_nothing_that_stops_others(stored, monkeypatch):
     """After the default is in the queue; after the trial is made, but before it has values."""
 
     def dies(*_):
@@ -216,8 +225,8 @@ def test_a_worker_that_dies_while_it_asks_leaves_nothing_that_stops_others(trial
         with monkeypatch.context() as patched:
             patched.setattr(where, name, dies)
             with pytest.raises(SystemExit):
-                trials(count=1).take()
-    own = trials(count=1)
+                stored(count=1).take()
+    own = stored(count=1)
     taken = [own.take(), own.take()]
     assert [(one.arm, one.trial.number, one.again) for one in taken] == [("plain", 0, True), ("residual", 0, False)]
     assert [one.trial.params["disc.lr"] for one in taken] == [1e-3, 1e-3]
@@ -236,10 +245,10 @@ def test_a_run_that_outlives_its_worker_keeps_the_trial(trials):
     assert other.take().again
 
 
-def test_a_storage_keeps_sweeps_apart(trials):
-    trials(name="one"), trials(search(), name="another")
+def test_a_storage_keeps_sweeps_apart(stored):
+    stored(name="one"), stored(search(), name="another")
     with pytest.raises(OptionsError, match="has another sweep with name=one: words was data=gaussians, is data=shapes"):
-        trials(search(ARMS, ["data=shapes"]), name="one")
+        stored(search(ARMS, ["data=shapes"]), name="one")
 
 
 def test_a_directory_belongs_to_one_sweep(tmp_path):
@@ -327,10 +336,10 @@ def test_defaults_that_are_no_run_end_the_sweep_and_are_tried_again(trials):
     assert again.value == 0.2
 
 
-def test_a_trial_behind_the_median_of_its_arm_is_pruned(trials):
+def test_a_trial_behind_the_median_of_its_arm_is_pruned(stored):
     good, bad = (0, [0.2], [(1000, 0.2), (3000, 0.2)]), (0, [0.8], [(1000, 0.8), (3000, 0.8)])
     late = (0, [0.8], [(1000, 0.1), (3000, 0.8)])  # its best was before, and at the end there is nothing to save
-    found = told(trials, search(prune="median"), [good, good, good, good, good, bad, late, good])
+    found = told(stored, search(prune="median"), [good, good, good, good, good, bad, late, good])
     states = [one.state for one in found]
     assert states == [TrialState.COMPLETE] * 5 + [TrialState.PRUNED] + [TrialState.COMPLETE] * 2
     assert found[5].intermediate_values == {1000: 0.8}  # it ended early
