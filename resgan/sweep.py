@@ -34,7 +34,7 @@ Without any range both learning rates and the weight of the penalties are search
 The same command again goes on, on this machine or on others that share run_dir: what a worker left is taken up.
 Needs Optuna: pip install 'resgan[sweep]'.""",
     examples="""  python -m resgan.sweep data=gaussians total_kimg=100 workers=2
-  python -m resgan.sweep trials=30 generator.residual=true,false disc.residual=true,false fresh_seeds=3
+  python -m resgan.sweep data=gaussians trials=30 generator.residual=true,false disc.residual=true,false fresh_seeds=3
   python -m resgan.sweep data=gaussians seeds=0-2 'disc.lr=tag(log,interval(1e-4,1e-2))' 'disc.width=choice(32,64)'
   python -m resgan.sweep run_dir=/shared/mine storage=postgresql://host/optuna trials=200 data=cifar10 prune=median""",
 )
