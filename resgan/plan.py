@@ -1,11 +1,7 @@
 """Plan a study for a cluster: `python -m resgan.plan study=factorial cluster=gpus_8x8 cluster.speed=20`."""
 
-import sys
-from functools import partial
-
-from resgan.cli.arguments import apart
 from resgan.cli.command import Command
-from resgan.cli.run import run_command
+from resgan.cli.run import run_with_words
 from resgan.experiment.study import Job
 from resgan.options.plan import PlanOptions
 
@@ -33,9 +29,7 @@ All options but these are those of `resgan.train`; the cluster takes the place o
 
 
 def main() -> None:
-    own, words = apart(sys.argv[1:], {*PlanOptions.model_fields, "--help", "-h", "--hydra-help"})
-    sys.argv[1:] = own
-    run_command(COMMAND, partial(plan, words=words))
+    run_with_words(COMMAND, plan)
 
 
 if __name__ == "__main__":

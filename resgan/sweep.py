@@ -1,13 +1,10 @@
 """Search for good settings: `python -m resgan.sweep trials=30 workers=3 generator.residual=true,false`."""
 
 import importlib.util
-import sys
-from functools import partial
 
 from resgan.base.errors import UserError
-from resgan.cli.arguments import apart
 from resgan.cli.command import Command
-from resgan.cli.run import run_command
+from resgan.cli.run import run_with_words
 from resgan.experiment.study import Job
 from resgan.options.sweep import SweepOptions
 
@@ -41,9 +38,7 @@ Needs Optuna: pip install 'resgan[sweep]'.""",
 
 
 def main() -> None:
-    own, words = apart(sys.argv[1:], {*SweepOptions.model_fields, "--help", "-h", "--hydra-help"})
-    sys.argv[1:] = own
-    run_command(COMMAND, partial(sweep, words=words))
+    run_with_words(COMMAND, sweep)
 
 
 if __name__ == "__main__":

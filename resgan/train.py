@@ -16,6 +16,10 @@ def train(options: TrainOptions, job: Job) -> float:
 
         if follows(options, job):
             return math.nan
+    if job.side_by_side and options.trainer.devices == 1:
+        from resgan.experiment.several import take_own_gpu
+
+        take_own_gpu(options)
     if options.replicate is not None:
         from resgan.experiment.replicate import train_replicate
 

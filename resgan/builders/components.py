@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from resgan.base.device import find_accelerator, take_gpu
+from resgan.base.device import find_accelerator
 from resgan.base.plain_data import PlainData
 from resgan.builders.data import build_dataset
 from resgan.builders.gan import build_gan
@@ -29,7 +29,7 @@ class RunComponents:
 def build_components(
     options: TrainOptions,
     *,
-    side_by_side: bool = False,  # with other jobs, so that each uses one thread, and a GPU of its own if there are more
+    side_by_side: bool = False,  # with other jobs, so that each uses one thread
     reuse: RunComponents | None = None,  # of another seed, for all that does not depend on the seed
 ) -> RunComponents:
     """Read the data, build networks and scores. Raises UserError where one cannot be built."""
@@ -37,8 +37,6 @@ def build_components(
         torch.set_num_threads(threads)
     progress = options.trainer.progress
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
-    if side_by_side and accelerator == "cuda" and options.trainer.devices == 1:
-        take_gpu()
     shared = reuse if reuse is not None and not options.data.differs_by_seed else None
     dataset = shared.dataset if shared else build_dataset(options.data, seed=options.seed, progress=progress)
     spec = spec_of(options, dataset)

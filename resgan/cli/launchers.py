@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from resgan.options.conf import files_of
 
-EXTRAS = {"submitit": "slurm", "slurm": "slurm", "local": "slurm", "ray": "ray"}  # of a launcher's name: resgan[...]
+EXTRAS = {"submitit": "slurm", "ray": "ray"}  # by how a launcher's name begins: resgan[...]
 
 
 def jobs_at_once(settings: Any) -> int:

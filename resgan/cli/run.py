@@ -2,12 +2,21 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from resgan.base.console import end_unread
+from resgan.cli.arguments import apart
 from resgan.cli.command import Command
 from resgan.cli.help import help_text
 from resgan.experiment.study import Job
+
+
+def run_with_words(command: Command, run: Callable[..., object]) -> None:
+    """Run a command that passes on what is no option of its own: `run` gets these `words`, as typed."""
+    own, words = apart(sys.argv[1:], {*command.options.model_fields, "--help", "-h", "--hydra-help"})
+    sys.argv[1:] = own
+    run_command(command, partial(run, words=words))
 
 
 def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from resgan.base.device import find_accelerator, synchronise
 from resgan.base.plain_data import format_value
@@ -21,6 +22,7 @@ from resgan.experiment.precision import with_precision
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.training.batches import as_batch
+from resgan.training.gan import GAN
 
 ROUNDS = 3
 SECONDS = 0.8  # of steps in a round of a variant, at least one cycle of penalties
@@ -120,20 +122,11 @@ def steps_of_cycle(options: TrainOptions) -> int:
 def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Callable[[], None]:
     """Return a function that runs one cycle of steps on random samples, held on the device."""
     given = options.with_values(dict([variant.change] if variant.change else []))
-    shape, classes = expected_shape(given.data), expected_class_shares(given)
-    samples = torch.randn(given.batch_size, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    labels = torch.arange(given.batch_size) % len(classes) if classes else None
-    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out images, for augment.adapt=r_v
-    data = Dataset(name="random", train=samples, holdout=as_uint8, reference=samples, split="train",
-                   labels=labels, holdout_labels=labels)  # fmt: skip
-    spec = spec_of_networks(given, shape, classes=classes)
-    gan = build_gan(given, spec, data)
+    gan, samples, labels = on_random_samples(given)
     if variant.stack_size > 1:
         gan = build_stack([given] * variant.stack_size, [gan] * variant.stack_size)
     gan.total_images = sys.maxsize  # learning rates do not decay
     gan.to(accelerator)
-    if samples.ndim == 4:
-        samples = samples.contiguous(memory_format=torch.channels_last)
     batch = [tensor.to(accelerator) for tensor in (samples, labels) if tensor is not None]
     batch = batch if variant.stack_size == 1 else [torch.stack([tensor] * variant.stack_size) for tensor in batch]
     real = as_batch(batch)
@@ -146,6 +139,20 @@ def cycle_of(options: TrainOptions, variant: Variant, accelerator: str) -> Calla
         synchronise(accelerator)
 
     return cycle
+
+
+def on_random_samples(options: TrainOptions) -> tuple[GAN, Tensor, Tensor | None]:
+    """Return a GAN, and a batch of random samples and labels of the data that it is for."""
+    shape, classes = expected_shape(options.data), expected_class_shares(options)
+    samples = torch.randn(options.batch_size, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    labels = torch.arange(options.batch_size) % len(classes) if classes else None
+    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out images, for augment.adapt=r_v
+    data = Dataset(name="random", train=samples, holdout=as_uint8, reference=samples, split="train",
+                   labels=labels, holdout_labels=labels)  # fmt: skip
+    gan = build_gan(options, spec_of_networks(options, shape, classes=classes), data)
+    if samples.ndim == 4:
+        samples = samples.contiguous(memory_format=torch.channels_last)
+    return gan, samples, labels
 
 
 def variant_table(found: dict[Variant, float]) -> list[str]:

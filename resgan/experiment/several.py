@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import torch
 
-from resgan.base.device import find_accelerator
+from resgan.base.device import find_accelerator, take_gpu
 from resgan.base.errors import OptionsError
 from resgan.base.processes import ALONE, Place, Processes, joined
 from resgan.experiment.study import Job
@@ -60,6 +60,12 @@ def set_threads(options: TrainOptions) -> None:
     """Divide the cores of this machine among its processes, unless the number of threads is given."""
     if options.trainer.devices > 1 and options.trainer.threads is None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.trainer.devices))
+
+
+def take_own_gpu(options: TrainOptions) -> None:
+    """Take a GPU that no other job has, where the run is to have one and there are several."""
+    if find_accelerator("trainer.accelerator", options.trainer.accelerator) == "cuda":
+        take_gpu()
 
 
 # The first process.

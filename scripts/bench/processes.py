@@ -22,11 +22,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from resgan.base.processes import ALONE, Place, Processes, joined
-from resgan.builders.data import expected_class_shares, expected_shape
-from resgan.builders.gan import build_gan
-from resgan.builders.networks import spec_of_networks
-from resgan.data.dataset import Dataset
-from resgan.experiment.benchmark import steps_of_cycle
+from resgan.experiment.benchmark import on_random_samples, steps_of_cycle
 from resgan.options.conf import CONF
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
@@ -44,17 +40,9 @@ def options_of(overrides: list[str], processes: int) -> TrainOptions:
 
 def cycle_of(options: TrainOptions, processes: Processes) -> Callable[[], None]:
     """Return a function that runs one cycle of steps on this process's share of a batch."""
-    shape, classes = expected_shape(options.data), expected_class_shares(options)
-    samples = torch.randn(options.batch_size, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    labels = torch.arange(options.batch_size) % len(classes) if classes else None
-    as_uint8 = ((samples + 1) * 127.5).to(torch.uint8)  # held-out images, for augment.adapt=r_v
-    data = Dataset(name="random", train=samples, holdout=as_uint8, reference=samples, split="train",
-                   labels=labels, holdout_labels=labels)  # fmt: skip
-    gan = build_gan(options, spec_of_networks(options, shape, classes=classes), data)
+    gan, samples, labels = on_random_samples(options)
     gan.total_images = sys.maxsize  # learning rates do not decay
     gan.join(processes)
-    if samples.ndim == 4:
-        samples = samples.contiguous(memory_format=torch.channels_last)
     batch = as_batch([processes.share(tensor) for tensor in (samples, labels) if tensor is not None])
 
     def cycle() -> None:

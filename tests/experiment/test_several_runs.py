@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.comparing import flat_tensors
 from helpers.options import TINY
 from helpers.processes import Process, start
 
@@ -137,14 +138,6 @@ def ended(process: Process, status: int = 0) -> Process:
     return process
 
 
-def flat_tensors(state: object, name: str = "") -> dict[str, torch.Tensor]:
-    """All tensors of a nested state, by their paths in it."""
-    if isinstance(state, torch.Tensor):
-        return {name: state}
-    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
-    return {key: tensor for one, part in items for key, tensor in flat_tensors(part, f"{name}/{one}").items()}
-
-
 def scores_of(path: Path) -> dict:
     return json.loads((path / "result.json").read_text())["scores"]
 
@@ -155,8 +148,8 @@ def measured(path: Path) -> list[dict]:
 
 
 def alike(numbers: dict) -> dict:
-    """What numbers may be: they follow samples, and so the weights of a few layers, or count samples, of which one may
-    lie at a border."""
+    """Allow for rounding: numbers follow samples, and so the weights of a few layers, or count samples, of which one
+    may lie at a border."""
     return {
         name: pytest.approx(value, rel=10 * ROUNDING, abs=1 / SAMPLES) if isinstance(value, float) else value
         for name, value in numbers.items()

@@ -19,3 +19,11 @@ def agree(found: torch.Tensor, expected: torch.Tensor) -> None:
     """
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 1e-5
+
+
+def flat_tensors(state: object, name: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a nested state, by their paths in it."""
+    if isinstance(state, torch.Tensor):
+        return {name: state}
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
+    return {key: tensor for one, part in items for key, tensor in flat_tensors(part, f"{name}/{one}").items()}

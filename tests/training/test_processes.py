@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import one_of_several
+from helpers.comparing import flat_tensors
 from helpers.one_of_several import state_after
 
 POINTS = ["data=gaussians", "generator.width=8", "disc.width=8", "batch_size=12"]
@@ -34,14 +35,6 @@ CASES = {
     ],
 }  # fmt: skip
 ROUNDING = 1e-8  # of float64, 1e-16, times what eight steps and a norm of few samples amplify; a wrong share is 1e-2
-
-
-def flat_tensors(state: object, name: str = "") -> dict[str, torch.Tensor]:
-    """All tensors of a nested state, by their paths in it."""
-    if isinstance(state, torch.Tensor):
-        return {name: state}
-    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
-    return {key: tensor for one, part in items for key, tensor in flat_tensors(part, f"{name}/{one}").items()}
 
 
 def free_port() -> int:

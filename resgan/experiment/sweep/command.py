@@ -26,7 +26,7 @@ RECORD, LOCKS = "sweep.json", "locks"
 
 @dataclass(frozen=True)
 class Record:
-    """What a sweep was begun with, kept in its directory."""
+    """Record of what a sweep was begun with, kept in its directory."""
 
     search: PlainData
     storage: str | None

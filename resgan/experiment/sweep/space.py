@@ -1,4 +1,4 @@
-"""What a sweep searches: its arms, and the options with their ranges."""
+"""Search space of a sweep: its arms, and the options with their ranges."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -39,7 +39,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Search:
-    """What all workers of a sweep must agree on."""
+    """Everything that all workers of a sweep must agree on."""
 
     arms: dict[str, list[str]]  # overrides of each arm, by its name
     words: list[str]  # overrides of all trials

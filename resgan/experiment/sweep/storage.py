@@ -65,9 +65,10 @@ class Trials:
         self.search, self.directory, self.name, self.count, self.further = search, directory, name, count, further
         with self.asking():  # two that create the tables at once would fail
             self.storage = open_storage(storage, directory)
+            self.readers: dict[str, optuna.Study] = {}  # by arm; each keeps what it has read of a database
             for arm in search.arms:
                 study = optuna.create_study(storage=self.storage, study_name=self.name_of(arm), load_if_exists=True)
-                begun = study.user_attrs.get(SEARCH)
+                self.readers[arm], begun = study, study.user_attrs.get(SEARCH)
                 if begun is None:
                     study.set_user_attr(SEARCH, json.dumps(search.as_data()))
                 elif found := search.differences(json.loads(begun)):
@@ -82,7 +83,7 @@ class Trials:
 
     def of(self, arm: str) -> list[Trial]:
         """Return the trials of an arm that have begun."""
-        trials = self.study(arm).get_trials(deepcopy=False)
+        trials = self.readers[arm].get_trials(deepcopy=False)
         return [one for one in trials if one.state != TrialState.WAITING]
 
     def study(self, arm: str, *, number: int = 0) -> optuna.Study:

@@ -1,4 +1,4 @@
-"""What a sweep found: a table of the arms, the best trial's command, a file of all trials, and a figure."""
+"""Summary of a sweep: a table of the arms, the best trial's command, a file of all trials, and a figure."""
 
 import csv
 import io

@@ -29,14 +29,15 @@ from resgan.experiment.sweep.space import Search
 from resgan.experiment.sweep.storage import KIMG, OVERRIDES, STATUS, Taken, Trials, report
 from resgan.runs.directory import Run
 
-EVERY = 0.5  # seconds between two looks at a run
+EVERY = 0.5  # seconds between two looks at whether a run goes on
+EVERY_SCORES = 5  # and at its scores, for which its measurements are read from the beginning
 ATTEMPTS = 3  # at a run that ends by a signal, as where memory is short
 ENDED, DIVERGED, REFUSED = 0, 3, 2  # exit statuses of a run
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is to do."""
+    """Task of a worker."""
 
     search: PlainData  # of a Search
     directory: str
@@ -119,9 +120,15 @@ class Runner:
         say(f"{taken.name} {'is taken up again' if taken.again else 'begins'}: {' '.join(values)}")
         runs = [Run(path) for path in self.directories_in(taken.directory)]
 
+        told = 0
+
         def is_behind() -> bool:
-            """Report the scores so far; return True if the trial is to be pruned."""
-            report(trial, scores := scores_so_far(runs))
+            """Report new scores, if any; return True if the trial is to be pruned."""
+            nonlocal told
+            if len(scores := scores_so_far(runs)) == told:
+                return False
+            told = len(scores)
+            report(trial, scores)
             return trial.should_prune() and scores[-1][0] < self.search.images
 
         status, pruned = self.run(taken.overrides, taken.directory, taken.name, taken.lock, is_behind)
@@ -187,14 +194,17 @@ class Runner:
 
     def watch(self, process: subprocess.Popen, is_behind: Callable[[], bool]) -> bool:
         """Watch a run until it ends; return True if it is behind. Raises SystemExit after a signal."""
+        looked = time.monotonic()
         while process.poll() is None:
             try:
                 process.wait(EVERY)
             except subprocess.TimeoutExpired:
                 if self.stop_signal.number is not None:
                     raise SystemExit(128 + self.stop_signal.number) from None
-                if is_behind():
-                    return True
+                if time.monotonic() - looked >= EVERY_SCORES:
+                    if is_behind():
+                        return True
+                    looked = time.monotonic()
         return False
 
     # The best settings with fresh seeds.
