@@ -1,12 +1,41 @@
-"""Messages on the console, and exits of a command."""
+"""Messages on the console and in the logs of runs, and exits of a command."""
 
+import contextlib
+import datetime
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
+
+_logs: list[Path] = []  # of the runs at hand
 
 
 def say(line: str) -> None:
     print(f"resgan: {line}", file=sys.stderr, flush=True)
+    note(line)
+
+
+def note(line: str) -> None:
+    """Write a line, with the time, to the logs of the runs at hand. A log that cannot be written is done without."""
+    now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
+    for path in _logs:
+        with contextlib.suppress(OSError), open(path, "a") as file:
+            file.write(f"{now}  {line}\n")
+
+
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Log what is said inside, and an error that ends it, in a file."""
+    _logs.append(path)
+    try:
+        yield
+    except Exception:
+        note(traceback.format_exc().rstrip())
+        raise
+    finally:
+        _logs.remove(path)
 
 
 def stop(line: str, status: int = 2) -> NoReturn:

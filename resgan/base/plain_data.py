@@ -27,6 +27,18 @@ def flat(config: PlainData, prefix: str = "") -> PlainData:
     return found
 
 
+def nested(config: PlainData) -> PlainData:
+    """Undo `flat`: {"generator.residual": True} becomes {"generator": {"residual": True}}."""
+    found: PlainData = {}
+    for key, value in config.items():
+        *groups, last = key.split(".")
+        inner = found
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return found
+
+
 def format_value(value: object) -> str:
     """Format a value as it is typed on the command line."""
     if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):

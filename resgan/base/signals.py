@@ -11,11 +11,20 @@ class Stopped(Exception):
     """Raised after a signal has stopped the run and its state is saved. Carries the number of the signal."""
 
 
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGALRM")  # SLURM sends the third; the last is a timer's
+
+
 def stop_signals() -> list[int]:
-    """List SIGTERM, Ctrl-C and what SLURM sends before it ends a job; empty except in Python's main thread."""
+    """List the signals that stop a run where its state can be saved; empty except in Python's main thread."""
     if threading.current_thread() is not threading.main_thread():
         return []
-    return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+    return [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
+
+
+def cause_of(number: int) -> str:
+    """Name what sent a signal, for "stopped by ..."."""
+    name = signal.Signals(number).name
+    return "trainer.max_hours" if name == "SIGALRM" else name
 
 
 def hand_on(status: object) -> None:
@@ -36,13 +45,20 @@ class StopSignal:
         self.number: int | None = None
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Record signals to stop, to be obeyed where the state can be saved; restore the old handlers afterwards."""
+    def listening(self, seconds: float | None = None) -> Iterator[None]:
+        """Record signals to stop, to be obeyed where the state can be saved; restore the old handlers afterwards.
+
+        seconds: time after which a signal comes by itself; at once where it is not positive.
+        """
         before = {number: signal.getsignal(number) for number in stop_signals()}
         self.listen()
         try:
+            if seconds is not None:
+                signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
             yield
         finally:
+            if seconds is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -8,6 +8,7 @@ from resgan.base.device import find_accelerator
 from resgan.base.plain_data import PlainData
 from resgan.builders.data import build_dataset
 from resgan.builders.gan import build_gan
+from resgan.builders.initial import load_initial
 from resgan.builders.networks import Spec, count, spec_of
 from resgan.builders.scorer import build_scorer
 from resgan.data.dataset import Dataset
@@ -23,6 +24,7 @@ class RunComponents:
     spec: Spec
     gan: GAN
     counts: PlainData  # of parameters and floating point operations
+    initial: PlainData | None  # the checkpoint whose weights the run begins with; None: weights drawn from the seed
     scorer: Scorer
 
 
@@ -31,6 +33,7 @@ def build_components(
     *,
     side_by_side: bool = False,  # with other jobs, so that each uses one thread
     reuse: RunComponents | None = None,  # of another seed, for all that does not depend on the seed
+    begins: bool = True,  # False: the run has a checkpoint of its own, so that init_from is not read
 ) -> RunComponents:
     """Read the data, build networks and scores. Raises UserError where one cannot be built."""
     if threads := options.trainer.threads or (1 if side_by_side else None):
@@ -41,11 +44,15 @@ def build_components(
     dataset = shared.dataset if shared else build_dataset(options.data, seed=options.seed, progress=progress)
     spec = spec_of(options, dataset)
     gan = build_gan(options, spec, dataset)
+    initial = None
+    if begins and options.init_from is not None:
+        initial = load_initial(gan, options.init_from, optimisers=options.init_optimisers)
     return RunComponents(
         accelerator=accelerator,
         dataset=dataset,
         spec=spec,
         gan=gan,
         counts=reuse.counts if reuse else count(spec),
+        initial=initial,
         scorer=shared.scorer if shared else build_scorer(options, dataset, device=accelerator, progress=progress),
     )

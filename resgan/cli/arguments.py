@@ -11,10 +11,12 @@ from resgan.options.validation import names
 
 # Paths, class names and lists of seeds are taken literally; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|class|fake|real|outdir|run_dir|storage|name|seeds|data\.path|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"(ckpt|class|fake|real|outdir|run_dir|init_from|storage|name|seeds|data\.path|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
     re.DOTALL,
 )
+
+SWEEP_FLAGS = {"-m", "--multirun"}
 
 
 def quoted(argument: str) -> str:
@@ -42,8 +44,14 @@ def last_value(option: str, arguments: list[str]) -> str | None:
     return given[-1].strip("'\"") if given and given[-1] != "null" else None
 
 
+def flags_first(arguments: list[str]) -> list[str]:
+    """Move -m to the front: Hydra's parser wants all overrides in one piece."""
+    flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
+    return flags + [argument for argument in arguments if argument not in SWEEP_FLAGS]
+
+
 def is_sweep(arguments: list[str]) -> bool:
-    return bool({"-m", "--multirun"} & set(arguments)) or last_value("study", arguments) is not None
+    return bool(SWEEP_FLAGS & set(arguments)) or last_value("study", arguments) is not None
 
 
 def sweep_place(arguments: list[str]) -> Path | None:

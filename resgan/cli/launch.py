@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -20,13 +22,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.signals import hand_on, stop_signals
-from resgan.cli.arguments import one_job_for_all_seeds, quoted, refuse_bases, refuse_stacks_side_by_side, sweep_place
+from resgan.base.signals import cause_of, hand_on, stop_signals
+from resgan.cli.arguments import (
+    flags_first,
+    one_job_for_all_seeds,
+    quoted,
+    refuse_bases,
+    refuse_stacks_side_by_side,
+    sweep_place,
+)
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
 from resgan.cli.launchers import in_this_process, is_of_a_launcher, share_this_machine
-from resgan.cli.study import announced, options_from, shares_stacks
-from resgan.experiment.study import Job
+from resgan.cli.study import announced, options_from, shares_stacks, varied_options
+from resgan.experiment.study import Job, Progress
 from resgan.options.conf import CONF
 
 
@@ -37,15 +46,15 @@ class JobFailed(Exception):
 def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[str]) -> None:
     """Run all jobs of the command line `arguments`; invalid input ends the process with status 2."""
     waiting: list[tuple[Any, Job]] = []
-    task = make_task(command, run, arguments, waiting)
     place = sweep_place(arguments)
-    given = one_job_for_all_seeds(arguments, command)
+    given = flags_first(one_job_for_all_seeds(arguments, command))
     sys.argv[1:] = [*map(quoted, given), *([quoted(f"hydra.sweep.dir={place}")] if place else [])]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, where it would print a part and exit with 1
     try:
         refuse_bases(arguments)
         refuse_stacks_side_by_side(arguments)
-        with ending_on_signals(), tidied(place), announced(command, given, place):
+        with ending_on_signals(), tidied(place), announced(command, given, place) as study:
+            task = make_task(command, run, arguments, waiting, study.progress() if study else None)
             jobs = hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)
             if not all([ran_well(partial(launch_jobs, jobs)), ran_well(partial(run_waiting, command, waiting))]):
                 raise JobFailed
@@ -64,19 +73,34 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
 
 
 def make_task(
-    command: Command, run: Callable[[Any, Job], object], arguments: list[str], waiting: list[tuple[Any, Job]]
+    command: Command,
+    run: Callable[[Any, Job], object],
+    arguments: list[str],
+    waiting: list[tuple[Any, Job]],
+    progress: Progress | None,
 ) -> Callable[[DictConfig], object]:
     """Make the function that Hydra calls for each job, perhaps in another process.
 
     A job that shares a stack with others is not run at once, but appended to `waiting` until all jobs are composed.
     """
 
+    started = time.monotonic()
+    typed = [quoted(argument) for argument in arguments if "=" in argument and not argument.startswith("-")]
+
     def task(config: DictConfig) -> object:
         settings = HydraConfig.get()
         overrides = list(settings.overrides.task)
         sweep = settings.mode == RunMode.MULTIRUN
         sweep_dir = Path(settings.sweep.dir) if sweep else None
-        job = Job(overrides, arguments, sweep_dir, side_by_side=sweep and share_this_machine(settings))
+        job = Job(
+            overrides,
+            arguments,
+            sweep_dir,
+            side_by_side=sweep and share_this_machine(settings),
+            varied=varied_options(settings, OverridesParser.create().parse_overrides(typed)) if sweep else None,
+            progress=progress,
+            started=started if in_this_process(settings) else time.monotonic(),  # of this machine
+        )
         try:
             options = options_from(config, command, overrides)
             if sweep and command.run_stacked is not None and shares_stacks(settings, options):
@@ -152,7 +176,7 @@ def ending_on_signals() -> Iterator[None]:
     """End the command on a signal with the signal's status and no traceback. A run handles signals while it trains."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        stop(f"stopped by {signal.Signals(number).name}", status=128 + number)
+        stop(f"stopped by {cause_of(number)}", status=128 + number)
 
     before = {number: signal.signal(number, end) for number in stop_signals()}
     try:

@@ -100,7 +100,12 @@ def arms_of(fixed: Sequence[str], ends: dict[str, list[str]]) -> dict[str, list[
         typed = [word for word in fixed if word.startswith(f"{switch}=")]
         values.append([f"{switch}={value}" for value in ends[switch]] if switch in ends else typed[-1:] or [""])
     arms = [[word for word in arm if word] for arm in itertools.product(*values)]
-    return {arm_name(arm) if arm else "all": arm for arm in arms}
+    return {arm_name([], residual=residual_of([*fixed, *arm])) if arm else "all": arm for arm in arms}
+
+
+def residual_of(words: Sequence[str]) -> tuple[bool, bool]:
+    options = configured(words)
+    return options.generator.residual, options.disc.residual
 
 
 def dimension_of(override: Override, config: PlainData) -> Dimension:

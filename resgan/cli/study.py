@@ -1,4 +1,4 @@
-"""Prepare a study: compose and check every job, then announce it."""
+"""Prepare a sweep: compose and check every job; announce a study."""
 
 import contextlib
 import functools
@@ -10,12 +10,13 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from resgan.base.console import one_line, stop
 from resgan.base.errors import OptionsError, UserError
 from resgan.base.plain_data import PlainData
-from resgan.cli.arguments import last_value, quoted
+from resgan.cli.arguments import flags_first, last_value, quoted
 from resgan.cli.command import Command
 from resgan.cli.launchers import in_this_process, jobs_at_once, on_a_cluster
 from resgan.experiment.study import Study
@@ -47,64 +48,68 @@ def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) ->
 
 
 @contextlib.contextmanager
-def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[None]:
-    """Announce a study before it begins, and report its state at the end, however it ends."""
-    study = read_study(command, arguments, place) if command.before_study else None
-    if study is None:
-        yield
+def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[Study | None]:
+    """Check and announce all jobs of a sweep before the first begins, and report on its runs however it ends."""
+    trains = issubclass(command.options, TrainOptions)
+    study = read_study(command, arguments, place) if trains and place is not None else None
+    if study is None or command.before_study is None:
+        yield None
         return
-    assert command.before_study is not None
     try:
         command.before_study(study)
     except UserError as error:
         stop(one_line(error))
     try:
-        yield
+        yield study
     finally:
         if command.after_study is not None:
             command.after_study(study)
 
 
-def read_study(command: Command, arguments: list[str], place: Path | None) -> Study | None:
-    """Compose and check all jobs; None if there is no study, or if its sweeper chooses jobs as it goes."""
-    name = last_value("study", arguments)
-    if name is None or place is None:
-        return None
-    given = get_args_parser().parse_args([quoted(argument) for argument in arguments])
-    typed = given.overrides
+def read_study(command: Command, arguments: list[str], place: Path) -> Study | None:
+    """Compose and check all jobs of a sweep, or the only one of a line without; None if its sweeper chooses jobs as it
+    goes. A study has a name, another sweep none. Raises OptionsError, Hydra's errors.
+    """
+    given = get_args_parser().parse_args([quoted(argument) for argument in flags_first(arguments)])
     presets = [f"hydra.searchpath=['{Path(given.config_dir).absolute()}']"] if given.config_dir else []
     parse = OverridesParser.create().parse_overrides
+    overrides = parse(given.overrides)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        single = [o.input_line or "" for o in parse(typed) if not o.is_sweep_override()]
+        single = [o.input_line or "" for o in overrides if not o.is_sweep_override()]
         settings = compose(command.primary, [*single, *presets], return_hydra_config=True).hydra
         if not has_fixed_jobs(settings):
             return None
-        swept = [f"{option}={values}" for option, values in settings.sweeper.params.items()]
-        [jobs] = BasicSweeper.split_arguments(parse([*swept, *typed]), None)
+        swept = [f"{option}={values}" for option, values in (settings.sweeper.params or {}).items()]
+        [jobs] = BasicSweeper.split_arguments(parse([*swept, *given.overrides]), None)
 
         @functools.cache
-        def compose_options(*overrides: str) -> TrainOptions:
-            options = options_from(compose(command.primary, [*overrides, *presets]), command, overrides)
+        def compose_options(*job: str) -> TrainOptions:
+            options = options_from(compose(command.primary, [*job, *presets]), command, job)
             assert isinstance(options, TrainOptions)
             return options
 
-        try:
-            found = [(job, with_seed(job, compose_options)) for job in jobs]
-            shares_stacks(settings, found[0][1])  # refuses
-        except OptionsError as error:
-            stop(one_line(error))
+        found = [(job, with_seed(job, compose_options)) for job in jobs]
+        shares_stacks(settings, found[0][1])  # refuses
     runs = [(job, run) for job, options in found for run in options.each_seed()]
     seeds = len(runs) // len(found) if any(options.seeds is not None for _, options in found) else 1
-    stack = found[0][1].trainer.stack
     return Study(
-        name,
+        last_value("study", arguments) or "",
         place,
         runs,
         jobs_at_once(settings),
         seeds_of_job=seeds,
         on_cluster=on_a_cluster(settings),
-        stack_size=stack,
+        stack_size=found[0][1].trainer.stack,
+        varied=varied_options(settings, overrides),
     )
+
+
+def varied_options(settings: Any, overrides: Sequence[Override]) -> frozenset[str] | None:
+    """Return the options that a sweep varies, by a study's file or as typed; None if its sweeper chooses them."""
+    if not has_fixed_jobs(settings):
+        return None
+    typed = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    return frozenset(typed | set(settings.sweeper.params or {}))
 
 
 def with_seed(job: list[str], compose_options: Callable[..., TrainOptions]) -> TrainOptions:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resgan.base.cache import say_corrupt, store
+from resgan.base.cache import say_corrupt, store, used
 
 SEAL = 32  # bytes: blake2b of the key and all before the seal, so that damage and entries of other keys are noticed
 BLOCK = 2**24  # bytes that are hashed or written at a time
@@ -32,7 +32,9 @@ class ImageCache:
         """Map the images: processes share the pages, copied on write. None where there is no valid entry."""
         try:
             with open(self.path, "rb") as file:
-                return self._map(file, shape)
+                images = self._map(file, shape)
+            used(self.path)
+            return images
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 import yaml
 from torch import Tensor
-from tqdm import tqdm
 
 from resgan import __version__
 from resgan.base.cache import cache_directory
@@ -19,6 +18,7 @@ from resgan.base.console import say
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, flat, format_value
+from resgan.base.progress import progress_bar
 from resgan.base.rng import make_generator
 from resgan.builders.data import build_dataset
 from resgan.builders.scorer import SampleSource, build_extractor, make_scorer
@@ -188,17 +188,11 @@ def draw_samples(options: EvaluateOptions, path: Path, device: str) -> Tensor:
     raw = gan.generator if options.averaged else gan.generator_raw
     generator = sampling.with_norm_mode(raw, options.metrics.norm_mode, dim=z.shape[1], shares=shares)
     batches = -(-len(z) // sampling.CHUNK)
-    with tqdm(
-        total=batches, desc="generating", unit="batch", delay=1, disable=None if options.progress else True
-    ) as bar:
-        samples = sampling.generate(generator, z, labels, on_batch=partial(advance, bar))
+    with progress_bar(total=batches, label="generating", unit="batches", show=options.progress) as bar:
+        samples = sampling.generate(generator, z, labels, on_batch=lambda: bar.update())
     if not samples.isfinite().all():
         raise OptionsError(f"ckpt={path}: its samples are not finite (NaN or infinity); there is nothing to score")
     return samples
-
-
-def advance(bar: tqdm) -> None:
-    bar.update()
 
 
 # The reals.

@@ -13,6 +13,7 @@ import torch
 from resgan.base.console import say
 from resgan.base.device import synchronise
 from resgan.base.plain_data import flat
+from resgan.base.progress import duration
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import mixed_batch
 from resgan.builders.gan import build_gan, build_stack
@@ -30,15 +31,18 @@ from resgan.report.effects import smallest_p
 from resgan.report.power import POWER, SHAPES, detectable, detectable_in_list
 from resgan.report.records import SWITCHES, TUNABLE, is_tuning
 from resgan.runs.directory import Run, RunError
-from resgan.runs.naming import arm_name
 from resgan.training.batches import as_batch
 
 STEPS = 16  # timed for each kind of run: two rounds of lazy penalties at their usual interval
 SAMPLES = 500  # scored to estimate the time for 10,000
+NAMED = 8  # runs that a list of failures names
 
 
 def announce(study: Study) -> None:
-    """Print the plan. Raises OptionsError, DataError where the study could not begin."""
+    """Print the plan of a study; of another sweep, how many runs it is. Raises OptionsError, DataError."""
+    if not study.name:
+        say(f"a sweep of {len(study.runs)} runs in {study.place}")
+        return
     check_searches(study)
     ended = [status_of(study, job, options) for job, options in study.runs]
     todo = [options for (_, options), status in zip(study.runs, ended, strict=True) if status == "open"]
@@ -137,18 +141,24 @@ def depths_of(study: Study) -> tuple[float, ...]:
 
 
 def report_end(study: Study) -> None:
-    """Say, however a study ended, which results there are, and the command that reports on them."""
-    ended = Counter(status_of(study, job, options) for job, options in study.runs)
-    counts = ", ".join(f"{ended[status]} {status}" for status in ("finished", "diverged", "open") if ended[status])
+    """Say, however a study or sweep ended, which results there are, and the command that reports on them."""
+    places = zip(study.places(), study.runs, strict=True)
+    status = {place: status_of(study, job, options) for place, (job, options) in places}
+    ended = Counter(status.values())
+    counts = ", ".join(f"{ended[kind]} {kind}" for kind in ("finished", "diverged", "open") if ended[kind])
     for line in edges_found(study):
         say(line)
-    say(f"study {study.name}: {counts}; python -m resgan.report {study.place}")
+    for kind in ("diverged", "open"):
+        if found := [str(run.relative_to(study.place)) for run in status if status[run] == kind]:
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            say(f"  {kind}: {', '.join(found[:NAMED])}{more}")
+    say(f"{study.title}: {counts}; python -m resgan.report {study.place}")
 
 
 def status_of(study: Study, job: list[str], options: TrainOptions) -> str:
     """Return "finished", "diverged" or "open": not ended yet."""
     try:
-        result = Run(run_place(study.place / arm_name(job), options)).read_result()
+        result = Run(run_place(study.arm(job, options), options)).read_result(until_kimg=options.total_kimg)
     except RunError:
         return "open"
     return "open" if result is None else result["status"]
@@ -163,13 +173,6 @@ def jobs_side_by_side(study: Study) -> int:
     """Return how many jobs really run side by side: no more than there are, if a cluster is free."""
     wanted = (os.cpu_count() or 1) if study.at_once < 0 else study.at_once
     return max(1, min(wanted, len({tuple(job) for job, _ in study.runs})))
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 # What runs cost.

@@ -17,18 +17,18 @@ from resgan.base.files import write_atomically
 from resgan.base.plain_data import PlainData, format_value, nan_to_none
 from resgan.builders.components import build_components
 from resgan.experiment import search
+from resgan.experiment.begun import named_directory
 from resgan.experiment.precision import with_precision
 from resgan.experiment.search import Candidate, Outcome, Rung
 from resgan.experiment.searches import has_ended
-from resgan.experiment.session import EXIT_DIVERGED, named_directory, primary_endpoint, train_together
-from resgan.experiment.study import Job
-from resgan.experiment.summary import closing_table
+from resgan.experiment.session import EXIT_DIVERGED, primary_endpoint, train_together
+from resgan.experiment.study import Job, arm_of
+from resgan.experiment.summary import tell_end
 from resgan.experiment.tuning import refuse_searched, tuned
 from resgan.options.train import TrainOptions
 from resgan.options.tuning import RANGES
-from resgan.report.records import COLLAPSED, SEARCH
-from resgan.runs.directory import Result, Run, new_directory
-from resgan.runs.naming import arm_name
+from resgan.report.records import COLLAPSED
+from resgan.runs.directory import SEARCH, Result, Run, new_directory
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def replicate_steps(options: TrainOptions, job: Job) -> Steps:
     results = yield Wanted(root, job, list(zip(options.each_seed(), runs, strict=True)))
 
     if not has_said_so:
-        print(closing_table(root, list(zip(runs, results, strict=True)), job))
+        tell_end(root, list(zip(runs, results, strict=True)), job)
     if all(result["status"] == "diverged" for result in results) and job.sweep_dir is None:
         raise SystemExit(EXIT_DIVERGED)
     return statistics.fmean(map(primary_endpoint, results))
@@ -109,8 +109,8 @@ def results_of(wanted: Wanted) -> list[Result]:
 def missing(wanted: Wanted) -> list[tuple[TrainOptions, Run]]:
     """Return the runs without a result. Raises RunError for directories of other options."""
     for options, run in wanted.runs:
-        run.check(options.model_dump())
-    return [(options, run) for options, run in wanted.runs if run.read_result() is None]
+        run.check(options.model_dump(), may_grow=not options.tuning.candidates)  # its search was for this length
+    return [(o, run) for o, run in wanted.runs if run.read_result(until_kimg=o.total_kimg) is None]
 
 
 def known_results(wanted: Wanted) -> list[Result]:
@@ -149,7 +149,7 @@ def best_candidate(
     edges = search.edges(winner, candidates, search.ranges_of(options))
     write_search(root, options, candidates, rungs, winner=number, edges=edges)
     if not quiet:
-        arm = f"{arm_name(job.overrides)}, " if job.sweep_dir is not None else ""
+        arm = f"{arm_of(options, job)}, " if job.sweep_dir is not None else ""
         found = f"the best of {len(candidates)} is candidate {number}: {as_typed(winner)}"
         say(f"{arm}replicate {options.replicate}: {found}")
     if doubts := doubts_about(options, rungs, edges):
@@ -170,7 +170,7 @@ def remove_checkpoints(run: Run) -> None:
 
 def candidate_options(options: TrainOptions, candidate: Candidate, job: Job, *, rung: int, number: int) -> TrainOptions:
     """Return the options of a candidate's run: short, scored at both ends, marked as tuning. Raises OptionsError."""
-    name = f"{arm_name(job.overrides)} replicate {options.replicate} rung {rung} candidate {number}"
+    name = f"{arm_of(options, job)} replicate {options.replicate} rung {rung} candidate {number}"
     return options.with_values(
         candidate
         | {

@@ -19,9 +19,10 @@ import torch
 from resgan.base.console import say
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
+from resgan.base.progress import duration
 from resgan.builders.components import build_components
 from resgan.builders.stacking import stacks_of
-from resgan.experiment.plan import STEPS, Cost, cost_of_run, duration, stack_key, without_bars
+from resgan.experiment.plan import STEPS, Cost, cost_of_run, stack_key, without_bars
 from resgan.experiment.precision import with_precision
 from resgan.experiment.search import search_length
 from resgan.experiment.searches import check_searches

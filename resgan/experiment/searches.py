@@ -9,14 +9,13 @@ from resgan.experiment.search import list_candidates, rung_sizes, search_length
 from resgan.experiment.study import Study, run_place
 from resgan.experiment.tuning import refuse_searched
 from resgan.options.train import TrainOptions
-from resgan.report.records import SEARCH
-from resgan.runs.naming import arm_name
+from resgan.runs.directory import SEARCH
 
 
 def searches_of(study: Study) -> dict[Path, tuple[list[str], TrainOptions]]:
     """Return the job of each search, by the directory of the search."""
     return {
-        run_place(study.place / arm_name(overrides), options).parent: (overrides, options)
+        run_place(study.arm(overrides, options), options).parent: (overrides, options)
         for overrides, options in study.runs
         if options.tuning.candidates
     }
@@ -24,10 +23,10 @@ def searches_of(study: Study) -> dict[Path, tuple[list[str], TrainOptions]]:
 
 def check_searches(study: Study) -> None:
     """Refuse overrides of what a search decides, and candidates invalid in some arm. Raises OptionsError."""
-    first: dict[str, TrainOptions] = {}
+    first: dict[Path, TrainOptions] = {}
     for overrides, options in searches_of(study).values():
         refuse_searched(options, overrides)
-        first.setdefault(arm_name(overrides), options)
+        first.setdefault(study.arm(overrides, options), options)
     for options in first.values():
         for candidate in list_candidates(options):
             options.with_values(candidate)

@@ -4,29 +4,29 @@ import contextlib
 import math
 import signal
 import statistics
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from resgan.base.console import say
+from resgan.base.console import logged, note, say
 from resgan.base.errors import OptionsError
-from resgan.base.plain_data import PlainData
+from resgan.base.plain_data import PlainData, format_value
 from resgan.base.processes import ALONE, Processes, ProcessLost
-from resgan.base.signals import Stopped, StopSignal
+from resgan.base.signals import Stopped, StopSignal, cause_of, stop_signals
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.builders.stacking import stacks_of
+from resgan.experiment.begun import as_begun, find_begun, named_directory, runs_in
 from resgan.experiment.precision import with_precision
 from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
-from resgan.experiment.study import Job
-from resgan.experiment.summary import closing_table, continue_command
+from resgan.experiment.study import Job, arm_of, typed_options
+from resgan.experiment.summary import continue_command, outcome, tell_end
 from resgan.experiment.tuning import tuned
-from resgan.options.conf import files_of, read_file
 from resgan.options.train import TrainOptions
+from resgan.runs.configuration import LENGTH
 from resgan.runs.directory import Result, Run, new_directory
-from resgan.runs.history import AS_BEFORE
-from resgan.runs.naming import arm_name
 from resgan.runs.provenance import provenance
 from resgan.runs.tracking import Tracker
 from resgan.training import checkpoints
@@ -60,6 +60,7 @@ class Member:
     job: Job
     components: RunComponents
     state: State  # of the checkpoint it continues from; empty: it begins
+    changed: PlainData = field(default_factory=dict)  # options that are not as they were, [before, now]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ class JobRuns:
     results: list[Result | None]  # of each; None: it has not ended
 
     @property
-    def todo(self) -> list[TrainOptions]:
-        return [one for one, result in zip(self.each, self.results, strict=True) if result is None]
+    def todo(self) -> list[tuple[TrainOptions, Run | None]]:
+        """Return the runs that have not ended; None: its directory is not made yet."""
+        runs = runs_in(self.root, self.options, self.job) if self.root is not None else {}
+        return [(one, runs.get(one.seed)) for one, result in zip(self.each, self.results, strict=True) if not result]
 
 
 def train(options: TrainOptions, job: Job) -> float:
@@ -114,18 +117,19 @@ def train_together(
     todo, results = open_among(runs, job)
     trained = {}
     for stack in stacks_of(todo, lambda one: one.options, most=most):
-        trained |= train_claimed(stack, build_all([one.options for one in stack], job), root)
+        trained |= train_claimed(stack, build_all([(one.options, one.run) for one in stack], job), root)
     return [result or trained[run.path] for (_, run), result in zip(runs, results, strict=True)]
 
 
-def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
+def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list[RunComponents]:
     """Build the components of runs that differ only in what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
-    for one in each:
+    for one, run in each:
         if not components:
             check_processes(one, job)
         reuse = components[0] if components else None
-        components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
+        begins = run is None or not checkpoints.can_continue(run.checkpoints)
+        components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
     return components
 
 
@@ -137,7 +141,11 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
-            members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own)))
+            locks.enter_context(logged(one.run.log))
+            changed = one.run.go_on_with(one.options.model_dump())
+            state = restore(one.run, own)
+            say_changes(one.run, changed, own.gan)
+            members.append(Member(one.options, one.run, one.job, own, state, changed))
         for group in at_same_progress(members):
             for member, result in zip(group, train_with_others(group, root), strict=True):
                 results[member.run.path] = result
@@ -149,7 +157,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
 
 def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
     """Find the runs of a job, and the results that exist. Raises UserError."""
-    options = tuned(options, job)
+    options = tuned(as_begun(options, job), job)
     refuse_seed_beside_seeds(options, job)
     root, each = named_directory(options, job), options.each_seed()
     results: list[Result | None] = [None] * len(each)
@@ -161,7 +169,7 @@ def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
 
 def open_runs(asked: JobRuns, root: Path) -> list[OpenRun]:
     runs = runs_in(root, asked.options, asked.job)
-    return [OpenRun(one, runs[one.seed], asked.job) for one in asked.todo]
+    return [OpenRun(one, runs[one.seed], asked.job) for one, _ in asked.todo]
 
 
 def refuse_seed_beside_seeds(options: TrainOptions, job: Job) -> None:
@@ -177,59 +185,7 @@ def open_among(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
     return [OpenRun(one, run, job) for one, (_, run), result in found if result is None], results
 
 
-# Where runs lie.
-
-
-def named_directory(options: TrainOptions, job: Job) -> Path | None:
-    """Return the directory of the runs: <sweep>/<arm> in a sweep, else run_dir; None: a new one, with date and time."""
-    given = Path(options.run_dir).expanduser() if options.run_dir else None
-    return (given or job.sweep_dir) / arm_name(job.overrides) if job.sweep_dir is not None else given
-
-
-def runs_in(root: Path, options: TrainOptions, job: Job) -> dict[int, Run]:
-    """Return the runs by seed: each in its own directory below `root`; a single run outside a sweep in `root`."""
-    nested = job.sweep_dir is not None or options.seeds is not None
-    return {one.seed: Run(root / str(one.seed) if nested else root) for one in options.each_seed()}
-
-
-def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list[TrainOptions], list[Result | None]]:
-    """Return the options that each run goes on with, and its result; None where it has not ended.
-
-    A run that began before an option existed goes on as it began, whatever the option's default, unless the option is
-    typed; so does a run whose precision was found when it began. Raises RunError where a directory has other options.
-    """
-    typed = typed_options(job)
-    continued, results = [], []
-    for one, run in runs:
-        kept = (run if run.config.exists() else run_beside(run, job)).kept_options(like=one.model_dump())
-        one = one.with_values({name: value for name, value in kept.items() if name not in typed})
-        run.check(one.model_dump())
-        continued.append(one)
-        results.append(result := run.read_result())
-        if result is not None:
-            again = "remove its result.json, or give another run_dir, to run it again"
-            say(f"{run.path} is finished already ({result['status']}); {again}")
-    return continued, results
-
-
-def typed_options(job: Job) -> set[str]:
-    """Return the dotted names of the options that were typed, or that a typed experiment sets."""
-    typed = set()
-    for override in job.overrides:
-        name, _, value = override.lstrip("+").partition("=")
-        if name == "experiment" and value in files_of("experiment"):
-            typed |= set(read_file("experiment", value).values)
-        elif value != "auto" and override not in AS_BEFORE:  # auto is no value yet
-            typed.add(name)
-    return typed
-
-
-def run_beside(run: Run, job: Job) -> Run:
-    """Find a run of the same sweep that has begun: later runs keep its options, so that a study is of one kind."""
-    if job.sweep_dir is None:
-        return run
-    configs = sorted(run.path.parent.parent.glob("*/*/config.yaml"))  # <sweep>/<arm>/<seed>
-    return Run(configs[0].parent) if configs else run
+# Where runs stand.
 
 
 def restore(run: Run, components: RunComponents) -> State:
@@ -246,6 +202,22 @@ def restore(run: Run, components: RunComponents) -> State:
                 say(f"{network}.path={path}: the file has changed since this run began; it goes on with the new code")
     run.forget_after(gan.images_seen)
     return state
+
+
+def say_changes(run: Run, changed: PlainData, gan: GAN) -> None:
+    """Announce what is not as it was, and what a falling learning rate makes of a greater length."""
+    if not changed:
+        return
+    words = (f"{name} was {format_value(old)}, is {format_value(new)}" for name, (old, new) in changed.items())
+    say(f"{run.path}: {', '.join(words)}")
+    for network, adam in (("generator", gan.generator_adam), ("disc", gan.disc_adam)):
+        if LENGTH in changed and adam.decay != "none":
+            progress = [min(1, gan.images_seen / (1000 * length)) for length in changed[LENGTH]]
+            old, new = (adam.at(progress=share)["lr"] for share in progress)
+            say(
+                f"  {network}.decay={adam.decay} is over the whole run: its learning rate, {old:.2g} here before, goes "
+                f"on from {new:.2g}, so that a run of this length from the start would be another one"
+            )
 
 
 def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
@@ -292,16 +264,17 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     try:
         for member in members:
             member.components.scorer.prepare()  # with a bar of its own; from disk where it was made before
-            recorders.append(build_recorder(member, agreed or stop, session))
+            recorders.append(build_recorder(member, agreed or stop, session | about_session(member)))
         gan = stacked(members)
         if processes.count > 1:
             gan.join(processes)
             members[0].components.scorer.join(processes)
-        with stop.listening():
+        recording = RecorderCallback(recorders, stop=stop, agreed=agreed)
+        with stop.listening(seconds_left(members[0])):
             fit(
                 gan,
                 build_batches(members),
-                callbacks=[RecorderCallback(recorders, stop=stop, agreed=agreed), ProgressBar(show=trainer.progress)],
+                callbacks=[recording, build_progress(members[0], recording)],
                 accelerator=accelerator,
                 precision=trainer.precision,
                 deterministic=trainer.deterministic,
@@ -311,8 +284,8 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     except Stopped as stopped:
         exit_code = 128 + stopped.args[0]
         if processes.first:
-            name = signal.Signals(stopped.args[0]).name
-            say(f"stopped by {name} at {recorders[0].gan.images_seen / 1000:.1f} kimg; continue with:")
+            kimg = recorders[0].gan.images_seen / 1000
+            say(f"stopped by {cause_of(stopped.args[0])} at {kimg:.1f} kimg; continue with:")
             say(f"  {continue_command(root, members[0].job)}")
         raise SystemExit(exit_code) from None
     except SystemExit as error:
@@ -324,9 +297,33 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     return results
 
 
+def seconds_left(member: Member) -> float | None:
+    """Return the seconds until trainer.max_hours have passed since the command began; None: no limit."""
+    hours = member.options.trainer.max_hours
+    if hours is not None and not (stop_signals() and hasattr(signal, "setitimer")):
+        raise OptionsError(
+            f"trainer.max_hours={hours:g}: needs a system with timers, and Python's main thread; use null"
+        )
+    return None if hours is None else 3600 * hours - (time.monotonic() - member.job.started)
+
+
+def about_session(member: Member) -> PlainData:
+    """Describe what a session of a run does: its length, what is not as it was, and whose weights it begins with."""
+    initial = {"init_from": member.components.initial} if member.components.initial and not member.state else {}
+    changed = {"changed": member.changed} if member.changed else {}
+    return {"total_kimg": member.options.total_kimg} | changed | initial
+
+
+def build_progress(member: Member, recording: RecorderCallback) -> ProgressBar:
+    """Build the progress bar; runs of a sweep have a name, and lines that come less often."""
+    job = member.job
+    name = str(member.run.path.relative_to(job.sweep_dir)) if job.sweep_dir is not None else ""
+    return ProgressBar(recording, show=member.options.trainer.progress, name=name, bar=not job.side_by_side)
+
+
 def say_precision(member: Member) -> None:
     """Announce bfloat16 where trainer.precision=auto chose it, once, when the run begins."""
-    chosen = "trainer.precision" not in typed_options(member.job) and not member.run.sessions()
+    chosen = "trainer.precision" not in typed_options(member.job.overrides) and not member.run.sessions()
     if chosen and member.options.trainer.precision == "bf16-mixed":
         say("computes in bf16-mixed (trainer.precision=auto); trainer.precision=32-true is float32 throughout")
 
@@ -381,7 +378,7 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
 
 
 def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | None, counts: PlainData) -> Tracker:
-    arm = arm_name(job.overrides)
+    arm = arm_of(options, job)
     return Tracker(
         mode=options.wandb.mode,
         directory=run.path,
@@ -405,7 +402,7 @@ def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> 
     results = [result or trained[run.path] for run, result in zip(runs, asked.results, strict=True)]
     # In a sweep, runs that were finished already have been announced.
     if asked.todo or asked.job.sweep_dir is None or asked.options.seeds is not None:
-        print(closing_table(root, list(zip(runs, results, strict=True)), asked.job))
+        tell_end(root, list(zip(runs, results, strict=True)), asked.job)
     return results
 
 
@@ -417,6 +414,7 @@ def conclude(member: Member, recorder: Recorder) -> Result:
     result = make_result(member.options, member.job, recorder, member.components.counts)
     recorder.tracker.summarise({"status": result["status"], **result["scores"]})
     member.run.write_result(result)
+    note(f"{result['status']}: {outcome(member.run, result)}")
     return result
 
 
@@ -430,7 +428,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
     start = [m for m in recorder.run.measurements() if m["kind"] == "start"]
     return {
         "status": "diverged" if recorder.diverged else "finished",
-        "arm": arm_name(job.overrides),
+        "arm": arm_of(options, job),
         "seed": options.seed,
         "images_seen": recorder.gan.images_seen,
         "seconds": round(recorder.seconds(), 1),

@@ -71,7 +71,7 @@ def train_in_stacks(runs: Sequence[OpenRun], failed: Failed) -> Iterator[dict[Pa
     """Train runs to their end, stack by stack, and yield the results of each stack."""
     for stack in stacks_of(runs, lambda run: run.options, most=runs[0].options.trainer.stack if runs else None):
         with telling([run.job for run in stack], failed):
-            components = build_all([run.options for run in stack], stack[0].job)
+            components = build_all([(run.options, run.run) for run in stack], stack[0].job)
             yield train_claimed(stack, components, stack[0].run.path)
 
 

@@ -4,12 +4,33 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from resgan.base.console import say
 from resgan.base.plain_data import PlainData
+from resgan.base.progress import duration
 from resgan.experiment.score_table import aligned, explained_scores, format_known, format_score
 from resgan.experiment.study import Job
 from resgan.runs.directory import Result, Run
 
 LONGEST_NAME = len("parameters of generator")
+
+
+def tell_end(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> None:
+    """Print how the runs of a job ended: in a sweep a line for each, else all about them."""
+    if job.sweep_dir is None:
+        print(closing_table(root, ended, job))
+        return
+    for run, result in ended:
+        count = f"{job.progress.line()}: " if job.progress is not None else ""
+        say(f"{count}{run.path.relative_to(job.sweep_dir)} {outcome(run, result)}")
+
+
+def outcome(run: Run, result: Result) -> str:
+    """Format the primary endpoint of a run in a few words, beside that of the untrained generator."""
+    name, seconds = result["primary"], duration(result["seconds"])
+    if (value := result["scores"][name]) is None:
+        return f"{result['status']} at {result['images_seen'] / 1000:g} kimg, after {seconds}"
+    start = format_known(scores_at_start(run), name)
+    return f"{name} {format_score(value)}" + (f" ({start} at step 0)" if start else "") + f", {seconds}"
 
 
 def closing_table(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> str:
@@ -93,18 +114,32 @@ def continue_command(directory: Path, job: Job) -> str:
     return as_typed([*kept, f"run_dir={job.sweep_dir or directory}"])
 
 
+def arguments_of(run: Run, job: Job) -> list[str]:
+    """Return all options that were typed for a run, in this session or an earlier one; the last value of each."""
+    lines = [shlex.split(session["command"])[3:] for session in run.sessions()]
+    typed = {argument.partition("=")[0]: argument for line in [*lines, job.arguments] for argument in line}
+    return list(typed.values())
+
+
+def run_length(run: Run) -> float:
+    """Return the length of a run in kimg."""
+    return float(run.stored_config(like={})["total_kimg"])
+
+
 def next_commands(run: Run, result: Result, job: Job) -> list[tuple[str, str]]:
     rows = []
     if result["status"] == "finished":
         ckpt, outdir = run.path / "checkpoints" / "final.ckpt", run.path / "more_samples"
         sample = [f"ckpt={ckpt}", "seeds=0-63", f"outdir={outdir}", "format=grid"]
         rows.append(("draw samples", as_typed(sample, command="sample")))
+        longer = [f"run_dir={run.path}", f"total_kimg={2 * run_length(run):g}"]
+        rows.append(("train longer", as_typed(longer)))
     offline = sorted(run.path.glob("wandb/offline-run-*"))
     if offline:
         rows.append(("send to W&B", shlex.join(["wandb", "sync", *map(str, offline)])))
     if job.sweep_dir is None:
         switches = ("run_dir=", "generator.residual=", "disc.residual=")
-        kept = [argument for argument in job.arguments if not argument.lstrip("+").startswith(switches)]
+        kept = [argument for argument in arguments_of(run, job) if not argument.lstrip("+").startswith(switches)]
         arms = ["-m", *kept, "generator.residual=true,false", "disc.residual=true,false"]
         rows.append(("all four arms", as_typed(arms)))
     return rows

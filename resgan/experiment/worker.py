@@ -41,7 +41,8 @@ def follow(place: Place, accelerator: str) -> None:
             options = check(TrainOptions, ordered["options"])
             options = options.with_values({"trainer.progress": False, "wandb.mode": "disabled"})
             set_threads(options)
-            components, state = build_components(options), ordered["state"]
+            state = ordered["state"]
+            components = build_components(options, begins=not state)
             if state:
                 components.gan.load_training_state(state)
                 components.gan.losses = dict(state["losses"])
@@ -49,7 +50,7 @@ def follow(place: Place, accelerator: str) -> None:
             run.claim(options.model_dump())
             for line in ordered["measured"]:
                 run.append(line)
-            member = Member(options, run, Job([], [], None), components, state=state)
+            member = Member(options, run, Job([], [], None), components, state)
             try:
                 train_group([member], run.path, processes)
             except SystemExit:  # all have stopped together; after an error of its own this one leaves at once

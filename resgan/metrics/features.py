@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from resgan.base.device import full_precision
 from resgan.base.errors import UserError
+from resgan.base.progress import progress_bar
 
 CHUNK = 64  # images that go through an extractor together
 
@@ -70,10 +70,10 @@ class Extractor:
 def extract(extractor: Extractor, images: Tensor, *, progress: str | None = None) -> Tensor:
     """Extract features (N, d), float32 on the CPU, from uint8 images (N, C, H, W).
 
-    `progress`: label of a progress bar, which shows on a terminal after one second; None for no bar. Raises
-    ExtractorError for features that are not finite.
+    `progress`: label of a progress bar; None for no bar. Raises ExtractorError for features that are not finite.
     """
-    chunks = tqdm(images.split(CHUNK), desc=progress, unit="batch", delay=1, disable=None if progress else True)
+    shown = progress is not None
+    chunks = progress_bar(images.split(CHUNK), label=progress or "", unit="batches", show=shown)
     features = torch.cat([extractor(chunk.to(extractor.device)).cpu() for chunk in chunks])
     if not features.isfinite().all():
         raise ExtractorError(f"the features of {extractor.name} are not finite: it cannot measure these images")

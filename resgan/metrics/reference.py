@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resgan.base.cache import say_corrupt, store
+from resgan.base.cache import say_corrupt, store, used
 from resgan.metrics.features import CHUNK, Extractor, extract
 from resgan.metrics.frechet import Moments, MomentSums
 from resgan.metrics.precision_recall import neighbour_distances
@@ -92,7 +92,9 @@ class Reference:
         path = self.path(kind)
         if path.exists():
             try:
-                return self._read(path)
+                arrays = self._read(path)
+                used(path)
+                return arrays
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 say_corrupt(path, error)
         arrays = make()

@@ -63,6 +63,9 @@ class TrainerOptions(Options):
     nodes: Positive = option("machines that train a run together; more than 1 only under torchrun or srun")
     strategy: Literal["auto", "ddp"] = option("how several processes share a run; auto: ddp")
     stack: Positive = option("runs of a sweep or replicate to train as one, where possible; 1: one by one")
+    max_hours: Annotated[float, Field(gt=0)] | None = option(
+        "hours after which the command saves and stops, as after Ctrl-C; null: none"
+    )
     deterministic: bool = option("refuse accelerator operations whose results differ from run to run")
     progress: bool = option("show a progress bar")
 
@@ -91,7 +94,13 @@ class TrainOptions(Options):
     run_dir: Annotated[str, Field(min_length=1)] | None = option(
         "the run directory; null: a new one under runs/, named by date and time"
     )
-    total_kimg: float = option("length of the run, in thousands of real images shown to D", gt=0)
+    init_from: Annotated[str, Field(min_length=1)] | None = option(
+        "checkpoint or run directory whose weights a new run begins with; null: weights drawn from the seed"
+    )
+    init_optimisers: bool = option("begin with the optimisers' moments of init_from too")
+    total_kimg: float = option(
+        "length of the run, in thousands of real images shown to D; a greater one trains a finished run longer", gt=0
+    )
     burn_in_kimg: NotNegative = option(
         "thousands of images in which options with a _final value move to it (cosine); 0: none"
     )
@@ -128,6 +137,7 @@ class TrainOptions(Options):
         self._can_be_stacked()
         self._can_be_shared()
         self._can_be_searched()
+        self._begins_from_something()
         self._can_be_compiled()
         return self
 
@@ -210,6 +220,10 @@ class TrainOptions(Options):
         for name in searched:
             if (final := config.get(f"{name}_final")) is not None:
                 raise ValueError(f"{name}_final={format_value(final)}: the search decides {name} alone; use null")
+
+    def _begins_from_something(self) -> None:
+        if self.init_optimisers and self.init_from is None:
+            raise ValueError("init_optimisers=true: needs init_from, the checkpoint that has them")
 
     def _can_be_compiled(self) -> None:
         if self.trainer.compile and (self.generator.spectral or self.disc.spectral):

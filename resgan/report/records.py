@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +13,8 @@ import yaml
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.train import TrainOptions
 from resgan.options.validation import names
-from resgan.runs.configuration import is_bookkeeping
-from resgan.runs.directory import Run, RunError
+from resgan.runs.configuration import INTERVALS, is_bookkeeping
+from resgan.runs.directory import LOADER, SEARCH, Run, RunError, run_directories
 from resgan.runs.history import completed, completed_card
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
@@ -28,7 +27,6 @@ LAST_LOSSES = 10  # the last readings of a loss, which show how D ended
 SWITCHES = ("generator.residual", "disc.residual")
 TUNABLE = ("generator.lr", "disc.lr", "loss.r1", "loss.r2", "loss.gp")  # what a tuning study may compare
 INITS = ("generator.init", "disc.init")
-SEARCH = "search"  # the directory of a search's runs, and the file beside it with their outcome
 ARM_NAMES = {(False, False): "plain", (False, True): "residual D", (True, False): "residual G", (True, True): "both"}
 
 Arm = tuple[bool, bool]  # residual blocks in the generator, in the discriminator
@@ -136,7 +134,7 @@ class Record:
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
         """Return the options that define the run, except for its replicate, seed, arm and `without`."""
-        left_out = {"replicate", "seed", *SWITCHES, *without}
+        left_out = {"replicate", "seed", *SWITCHES, *INTERVALS, *without}
         return {key: value for key, value in self.config.items() if key not in left_out and not is_bookkeeping(key)}
 
 
@@ -161,22 +159,10 @@ def read_runs(paths: Iterable[Path]) -> list[Record]:
     return [found[path] for path in sorted(found)]
 
 
-def run_directories(path: Path) -> Iterable[Path]:
-    """Find directories with the files of a run; the insides of runs, and of W&B and Hydra, are not searched.
-
-    The runs of a search are left out: no result is drawn from them, and search.json beside them has their outcome.
-    """
-    for directory, below, files in os.walk(path):
-        below[:] = sorted(set(below) - {"wandb", ".hydra"} - ({SEARCH} if f"{SEARCH}.json" in files else set()))
-        if "config.yaml" in files:
-            below.clear()
-            yield Path(directory)
-
-
 def read_run(path: Path) -> Record:
     run = Run(path)
     try:
-        config = completed(flat(yaml.safe_load(run.config.read_text())), names(TrainOptions))
+        config = completed(flat(yaml.load(run.config.read_text(), Loader=LOADER)), names(TrainOptions))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise RunError(f"{run.config}: is damaged; remove the directory and run it again") from error
     if missing := [key for key in ("seed", *SWITCHES) if key not in config]:

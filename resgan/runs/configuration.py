@@ -1,4 +1,4 @@
-"""The options that identify a run, and the differences of two configurations."""
+"""The options that identify a run, those that may change when it goes on, and the differences of two configurations."""
 
 from resgan.base.plain_data import PlainData, flat, format_value
 
@@ -16,9 +16,12 @@ BOOKKEEPING = (
     "trainer.devices",
     "trainer.nodes",
     "trainer.strategy",
+    "trainer.max_hours",
     "hydra",
 )  # never part of a run's identity
 PERMISSIONS = ("loss.gp_with_spectral",)  # not part of it either, but of the names of arms
+INTERVALS = ("score_kimg", "sample_kimg", "save_kimg")  # of records: a run may go on with others
+LENGTH = "total_kimg"  # a run may go on to a greater one
 
 
 def is_bookkeeping(key: str) -> bool:
@@ -34,3 +37,20 @@ def differences(old: PlainData, new: PlainData) -> list[str]:
         for key in keys
         if old.get(key) != new.get(key)
     ]
+
+
+def refusals(old: PlainData, new: PlainData, *, may_grow: bool = True) -> list[str]:
+    """List the differences that keep a run from going on: all but intervals of records, and a greater length."""
+    old, new = flat(old), flat(new)
+    free = {*INTERVALS, *([LENGTH] if may_grow and is_longer(old, new) else [])}
+    return differences({k: v for k, v in old.items() if k not in free}, {k: v for k, v in new.items() if k not in free})
+
+
+def changes(old: PlainData, new: PlainData) -> PlainData:
+    """Return the options that change when a run goes on, as {"total_kimg": [200, 400]}; empty where none does."""
+    old, new = flat(old), flat(new)
+    return {key: [old[key], new[key]] for key in (LENGTH, *INTERVALS) if key in old and old[key] != new.get(key)}
+
+
+def is_longer(old: PlainData, new: PlainData) -> bool:
+    return LENGTH in old and LENGTH in new and new[LENGTH] > old[LENGTH]

@@ -3,13 +3,16 @@
 config.yaml      the composed options        provenance.json  versions, git commit, device, command
 metrics.jsonl    one line per measurement    samples/         grids on fixed latents, and real samples: reals.png
 checkpoints/     last, best, final           result.json      written last: status, scores, counts, times
+log.txt          messages and progress       result-200kimg.json  of a run that was made longer: as it ended before
 """
 
 import contextlib
 import datetime
 import itertools
 import json
+import math
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +21,12 @@ import yaml
 from resgan.base.errors import UserError
 from resgan.base.files import try_lock, write_atomically
 from resgan.base.plain_data import PlainData, flat, nan_to_none
-from resgan.runs.configuration import differences
+from resgan.runs.configuration import changes, refusals
 from resgan.runs.history import completed, kept
 
 Result = PlainData  # the content of result.json
+SEARCH = "search"  # the directory of a search's runs, and the file beside it with their outcome
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C, where there is one: a study has many files
 
 
 class RunError(UserError):
@@ -37,6 +42,7 @@ class Run:
         self.provenance = path / "provenance.json"
         self.metrics = path / "metrics.jsonl"
         self.result = path / "result.json"
+        self.log = path / "log.txt"
         self.samples = path / "samples"
         self.reals = self.samples / "reals.png"
         self.checkpoints = path / "checkpoints"
@@ -45,29 +51,46 @@ class Run:
         """Create the directory for this run, or accept it if it is this run's. Refuses one that has other options."""
         self.check(config)
         if not self.config.exists():
-            try:
-                write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
-            except OSError as error:
-                raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
+            self._write_config(config)
 
-    def check(self, config: PlainData) -> None:
-        """Refuse a directory that has other options or other files, or is a file. Creates nothing."""
+    def go_on_with(self, config: PlainData) -> PlainData:
+        """Write down the options that a run goes on with and set an earlier result aside, as result-200kimg.json.
+
+        Returns those that are not as they were, as {"total_kimg": [200, 400]}. Call only with the lock held.
+        """
+        if changed := changes(self.stored_config(like=config), config):
+            self._write_config(config)
+        if (result := self.read_result()) is not None:
+            os.replace(self.result, self.path / f"result-{result['images_seen'] / 1000:g}kimg.json")
+        return changed
+
+    def _write_config(self, config: PlainData) -> None:
         try:
-            self._check(config)
+            write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
+
+    def check(self, config: PlainData, *, may_grow: bool = True) -> None:
+        """Refuse a directory that has other options or other files, or is a file. Creates nothing.
+
+        may_grow: accept a total_kimg greater than the run's.
+        """
+        try:
+            self._check(config, may_grow=may_grow)
         except OSError as error:
             raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
 
-    def _check(self, config: PlainData) -> None:
+    def _check(self, config: PlainData, *, may_grow: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"run_dir={self.path}: is a file; give a directory, new or of the same run")
         if self.config.exists():
-            if found := differences(self.stored_config(like=config), config):
+            if found := refusals(self.stored_config(like=config), config, may_grow=may_grow):
                 raise RunError(
                     f"run_dir={self.path}: belongs to another configuration: {'; '.join(found)}. "
                     "Give another run_dir, or the options it was made with"
                 )
         elif self.path.exists() and any(".unfinished-" not in path.name for path in self.path.iterdir()):
-            raise RunError(f"run_dir={self.path}: holds other files and no run; give a new or an empty directory")
+            raise RunError(f"run_dir={self.path}: {what_lies_in(self.path)}")
         elif outer := next(filter(is_run, self.path.absolute().parents), None):
             raise RunError(f"run_dir={self.path}: is inside the run {outer}; give a directory outside it")
         check_writable("run_dir", self.path)
@@ -85,7 +108,7 @@ class Run:
 
     def _read_config(self) -> PlainData:
         try:
-            config = yaml.safe_load(self.config.read_text())
+            config = yaml.load(self.config.read_text(), Loader=LOADER)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise RunError(f"{self.config}: is damaged; give another run_dir") from error
         return flat(config) if isinstance(config, dict) else {}
@@ -140,13 +163,19 @@ class Run:
     def write_result(self, result: Result) -> None:
         write_atomically(self.result, json.dumps(nan_to_none(result), indent=2) + "\n")
 
-    def read_result(self) -> Result | None:
+    def read_result(self, *, until_kimg: float = 0) -> Result | None:
+        """Read how the run ended; None if it has not, or has finished before a length that it is to have now."""
         if not self.result.exists():
             return None
         try:
-            return json.loads(self.result.read_text())
+            result = json.loads(self.result.read_text())
         except json.JSONDecodeError as error:
             raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
+        return (
+            None
+            if result["status"] == "finished" and result.get("images_seen", math.inf) < 1000 * until_kimg
+            else result
+        )
 
 
 def new_directory(parent: Path) -> Path:
@@ -164,9 +193,32 @@ def new_directory(parent: Path) -> Path:
     raise AssertionError("unreachable")
 
 
+def run_directories(path: Path) -> Iterator[Path]:
+    """Find directories with the files of a run; the insides of runs, and of W&B and Hydra, are not searched.
+
+    The runs of a search are left out: no result is drawn from them, and search.json beside them has their outcome.
+    """
+    for directory, below, files in os.walk(path):
+        below[:] = sorted(set(below) - {"wandb", ".hydra"} - ({SEARCH} if f"{SEARCH}.json" in files else set()))
+        if "config.yaml" in files:
+            below.clear()
+            yield Path(directory)
+
+
 def is_run(path: Path) -> bool:
     """Return True if a run lies here; config.yaml alone may belong to another program."""
     return (path / "config.yaml").exists() and (path / "provenance.json").exists()
+
+
+def what_lies_in(path: Path) -> str:
+    """Say what a directory holds that is not empty and no run: a sweep with its command, or other files."""
+    for pattern in ("*/provenance.json", "*/*/provenance.json", "*/*/*/provenance.json"):
+        for inner in sorted(path.glob(pattern)):
+            with contextlib.suppress(OSError, ValueError, LookupError):
+                command = Run(inner.parent).sessions()[-1]["command"]
+                place = "" if "run_dir=" in command else f" run_dir={shlex.quote(str(path))}"
+                return f"holds several runs; they are continued by {command}{place}"
+    return "holds other files and no run; give a new or an empty directory"
 
 
 def check_writable(option: str, directory: Path) -> None:

@@ -93,6 +93,10 @@ ADDED = (
     Added("trainer.devices", 1),
     Added("trainer.nodes", 1),
     Added("trainer.strategy", "auto"),
+    # Runs that go on from others, or until a time
+    Added("init_from", None),
+    Added("init_optimisers", False),
+    Added("trainer.max_hours", None),
     # A search in every replicate; without candidates the rest does nothing, and has the values of conf/train.yaml
     Added("replicate", None),
     Added("tuning.candidates", 0),

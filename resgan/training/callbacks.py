@@ -9,10 +9,14 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
+from resgan.base.console import note
+from resgan.base.progress import duration
 from resgan.base.signals import Stopped, StopSignal
 from resgan.training.gan import GAN
 from resgan.training.recorder import LOSS_EVERY, Diverged, Recorder
 from resgan.training.stack import unstack_into, unstack_losses
+
+SELDOM, OFTEN = 600, 60  # seconds between two lines: at most without a terminal, at least in a sweep
 
 
 class RecorderCallback(pl.Callback):
@@ -25,6 +29,7 @@ class RecorderCallback(pl.Callback):
         self.recorders, self.stop = recorders, stop
         self.agreed = agreed  # the signal to stop that all processes know, which the recorders obey; None: stop itself
         self.begun = False
+        self.seconds = 0.0  # spent on records: scores, samples, checkpoints
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.stop.listen()  # again: Lightning has since installed its own handler, which ends runs without saving
@@ -38,8 +43,10 @@ class RecorderCallback(pl.Callback):
             self.agreed.number = number or None
         now, first = _gan(pl_module).images_seen, self.recorders[0]  # the runs of a stack are due together
         if first.needs_weights(now):
+            before = time.monotonic()
             self.sync_from_stack(pl_module)
             self.for_each_active(Recorder.after_step)
+            self.seconds += time.monotonic() - before
         elif first.is_time_for_losses(now):
             self.record_losses(pl_module)
 
@@ -97,41 +104,54 @@ class RecorderCallback(pl.Callback):
 
 
 class ProgressBar(pl.Callback):
-    """A bar with images per second and the losses; without a terminal, a line every tenth of the run."""
+    """Show how far a run is: images per second, the time left, and the losses.
 
-    def __init__(self, *, show: bool) -> None:
-        self.show = show
+    On a terminal a bar; elsewhere a line every tenth of the run and every ten minutes; in a sweep, whose runs have
+    names, once a minute at most. The run's log gets every line.
+    """
+
+    def __init__(self, recording: RecorderCallback, *, show: bool, name: str = "", bar: bool = True) -> None:
+        self.recording, self.show, self.name = recording, show, name
+        self.terminal = bar and sys.stderr.isatty()  # several processes would draw over each other's bars
         self.bar: tqdm | None = None
-        self.terminal = sys.stderr.isatty()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         gan = _gan(pl_module)
-        if not self.show:
-            return
-        self.started = (time.monotonic(), gan.images_seen)
-        self.bar = tqdm(total=gan.total_images, initial=gan.images_seen, unit="img", unit_scale=True,
-                        dynamic_ncols=True, disable=not self.terminal, mininterval=0.5)  # fmt: skip
+        self.began = self.printed = time.monotonic()
+        self.images_before, self.recorded_before = gan.images_seen, self.recording.seconds
+        if self.show and self.terminal:
+            self.bar = tqdm(total=gan.total_images, initial=gan.images_seen, unit="img", unit_scale=True,
+                            desc=self.name or None, dynamic_ncols=True, mininterval=0.5)  # fmt: skip
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.bar is None:
-            return
-        gan = _gan(pl_module)
-        step = gan.images_seen // gan.batch_size
-        if self.terminal:
+        gan, now = _gan(pl_module), time.monotonic()
+        seen, before = gan.images_seen, gan.images_seen - gan.batch_size
+        if self.bar is not None:
             self.bar.update(gan.batch_size)
-            if step % LOSS_EVERY == 0:
+            if seen // gan.batch_size % LOSS_EVERY == 0:
                 self.bar.set_postfix_str(self._losses(gan), refresh=False)
-        elif 10 * gan.images_seen // gan.total_images > 10 * (gan.images_seen - gan.batch_size) // gan.total_images:
-            seconds, start = time.monotonic() - self.started[0], self.started[1]
-            speed = (gan.images_seen - start) / max(seconds, 1e-9)
-            print(
-                f"{gan.images_seen / 1000:8.1f} of {gan.total_images / 1000:.1f} kimg  {speed:7.0f} img/s  "
-                f"{self._losses(gan)}",
-                file=sys.stderr,
-                flush=True,
-            )
+        tenth, waited = 10 * seen // gan.total_images > 10 * before // gan.total_images, now - self.printed
+        if not (tenth or waited > SELDOM):
+            return
+        line = self.line(gan, now)
+        note(line)
+        if self.show and self.bar is None and (not self.name or waited > OFTEN):
+            self.printed = now
+            print(line, file=sys.stderr, flush=True)
+
+    def line(self, gan: GAN, now: float) -> str:
+        done, elapsed = gan.images_seen - self.images_before, now - self.began
+        steps = elapsed - (self.recording.seconds - self.recorded_before)  # without scores, samples and checkpoints
+        left = elapsed / done * (gan.total_images - gan.images_seen)
+        words = [
+            f"{self.name}{gan.images_seen / 1000:8.1f} of {gan.total_images / 1000:.1f} kimg",
+            f"{done / max(steps, 1e-9):7.0f} img/s",
+            f"{duration(left)} left" if gan.images_seen < gan.total_images else duration(elapsed),
+            self._losses(gan),
+        ]
+        return "  ".join(words)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.close()

@@ -62,6 +62,22 @@ def load(path: Path) -> State:
     return state
 
 
+def find(path: Path, *, option: str = "ckpt") -> Path:
+    """Return the checkpoint that a path names: the file, or the newest in a run directory. Raises CheckpointError."""
+    if not path.is_dir():
+        return path
+    for directory in (path / "checkpoints", path):
+        for name in (FINAL, LAST, PREVIOUS):
+            if (directory / name).is_file():
+                return directory / name
+    raise CheckpointError(f"{option}={path}: holds no checkpoint; expected a .ckpt file or a run directory")
+
+
+def can_continue(directory: Path) -> bool:
+    """Check whether there is a checkpoint to continue from, valid or not."""
+    return any((directory / name).exists() for name in (LAST, PREVIOUS))
+
+
 def newest_valid(directory: Path) -> State | None:
     """Load the state to continue from; None where there is no checkpoint. Raises CheckpointError if none is valid."""
     errors = []

@@ -329,22 +329,39 @@ def results(folder: Path) -> dict[str, dict]:
 
 def test_a_sweep(tmp_path):
     """Two arms and two seeds, of which one arm diverges and one job fails; the same command runs what is missing."""
-    arguments = ["-m", *QUICK, "generator.lr=1e-3,1e30", "seed=0,-1", "run_dir=sweep"]
+    arguments = [*QUICK, "generator.lr=1e-3,1e30", "seed=0,1", "-m", "run_dir=sweep"]  # the flag may be anywhere
+    blocked = tmp_path / "sweep" / "both_G.lr-0.001" / "1"
+    blocked.mkdir(parents=True)
+    (blocked / "mine.txt").write_text("")
     first = run("train", *arguments, cwd=tmp_path)
     assert first.returncode == 1
-    assert first.stderr.count("job failed") == 2
-    assert ": seed=-1: expected at least 0\n" in first.stderr
+    assert first.stderr.count("job failed") == 1
+    assert "both_G.lr-0.001/1: holds other files and no run" in first.stderr
     assert "Traceback" not in first.stderr
+    lines = [line for line in first.stderr.splitlines() if re.match(r"resgan: run \d of 4", line)]
+    assert [line.split(":")[1].split(",")[0] for line in lines] == [f" run {k} of 4" for k in (1, 2, 3)]
+    assert " left: both_G.lr-0.001/0 tv " in lines[0]
+    assert "  diverged: both_G.lr-1e+30/0, both_G.lr-1e+30/1\n" in first.stderr
+    assert "  open: both_G.lr-0.001/1\nresgan: sweep: 1 finished, 2 diverged, 1 open" in first.stderr
     found = results(tmp_path / "sweep")
-    assert sorted(result["status"] for result in found.values()) == ["diverged", "finished"]
-    assert {Path(name).name for name in found} == {"0"}
-    assert len({Path(name).parent for name in found}) == 2
+    assert {name: result["status"] for name, result in found.items()} == {
+        "both_G.lr-0.001/0": "finished",
+        "both_G.lr-1e+30/0": "diverged",
+        "both_G.lr-1e+30/1": "diverged",
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"sweep"}  # and no directory of Hydra's
     assert not list(tmp_path.rglob("multirun.yaml"))
-    second = run("train", *arguments[:-2], "seed=0", "run_dir=sweep", cwd=tmp_path)
+    (blocked / "mine.txt").unlink()
+    second = run("train", *arguments, cwd=tmp_path)
     assert second.returncode == 0  # a run that diverged has not failed
-    assert second.stderr.count("finished already") == 2
-    assert results(tmp_path / "sweep") == found
+    assert second.stderr.count("finished already") == 3
+    assert {name: result for name, result in results(tmp_path / "sweep").items() if name in found} == found
+
+
+def test_a_sweep_is_checked_before_its_first_job(tmp_path, refused):
+    said = refused(train, *QUICK, "generator.lr=1e-3,abc", "-m", "run_dir=sweep")
+    assert "generator.lr=abc: expected a number" in said
+    assert "seed=-1: expected at least 0" in refused(train, "--multirun", *QUICK, "seed=0,-1")
 
 
 def test_a_sweep_stopped_by_a_signal_goes_on(tmp_path):
@@ -354,7 +371,9 @@ def test_a_sweep_stopped_by_a_signal_goes_on(tmp_path):
     process.send(signal.SIGTERM).wait()
     assert process.returncode == 143, process.stderr
     assert not results(tmp_path)
-    command = process.stderr.splitlines()[-1].removeprefix("resgan:").strip()
+    lines = process.stderr.splitlines()
+    [place] = [place for place, line in enumerate(lines) if line.endswith("continue with:")]
+    command = lines[place + 1].removeprefix("resgan:").strip()
     again = run("train", *shlex.split(command)[3:], cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "continues" in again.stderr
@@ -363,11 +382,15 @@ def test_a_sweep_stopped_by_a_signal_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_with_joblib(tmp_path):
-    arguments = ["-m", *QUICK, "generator.residual=true,false", "seed=0,-1", "hydra/launcher=joblib"]
+    (tmp_path / "sweep" / "both" / "1").mkdir(parents=True)
+    (tmp_path / "sweep" / "both" / "1" / "mine.txt").write_text("")
+    arguments = ["-m", *QUICK, "generator.residual=true,false", "seed=0,1", "hydra/launcher=joblib"]
     process = run("train", *arguments, "hydra.launcher.n_jobs=2", "run_dir=sweep", cwd=tmp_path)
     assert process.returncode == 1, process.stderr
-    assert ": seed=-1: expected at least 0\n" in process.stderr
-    assert [result["status"] for result in results(tmp_path / "sweep").values()] == ["finished"] * 2
+    assert "both/1: holds other files and no run" in process.stderr
+    assert "run 3 of 4" in process.stderr
+    assert "sweep: 3 finished, 1 open" in process.stderr
+    assert [result["status"] for result in results(tmp_path / "sweep").values()] == ["finished"] * 3
 
 
 def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):

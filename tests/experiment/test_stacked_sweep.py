@@ -54,7 +54,7 @@ def test_the_runs_are_those_of_job_by_job(swept, tmp_path):
         }
         assert ours.sessions()[0]["command"].endswith("trainer.stack=3 run_dir=s")
     assert sorted(Run(folder / "s" / place).sessions()[0]["together"] for place in found) == [1, 3, 3, 3]
-    tables = process.stdout.count("everything lies in"), one_by_one.stdout.count("everything lies in")
+    tables = process.stderr.count(" at step 0), "), one_by_one.stderr.count(" at step 0), ")
     assert tables == (4, 4)
     assert not (folder / "s" / "multirun.yaml").exists()
 
@@ -140,7 +140,7 @@ def test_replicates_share_stacks_and_are_those_of_job_by_job(tmp_path):
         fresh = {place: result for place, result in found.items() if "search" not in place}
     assert sorted(result["seed"] for result in fresh.values()) == [0, 0, 1, 1]
     assert process.stderr.count(", replicate 1: the best of 4 is candidate") == 2  # one in each arm
-    assert process.stdout.count("everything lies in") == 4
+    assert process.stderr.count(" at step 0), ") == 4
     again = run("train", *SEARCHES, "trainer.stack=6", cwd=together)
     assert again.returncode == 0, again.stderr
     assert results(together / "s") == found

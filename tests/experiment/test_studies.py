@@ -24,7 +24,6 @@ from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.report.effects import contrasts
 from resgan.report.power import SHAPES, detectable, detectable_in_list
-from resgan.runs.naming import arm_name
 from resgan.train import COMMAND
 
 # A study of a few seconds: four arms, two seeds.
@@ -62,8 +61,8 @@ def test_every_study_that_is_shipped_is_tested():
 def test_the_jobs_of_a_study(name):
     found = study(f"study={name}")
     assert len(found.runs) == RUNS[name]
-    places = {(arm_name(job), options.seed) for job, options in found.runs}
-    assert len(places) == RUNS[name]  # no two jobs in one directory
+    assert len(set(found.places())) == RUNS[name]  # no two jobs in one directory
+    assert not [place for place in found.places() if re.search(r"_[0-9a-f]{8}(/|$)", str(place))]  # nor any by a hash
     blocks: dict[str, Counter] = {}
     told_apart = {*SWITCHES, *(SKIPS if name == "grid3x3" else ())}
     for _, options in found.runs:
@@ -305,15 +304,13 @@ def in_the_middle_of_one(folder: Path) -> bool:
 
 
 def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
-    found = study(*SMALL)
-    job, options = found.runs[3]
-    blocked = tmp_path / "runs" / "smoke" / arm_name(job) / str(options.seed)
+    blocked = tmp_path / "runs" / "smoke" / "both" / "0"
     blocked.mkdir(parents=True)
     (blocked / "mine.txt").write_text("")
     process = run("train", *SMALL, cwd=tmp_path)
     assert process.returncode == 1
     assert "job failed: seed=0 generator.residual=True disc.residual=True" in process.stderr
-    assert "7 finished, 1 open" in process.stderr
+    assert "  open: both/0\nresgan: study smoke: 7 finished, 1 open" in process.stderr
     (blocked / "mine.txt").unlink()
     again = run("train", *SMALL, cwd=tmp_path)
     assert again.returncode == 0, again.stderr

@@ -86,20 +86,30 @@ def test_result(tmp_path):
         run.read_result()
 
 
-def test_arms():
-    assert arm_name([]) == arm_name(["seed=3", "wandb=offline", "run_dir=x", "trainer.threads=1"]) == "default"
-    both = ["generator.residual=true", "disc.residual=false"]
-    assert arm_name(both) == arm_name([*both[::-1], "seed=1"]) == "disc.residual-false_generator.residual-true"
-    # A sweeper writes True; a norm is called none.
-    assert arm_name(["generator.residual=True"]) == arm_name(["generator.residual=true"])
-    assert arm_name(["wandb=x", "run_dir=y", "generator.norm=none"]) == "generator.norm-none"
-    # A name that loses characters, or is too long, is identified by a hash.
-    lists = {arm_name([f"generator.width={value}"]) for value in ("[8,16]", "[81,6]", "[8,1,6]")}
-    assert len(lists) == 3
-    long = arm_name([f"generator.a{k}=1" for k in range(100)])
-    assert len(long) < 120
-    for name in [*lists, long]:
-        assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+def test_arms_are_named_by_what_varies():
+    g, d = (True, False), (False, True)
+    words = ["data=gaussians", "generator.residual=true", "disc.residual=false", "seed=3", "wandb=x", "run_dir=y"]
+    assert arm_name(words, residual=g, varied={"generator.residual"}) == "residual-G"
+    assert arm_name(words, residual=g) == arm_name([*words[::-1], "trainer.threads=1"], residual=g)
+    assert arm_name(words, residual=g) == "residual-G_data-gaussians"  # of no sweep: all that was typed
+    assert arm_name([], residual=(True, True)) == "both"
+    assert arm_name([], residual=(False, False)) == "plain"
+    rates = ["generator.lr=0.002", "disc.lr=0.001", "batch_size=8"]
+    assert arm_name(rates, residual=d, varied={"generator.lr", "disc.lr"}) == "residual-D_D.lr-0.001_G.lr-0.002"
+    depth = ["experiment=depth/both_16", "loss=hinge"]
+    assert arm_name(depth, residual=d, varied={"experiment", "seed"}) == "residual-D_depth-both_16"
+    lists = {arm_name([f"generator.width={value}"], residual=d) for value in ("[8,16]", "[81,6]", "[8,1,6]")}
+    assert lists == {"residual-D_G.width-8-16", "residual-D_G.width-81-6", "residual-D_G.width-8-1-6"}
+
+
+def test_a_name_that_loses_characters_or_is_too_long_has_a_hash():
+    names = [arm_name([f"data.path={path}"], residual=(True, True)) for path in ("a b", "a~b", "ab")]
+    assert names[2] == "both_data.path-ab"
+    assert len(set(names)) == 3
+    assert all(name.startswith("both_data.path-ab_") for name in names[:2])
+    long = [arm_name([*(f"generator.a{k}=1" for k in range(100)), more], residual=(True, True)) for more in "xy"]
+    assert max(map(len, long)) < 120
+    assert long[0] != long[1]
 
 
 def test_nan_to_none():

@@ -327,5 +327,5 @@ def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path):
 
 
 def test_a_permission_is_part_of_an_arms_name_and_of_no_configuration():
-    assert arm_name(["loss.gp_with_spectral=true"]) == "loss.gp_with_spectral-true"
+    assert arm_name(["loss.gp_with_spectral=true"], residual=(True, True)) == "both_loss.gp_with_spectral-true"
     assert differences({"loss.gp_with_spectral": True}, {"loss.gp_with_spectral": False}) == []
