@@ -2,11 +2,18 @@
 
 import os
 import sys
+from functools import cache
 from typing import NoReturn
 
 
 def say(line: str) -> None:
     print(f"resgan: {line}", file=sys.stderr, flush=True)
+
+
+@cache
+def say_once(line: str) -> None:
+    """Say a line that this process has not said before: for what is the same for many runs."""
+    say(line)
 
 
 def stop(line: str, status: int = 2) -> NoReturn:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resgan.base.console import say
+from resgan.base.console import say, say_once
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
 from resgan.base.processes import ALONE, Processes, ProcessLost
@@ -17,14 +17,16 @@ from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.builders.stacking import stacks_of
+from resgan.data.dataset import Dataset
 from resgan.experiment.precision import with_precision
 from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
 from resgan.experiment.study import Job
 from resgan.experiment.summary import closing_table, continue_command
 from resgan.experiment.tuning import tuned
 from resgan.options.conf import files_of, read_file
+from resgan.options.data import Folder
 from resgan.options.train import TrainOptions
-from resgan.runs.directory import Result, Run, new_directory
+from resgan.runs.directory import Result, Run, RunError, new_directory
 from resgan.runs.history import AS_BEFORE
 from resgan.runs.naming import arm_name
 from resgan.runs.provenance import provenance
@@ -126,6 +128,8 @@ def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
             check_processes(one, job)
         reuse = components[0] if components else None
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
+        if note := components[-1].dataset.note:
+            say_once(note)
     return components
 
 
@@ -137,6 +141,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
+            check_labels(one.options, one.run, own.dataset)
             members.append(Member(one.options, one.run, one.job, own, state=restore(one.run, own)))
         for group in at_same_progress(members):
             for member, result in zip(group, train_with_others(group, root), strict=True):
@@ -248,6 +253,21 @@ def restore(run: Run, components: RunComponents) -> State:
     return state
 
 
+def check_labels(options: TrainOptions, run: Run, dataset: Dataset) -> None:
+    """Refuse to continue a class-conditional run whose labels, read from files, have changed. Raises RunError."""
+    before = next((session["labels"] for session in run.sessions() if "labels" in session), None)
+    if before is not None and before != labels_of_run(options, dataset).get("labels"):
+        raise RunError(
+            f"run_dir={run.path}: the labels of data={dataset.name} have changed since this run began; "
+            "give the labels it was made with, or another run_dir"
+        )
+
+
+def labels_of_run(options: TrainOptions, dataset: Dataset) -> PlainData:
+    """Identify the labels that a run learns from, where they are read from files; nothing for other runs."""
+    return {"labels": dataset.label_digest} if isinstance(options.data, Folder) and is_conditional(options) else {}
+
+
 def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
     """Group runs by images seen and structure.
 
@@ -355,8 +375,8 @@ def build_batches(members: Sequence[Member]) -> DataModule:
 def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Recorder:
     """Build the recorder of a run, with its W&B run, and note this session in provenance.json."""
     options, run, components, state = member.options, member.run, member.components, member.state
-    run.record_session(session)
     dataset = components.dataset
+    run.record_session(session | labels_of_run(options, dataset))
     return Recorder(
         run=run,
         gan=components.gan,
