@@ -83,7 +83,9 @@ def open_tar(path: Path) -> Source:
     """Read a tar twice from front to back, for the names and for the images: a compressed tar cannot seek."""
     members = {image_name(member.name): member.offset for _, member in walk_tar(path) if member.isfile()}
     offsets = {name: place for name, place in members.items() if is_image(name)}  # of equal names the last counts
-    tables = {name: partial(read_member, path, name, place) for name, place in members.items() if is_table(name)}
+    tables: dict[str, Read] = {
+        name: partial(read_member, path, name, place) for name, place in members.items() if is_table(name)
+    }
     return Source(path, sorted(offsets), partial(read_tar, path, offsets), tables)
 
 

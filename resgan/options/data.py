@@ -83,7 +83,7 @@ class Folder(DataSet):
     name: Literal["folder"] = option("images in a directory, zip or tar, with or without subfolders")
     path: str = option("the directory, zip or tar")
     size: Positive | None = option("pixels of a side, see fit; null: as they are, all of one square size")
-    fit: Fit = option("how an image becomes square: cut its middle, add black bars, or squash it")
+    fit: Fit = option("how images become square: cut, with black bars, or squashed")
     enlarge: bool = option("enlarge smaller images; false: refuse them, or with fit=pad put bars around them")
     labels: Annotated[str, AfterValidator(check_labels)] = option(
         "auto: dataset.json, else folders; folders, none, or a .csv or .json of files and labels"

@@ -27,10 +27,8 @@ class EvaluateOptions(CheckpointOptions):
         "train or holdout of a data set; a name for a folder, train if it is a whole training set"
     )
     size: Positive | None = option("pixels of a side of images of folders, see fit; null: as they are")
-    fit: Fit = option("how such an image becomes square: cut its middle, add black bars, or squash it")
-    enlarge: bool = option(
-        "enlarge smaller images of folders; false: refuse them, or with fit=pad put bars around them"
-    )
+    fit: Fit = option("how images of folders become square: cut, with black bars, or squashed")
+    enlarge: bool = option("enlarge smaller images of folders; false: refuse them, or with fit=pad add bars")
     channels: Literal[1, 3] = option("channels of images of folders: 1 for grey, 3 for colour")
     cache: bool = option("keep the decoded images of real, as data.cache does in training")
     root: str = option("folder with the files of a torchvision data set")
