@@ -229,10 +229,8 @@ def content_key(reading: Reading) -> str | None:
         "channels": reading.channels,
         "names": source.names,
     }
-    if fitting and (fitting.fit, fitting.enlarge) != (
-        "crop",
-        False,
-    ):  # keys from before there was a choice stay as they are
+    # Keys from before there was a choice stay as they are.
+    if fitting and (fitting.fit, fitting.enlarge) != ("crop", False):
         options |= {"fit": fitting.fit, "enlarge": fitting.enlarge}
     digest = blake2b(json.dumps(options).encode(), digest_size=20)
     try:
