@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,6 +37,12 @@ def logged(path: Path) -> Iterator[None]:
         raise
     finally:
         _logs.remove(path)
+
+
+@cache
+def say_once(line: str) -> None:
+    """Say a line that this process has not said before: for what is the same for many runs."""
+    say(line)
 
 
 def stop(line: str, status: int = 2) -> NoReturn:

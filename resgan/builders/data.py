@@ -1,5 +1,8 @@
 """Data sets from their options, and their properties, some of them known without reading any data."""
 
+from collections import Counter
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,9 @@ from resgan.base.images import to_float
 from resgan.base.rng import make_generator
 from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
-from resgan.data.folder import load_folder
+from resgan.data.folder import check_different, find_side, load_folder, source_name
+from resgan.data.labels import read_labels
+from resgan.data.sources import open_source
 from resgan.data.torchvision_sets import load_torchvision
 from resgan.options.data import DataSet, Folder, Gaussians, Shapes, ShapesHard, Torchvision
 from resgan.options.train import TrainOptions
@@ -25,15 +30,20 @@ def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
         case ShapesHard():
             return shapes_hard.load_shapes_hard(size=options.size, seed=seed)
         case Folder():
-            return load_folder(
+            dataset = load_folder(
                 options.path,
                 size=options.size,
                 channels=options.channels,
                 holdout=options.holdout,
                 seed=seed,
+                fit=options.fit,
+                enlarge=options.enlarge,
+                labels=options.labels,
                 progress=progress,
                 cache_directory=cache_directory() if options.cache else None,
             )
+            check_different(dataset.train, Path(options.path).expanduser())
+            return dataset
         case Torchvision():
             return load_torchvision(options.name, root=options.root, download=options.download)
     raise TypeError(f"no loader for {type(options).__name__}")
@@ -66,14 +76,18 @@ def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
     """
     if not is_conditional(options):
         return {}
-    if dataset.labels is None:
-        raise OptionsError(
-            f"generator.conditional={getattr(options.generator, 'conditional', 'none')}: "
-            f"data={dataset.name} has no classes (a folder has them where every image is in a subfolder); "
-            "use none"
-        )
+    refuse_no_classes(options, dataset.name, dataset.classes)
+    assert dataset.labels is not None
     counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
     return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))
+
+
+def refuse_no_classes(options: TrainOptions, name: str, classes: tuple[str, ...]) -> None:
+    if not classes:
+        raise OptionsError(
+            f"generator.conditional={getattr(options.generator, 'conditional', 'none')}: data={name} has no classes "
+            "(a folder has them where every image is in a subfolder, or from data.labels=labels.csv); use none"
+        )
 
 
 def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
@@ -90,20 +104,28 @@ def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
     return dataset.train[torch.stack([members[label][row % len(members[label])] for row, label in rows])]
 
 
-# Before any data is read.
+# Before images are decoded: of those at a path, headers and labels are read.
 
 
 def expected_shape(data: DataSet) -> tuple[int, ...]:
-    """Return the shape of one sample. Raises OptionsError where only the data can tell."""
-    if data.sample_shape is None:
-        raise OptionsError("data.size=null: no data is read here; give data.size")
+    """Return the shape of one sample. Raises DataError where images at a path have no common one."""
+    if isinstance(data, Folder) and data.size is None:
+        side = find_side(data.path, progress=False)
+        return (data.channels, side, side)
+    assert data.sample_shape is not None
     return data.sample_shape
 
 
 def expected_class_shares(options: TrainOptions) -> dict[str, float]:
-    """Return `class_shares`, with numbers as names and equal shares. Raises OptionsError where only data can tell."""
+    """Return `class_shares`, of data that is not at a path with numbers as names and equal shares. Raises UserError."""
     if not is_conditional(options):
         return {}
-    if (count := options.data.class_count) is None:
-        raise OptionsError("generator.conditional: no data is read here, so the classes of a folder are not known")
+    if isinstance(options.data, Folder):
+        source = open_source(Path(options.data.path).expanduser())
+        labels = read_labels(source, options.data.labels)
+        refuse_no_classes(options, source_name(source.path), labels.classes)
+        counts = Counter(labels.numbers.values())
+        return {name: counts[number] / len(source.names) for number, name in enumerate(labels.classes)}
+    count = options.data.class_count
+    assert count is not None
     return {str(k): 1 / count for k in range(count)}

@@ -11,7 +11,7 @@ from resgan.options.validation import names
 
 # Paths, class names and lists of seeds are taken literally; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
-    r"(ckpt|class|fake|real|outdir|run_dir|init_from|storage|name|seeds|data\.path|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
+    r"(ckpt|class|fake|real|outdir|run_dir|init_from|storage|name|seeds|data\.path|data\.labels|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
     r"=(?!['\"\[])(.+)",
     re.DOTALL,
 )

@@ -1,6 +1,8 @@
 """The form of every data set: tensors in memory, and an error a user can act on."""
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 
 from torch import Tensor
 
@@ -23,8 +25,17 @@ class Dataset:
     classes: tuple[str, ...] = ()  # their names, by label; empty: there are no labels
     labels: Tensor | None = None  # int64 (N,), of `train`
     holdout_labels: Tensor | None = None  # int64 (N,), of `holdout`
+    note: str = ""  # what was done to the samples when they were read, in words
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample: (C, H, W) for images, (2,) for points."""
         return tuple(self.train.shape[1:])
+
+    @property
+    def label_digest(self) -> str | None:
+        """The SHA-256 of the classes and of each sample's label; None where there are no labels."""
+        if self.labels is None:
+            return None
+        held = [] if self.holdout_labels is None else self.holdout_labels.tolist()
+        return sha256(json.dumps([self.classes, self.labels.tolist(), held]).encode()).hexdigest()

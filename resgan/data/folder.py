@@ -1,43 +1,50 @@
 """Images of your own: a folder, a zip or a tar, decoded once into one uint8 tensor."""
 
 import json
-import lzma
 import os
-import posixpath
-import tarfile
+import re
 import tempfile
-import zipfile
-import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import blake2b
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL
 import torch
-from PIL import Image, ImageOps, features
+from PIL import ExifTags, Image, ImageOps, features
 from torch import Tensor
 from tqdm import tqdm
 
 from resgan.base.console import one_line
+from resgan.base.progress import progress_bar
 from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
+from resgan.data.fitting import Fitting, Size
 from resgan.data.image_cache import BLOCK, ImageCache
+from resgan.data.labels import read_labels
+from resgan.data.sources import Files, Read, Source, image_endings, open_source
+from resgan.options.choices import Fit
 
-Files = Iterable[tuple[str, Callable[[], bytes]]]  # names, and functions that read the encoded images
-Size = tuple[int, int]  # width, height
-
-SOURCES = "a folder of images, a .zip, or a .tar of any compression"
-# Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
-NOT_IMAGES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
 # Versions of the decoders: raise the number when the pixels of any image change. Decoders differ for JPEG.
 DECODER = [1, PIL.__version__, features.version("jpg")]
 CHUNK = 8  # images that a thread takes at a time: enough to hide its bookkeeping, few enough to hold encoded in memory
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the images of a source become one tensor."""
+
+    source: Source
+    channels: int
+    fitting: Fitting | None  # None: they are square and of one size
+    bar: Callable[..., tqdm]
 
 
 def load_folder(
@@ -47,58 +54,57 @@ def load_folder(
     channels: int,  # 1 (grey) or 3 (RGB)
     holdout: float,  # share of the images kept out of training, in [0, 1)
     seed: int,  # of the draw of the held-out images
+    fit: Fit = "crop",  # how images become square, see `Fitting`
+    enlarge: bool = False,  # images smaller than `size`
+    labels: str = "auto",  # where classes are from, see `read_labels`
     progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
     memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of the free memory
     cache_directory: Path | None = None,  # where decoded images are kept for the next time; None: nowhere
 ) -> Dataset:
-    """Load the images under `path` as uint8 (N, channels, H, W), with their subfolders as classes.
+    """Load the images under `path` as uint8 (N, channels, H, W), with their classes.
 
     Hidden files, links inside archives, and names without the ending of an image format are skipped. Images
     are in the order of their names, the held-out ones apart; which ones are held out depends on the seed and
-    the list of names alone. The cache returns what decoding would return, bit for bit.
-
-    The class of an image is the first folder below `path` on its way, however deep it lies; where all images
-    share that folder, as in many archives, the next folder below. There are classes only where every image
-    has one and there are two or more of them.
+    the list of names alone. The cache returns what decoding would return, bit for bit. The data set's `note` says
+    what was done to the sizes of how many images.
 
     - Orientation: as the EXIF tag says. Animations: the first frame.
-    - Size: the shorter side is resized by Pillow's LANCZOS, in one step from the full image, and the middle
-      of the longer side is kept. Never enlarged.
+    - Size: see `Fitting`.
     - Transparency: laid on white. Palettes: looked up. Grey of 16 bits and more: the high byte of 16.
     - CMYK and the like: Pillow's own conversion, without colour profiles. RGB to grey: ITU-R 601 luma.
 
     Raises DataError for: nothing usable at `path`, an image that cannot be decoded or is too small, sizes
-    that differ where `size` is None, options out of range.
+    that differ where `size` is None, labels that do not belong to the images, options out of range.
     """
     path = Path(path).expanduser()
     check_options(size=size, channels=channels, holdout=holdout)
-    names, files = open_source(path)
+    source = open_source(path)
+    names = source.names
     held = count_held_out(len(names), path=path, holdout=holdout)
     order = shuffle_out(names, held=held, seed=seed)
-    side = size or first_side(files())
-    rows = {name: row for row, name in enumerate(order)}
-    shape = (len(names), channels, side, side)
+    found = read_labels(source, labels)
+    reading = Reading(
+        source,
+        channels,
+        fitting=None if size is None else Fitting(side=size, fit=fit, enlarge=enlarge),
+        bar=partial(progress_bar, label=path.name, show=progress),
+    )
+    side = size or first_side(source.files())
     limit = free_memory() // 2 if memory_limit is None else memory_limit
-    bar = partial(tqdm, desc=path.name, delay=1, disable=None if progress else True)  # None: off without a terminal
-    decode = partial(decode_source, path, files, shape, rows=rows, resize=size is not None, limit=limit, bar=bar)
-    if cache_directory is None:
-        images = decode()
-    else:
-        key = partial(content_key, path, names, files, size=size, channels=channels, bar=bar)
-        of_names = torch.tensor([rows[name] for name in names])
-        images = through_cache(cache_directory, key, decode, shape, rows=of_names, limit=limit)
+    images, sizes = read_images(reading, order, side, limit=limit, cache_directory=cache_directory)
     count = len(names) - held
     train, kept = images[:count], images[count:]
-    classes, labels = classify(order)
+    done = "" if reading.fitting is None else reading.fitting.in_words(sizes)
     return Dataset(
         name=source_name(path),
         train=train,
         holdout=kept,
         reference=train,
         split="train",
-        classes=classes,
-        labels=None if labels is None else labels[:count],
-        holdout_labels=None if labels is None else labels[count:],
+        classes=found.classes,
+        labels=found.of(order[:count]),
+        holdout_labels=found.of(order[count:]),
+        note=done and f"{source_name(path)}: {done}",
     )
 
 
@@ -115,111 +121,6 @@ def source_name(path: Path) -> str:
     """Return the folder's name, or the archive's without .zip, .tar.xz and the like."""
     path = Path(os.path.abspath(path))  # so that "." has a name
     return path.name if path.is_dir() else path.stem.removesuffix(".tar")
-
-
-# Sources of images. Each is a sorted list of names, and a function that starts one pass over (name, reader) in
-# whatever order is cheap.
-
-
-def open_source(path: Path) -> tuple[list[str], Callable[[], Files]]:
-    if not path.exists():
-        raise DataError(f"data.path={path}: there is no such file or folder; expected {SOURCES}")
-    try:
-        source = open_folder if path.is_dir() else open_tar if is_tar(path) else open_zip
-        names, files = source(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        reason = one_line(error)
-        raise DataError(f"data.path={path}: cannot be read ({reason}); expected {SOURCES}") from error
-    if not names:
-        raise DataError(f"data.path={path}: holds no images; expected names such as *.png, *.jpg, *.webp")
-    if len(names) < 2:
-        raise DataError(f"data.path={path}: holds one image only ({names[0]}); at least 2 are needed")
-    return names, files
-
-
-def open_folder(path: Path) -> tuple[list[str], Callable[[], Files]]:
-    readers = {}
-    for folder, folders, files in os.walk(path, followlinks=True, onerror=raise_error):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(folder).relative_to(path).as_posix()
-        for name in filter(is_image, files):
-            readers[image_name(f"{below}/{name}")] = partial(read_file, os.path.join(folder, name))
-    return sorted(readers), readers.items
-
-
-def open_zip(path: Path) -> tuple[list[str], Callable[[], Files]]:
-    if not zipfile.is_zipfile(path):
-        raise zipfile.BadZipFile("neither a folder nor an archive, or an archive that was cut short")
-    archive = zipfile.ZipFile(path)  # stays open as long as its readers; threads may share it
-    infos = (info for info in archive.infolist() if is_image(info.filename))
-    readers = {image_name(info.filename): partial(archive.read, info) for info in infos}
-    return sorted(readers), readers.items
-
-
-def open_tar(path: Path) -> tuple[list[str], Callable[[], Files]]:
-    """Read a tar twice from front to back, for the names and for the images: a compressed tar cannot seek."""
-    members = (member for _, member in walk_tar(path) if member.isfile() and is_image(member.name))
-    offsets = {image_name(member.name): member.offset for member in members}  # of equal names the last counts
-    return sorted(offsets), partial(read_tar, path, offsets)
-
-
-def read_tar(path: Path, offsets: dict[str, int]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    for tar, member in walk_tar(path):
-        name = image_name(member.name)
-        if offsets.get(name) == member.offset and (file := tar.extractfile(member)):
-            yield name, partial(bytes, file.read())  # read now: there is no way back
-
-
-def walk_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                yield tar, member
-            check_end(tar)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        reason = one_line(error)
-        raise DataError(f"data.path={path}: damaged or cut short ({reason}); copy it again") from error
-
-
-def check_end(tar: tarfile.TarFile) -> None:
-    """Check for the zeros that end a tar: Python also stops, in silence, at half a header or a damaged one."""
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("no end mark")
-
-
-def is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error):  # cut short before the first header was complete
-        return False
-
-
-@cache
-def image_endings() -> dict[str, str]:
-    """Return file endings and the formats Pillow decodes them by: {".png": "PNG", ...}."""
-    endings = Image.registered_extensions()
-    return {end: form for end, form in endings.items() if form in Image.OPEN and form not in NOT_IMAGES}
-
-
-def is_image(name: str) -> bool:
-    hidden = "/." in "/" + image_name(name)
-    return not hidden and posixpath.splitext(name)[1].lower() in image_endings()
-
-
-def image_name(name: str) -> str:
-    """Return the name without a leading ./, which some archives have."""
-    return posixpath.normpath(name)
-
-
-def read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def raise_error(error: OSError) -> None:
-    raise error
 
 
 # Held-out images.
@@ -242,70 +143,103 @@ def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
     return [names[k] for k in sorted(range(len(names)), key=lambda k: (k in drawn, k))]
 
 
-# Classes.
+# What is known before decoding.
 
 
-def classify(names: list[str]) -> tuple[tuple[str, ...], Tensor | None]:
-    """Return the sorted classes, and each image's label, int64 (N,), by the rule in `load_folder`."""
-    folders = [posixpath.dirname(name).split("/") for name in names]  # [""]: in no folder
-    if len({folder[0] for folder in folders}) == 1:
-        folders = [folder[1:] or [""] for folder in folders]
-    classes = sorted({folder[0] for folder in folders})
-    if "" in classes or len(classes) < 2:
-        return (), None
-    numbers = {name: number for number, name in enumerate(classes)}
-    return tuple(classes), torch.tensor([numbers[folder[0]] for folder in folders])
+def find_side(path: str | Path, *, progress: bool) -> int:
+    """Return the side of images that are square and of one size, from their headers. Raises DataError for others."""
+    source = open_source(Path(path).expanduser())
+    bar = partial(progress_bar, label=source.path.name, show=progress)
+    sizes, broken = measure(source, bar=bar)
+    check_decoded(broken, path=source.path)
+    check_sizes(sizes, None)
+    return next(iter(sizes.values()))[0]
+
+
+def measure(source: Source, *, bar: Callable[..., tqdm]) -> tuple[dict[str, Size], dict[str, str]]:
+    """Read the sizes of all images from their headers. Returns sizes, and errors of those that do not open, by name."""
+
+    def size_of(_: str, data: bytes) -> Size:
+        with open_image(data) as image:
+            return upright_size(image)
+
+    return for_all(source.files(), size_of, bar=bar(total=len(source.names), unit="images"))
+
+
+def upright_size(image: Image.Image) -> Size:
+    """Return the size once the image is turned as its EXIF tag says, without decoding its pixels."""
+    turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    width, height = image.size
+    return (height, width) if turned else (width, height)
 
 
 # The cache of decoded images.
 
 
-def through_cache(
-    directory: Path,
-    key: Callable[[], str | None],
-    decode: Callable[[], Tensor],
-    shape: tuple[int, ...],
+def read_images(
+    reading: Reading,
+    order: list[str],  # of the names in the tensor
+    side: int,
     *,
-    rows: Tensor,  # where each image goes, in the order of their names
-    limit: int,
-) -> Tensor:
-    """Return decoded images from the cache, or decode them and keep them there."""
-    content = key()
-    if content is None:
+    limit: int,  # bytes of memory
+    cache_directory: Path | None,
+) -> tuple[Tensor, Counter[Size]]:
+    """Return decoded images from the cache, or decode them and keep them there; and how many are of each size."""
+    rows = {name: row for row, name in enumerate(order)}
+    shape = (len(order), reading.channels, side, side)
+    decode = partial(decode_source, reading, shape, rows=rows, limit=limit)
+    content = None if cache_directory is None else content_key(reading)
+    if cache_directory is None or content is None:
         return decode()
-    entry = ImageCache(directory, content)
+    entry = ImageCache(cache_directory, content)
+    places = torch.tensor([rows[name] for name in reading.source.names])
     stored = entry.read(shape)
     if stored is None:
-        images = decode()
-        if key() == content:  # else files have changed while they were decoded
-            entry.write(images, rows)
-        return images
-    if torch.equal(rows, torch.arange(len(rows))):
-        return stored
-    return allocate(shape, limit=limit).index_copy_(0, rows, stored)
+        images, sizes = decode()
+        if content_key(reading) == content:  # else files have changed while they were decoded
+            entry.write(images, places)
+            if reading.fitting:
+                entry.write_sizes(sizes)
+        return images, sizes
+    sizes = known_sizes(entry, reading)
+    if torch.equal(places, torch.arange(len(places))):
+        return stored, sizes
+    return allocate(shape, limit=limit).index_copy_(0, places, stored), sizes
 
 
-def content_key(
-    path: Path,
-    names: list[str],
-    files: Callable[[], Files],
-    *,
-    size: int | None,
-    channels: int,
-    bar: Callable[..., tqdm],
-) -> str | None:
+def known_sizes(entry: ImageCache, reading: Reading) -> Counter[Size]:
+    """Return how many images are of each size: as kept beside the entry, or else measured."""
+    if reading.fitting is None:
+        return Counter()  # all are of one
+    sizes = entry.read_sizes()
+    if sizes is None:
+        sizes = Counter(measure(reading.source, bar=reading.bar)[0].values())
+        entry.write_sizes(sizes)
+    return sizes
+
+
+def content_key(reading: Reading) -> str | None:
     """Hash all that decides the pixels; None where something cannot be read, which decoding will report.
 
-    For a folder every file is hashed, for an archive the archive itself, which may be compressed.
+    For a folder every file is hashed, for an archive the archive itself, which may be compressed. Labels decide none.
     """
-    options = {"decoder": DECODER, "size": size, "channels": channels, "names": names}
+    source, fitting, bar = reading.source, reading.fitting, reading.bar
+    options = {
+        "decoder": DECODER,
+        "size": fitting and fitting.side,
+        "channels": reading.channels,
+        "names": source.names,
+    }
+    # Keys from before there was a choice stay as they are.
+    if fitting and (fitting.fit, fitting.enlarge) != ("crop", False):
+        options |= {"fit": fitting.fit, "enlarge": fitting.enlarge}
     digest = blake2b(json.dumps(options).encode(), digest_size=20)
     try:
-        if path.is_dir():
-            found = hash_all(files(), bar=bar(total=len(names), unit=" files"))
-            digest.update(b"".join(found[name] for name in names))
+        if source.path.is_dir():
+            found = hash_all(source.files(), bar=bar(total=len(source.names), unit="files"))
+            digest.update(b"".join(found[name] for name in source.names))
         else:
-            hash_file(path, digest, bar=bar(total=path.stat().st_size, unit="B", unit_scale=True))
+            hash_file(source.path, digest, bar=bar(total=source.path.stat().st_size, unit="B", scale=True))
     except OSError:
         return None
     return digest.hexdigest()
@@ -314,7 +248,7 @@ def content_key(
 def hash_all(files: Files, *, bar: tqdm) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
 
-    def work(name: str, read: Callable[[], bytes]) -> None:
+    def work(name: str, read: Read) -> None:
         found[name] = blake2b(read()).digest()
 
     in_threads(files, work, bar=bar)
@@ -332,21 +266,16 @@ def hash_file(path: Path, digest: blake2b, *, bar: tqdm) -> None:
 
 
 def decode_source(
-    path: Path,
-    files: Callable[[], Files],
-    shape: tuple[int, ...],
-    *,
-    rows: dict[str, int],
-    resize: bool,
-    limit: int,
-    bar: Callable[..., tqdm],
-) -> Tensor:
-    """Decode all images, each into its row. Raises DataError."""
+    reading: Reading, shape: tuple[int, ...], *, rows: dict[str, int], limit: int
+) -> tuple[Tensor, Counter[Size]]:
+    """Decode all images, each into its row, and count their sizes. Raises DataError."""
     images = allocate(shape, limit=limit)
-    sizes, broken = decode_all(files(), images, rows=rows, resize=resize, bar=bar(total=len(rows), unit=" images"))
-    check_decoded(broken, path=path)
-    check_sizes(sizes, size=shape[-1] if resize else None)
-    return images
+    source = reading.source
+    bar = reading.bar(total=len(rows), unit="images")
+    sizes, broken = decode_all(source.files(), images, rows=rows, fitting=reading.fitting, bar=bar)
+    check_decoded(broken, path=source.path)
+    check_sizes(sizes, reading.fitting)
+    return images, Counter(sizes.values())
 
 
 def free_memory() -> int:
@@ -390,33 +319,41 @@ def first_side(files: Files) -> int:
                 size = image.size
         except Exception:
             continue
-        check_sizes({name: size}, size=None)
+        check_sizes({name: size}, None)
         return size[0]
     return 1
 
 
 def decode_all(
-    files: Files, images: Tensor, *, rows: dict[str, int], resize: bool, bar: tqdm
+    files: Files, images: Tensor, *, rows: dict[str, int], fitting: Fitting | None, bar: tqdm
 ) -> tuple[dict[str, Size], dict[str, str]]:
     """Fill `images`. Returns the sizes of the images, and the errors of those that cannot be decoded."""
-    sizes: dict[str, Size] = {}
-    broken: dict[str, str] = {}
     pixels = images.numpy()
+    return for_all(files, lambda name, data: decode(data, pixels[rows[name]], fitting=fitting), bar=bar)
 
-    def work(name: str, read: Callable[[], bytes]) -> None:
+
+Found = TypeVar("Found")
+
+
+def for_all(files: Files, find: Callable[[str, bytes], Found], *, bar: tqdm) -> tuple[dict[str, Found], dict[str, str]]:
+    """Call find(name, encoded image) for all files, in threads. Returns what it found, and its errors, by name."""
+    found: dict[str, Found] = {}
+    broken: dict[str, str] = {}
+
+    def work(name: str, read: Read) -> None:
         try:
-            sizes[name] = decode(read(), pixels[rows[name]], resize=resize)
+            found[name] = find(name, read())
         except Exception as error:  # decoders of damaged files raise nearly everything
-            broken[name] = one_line(error)
+            broken[name] = re.sub(r" <_io\.BytesIO object at \w+>", "", one_line(error))  # no name of a file
 
     in_threads(files, work, bar=bar)
-    return sizes, broken
+    return found, broken
 
 
-def in_threads(files: Files, work: Callable[[str, Callable[[], bytes]], None], *, bar: tqdm) -> None:
+def in_threads(files: Files, work: Callable[[str, Read], None], *, bar: tqdm) -> None:
     """Call work(name, reader) for all files, in threads."""
 
-    def work_through(chunk: list[tuple[str, Callable[[], bytes]]]) -> int:
+    def work_through(chunk: list[tuple[str, Read]]) -> int:
         for name, read in chunk:
             work(name, read)
         return len(chunk)
@@ -438,17 +375,18 @@ def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahea
         yield pending.popleft().result()
 
 
-def decode(data: bytes, out: np.ndarray, *, resize: bool) -> Size:
+def decode(data: bytes, out: np.ndarray, *, fitting: Fitting | None) -> Size:
     """Decode into `out`, uint8 (C, H, W), unless the size does not fit. Returns the size found."""
     channels, side, _ = out.shape
     with open_image(data) as image:
+        if not (fitting.takes(image.size) if fitting else image.size == (side, side)):
+            return image.size
+        ImageOps.exif_transpose(image, in_place=True)
         size = image.size
-        if (min(size) >= side) if resize else (size == (side, side)):
-            ImageOps.exif_transpose(image, in_place=True)
-            image = convert(image, channels=channels)
-            if image.size != (side, side):
-                image = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
-            out[:] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
+        image = convert(image, channels=channels)
+        if fitting:
+            image = fitting.apply(image)
+        out[:] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
         return size
 
 
@@ -489,16 +427,17 @@ def check_decoded(broken: dict[str, str], *, path: Path) -> None:
         )
 
 
-def check_sizes(sizes: dict[str, Size], *, size: int | None) -> None:
+def check_sizes(sizes: dict[str, Size], fitting: Fitting | None) -> None:
     least = min(min(found) for found in sizes.values())
-    if size is None:
+    if fitting is None:
         check_all_equal(sizes, least=least)
-    elif least < size:
-        small = sorted(name for name, found in sizes.items() if min(found) < size)
+    elif small := sorted(name for name, found in sizes.items() if not fitting.takes(found)):
+        side = "shorter side" if fitting.fit == "crop" else "sides"
         others = f" (and {len(small) - 1} more)" if len(small) > 1 else ""
         raise DataError(
-            f"data.size={size}: image too small: {in_words(small[0], sizes)}{others}, but its "
-            f"shorter side must have {size}; set data.size={least} or less, or remove such files"
+            f"data.size={fitting.side}: image too small: {in_words(small[0], sizes)}{others}, but its "
+            f"{side} must have {fitting.side}; set data.size={least} or less, data.fit=pad to put black bars around "
+            "small images, or data.enlarge=true, or remove such files"
         )
 
 
@@ -516,3 +455,30 @@ def check_all_equal(sizes: dict[str, Size], *, least: int) -> None:
 
 def in_words(name: str, sizes: dict[str, Size]) -> str:
     return f"{name} is {sizes[name][0]}x{sizes[name][1]}"
+
+
+def check_different(images: Tensor, path: Path, *, option: str = "data.path") -> None:
+    """Refuse images, uint8 (N, C, H, W), of the source at `path` that are all the same. Raises DataError."""
+    if len(images) < 2 or any(not torch.equal(images[0], image) for image in images[1:]):
+        return
+    ranges, _ = for_all(open_source(path).files(), lambda _, data: deep_range(data), bar=tqdm(disable=True))
+    known = [found for found in ranges.values() if found is not None]
+    deep = (
+        f"; their files hold 16-bit grey of {min(low for low, _ in known)} to {max(high for _, high in known)}, "
+        "of which the high byte is kept: scale the values to 0..65535, or save images of 8 bits"
+        if known
+        else ""
+    )
+    raise DataError(
+        f"{option}={path}: all images are the same after decoding to 8 bits at {images.shape[3]} x {images.shape[2]}"
+        f"{deep or '; at least 2 different ones are needed'}"
+    )
+
+
+def deep_range(data: bytes) -> tuple[int, int] | None:
+    """Return the least and the largest value of an image of grey with more than 8 bits; None for others."""
+    with open_image(data) as image:
+        if not image.mode.startswith("I"):
+            return None
+        values = np.asarray(image)
+        return int(values.min()), int(values.max())

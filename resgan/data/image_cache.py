@@ -1,10 +1,13 @@
 """Decoded images on disk: found by a key of their content, checked, and mapped when they are used again.
 
 <cache>/pictures/<key>.npy: uint8 (N, C, H, W) in the order of names, as numpy.load reads it, followed by a seal.
+<cache>/pictures/<key>.json: how many images were of which size before: [[width, height, count], ...].
 """
 
+import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 from io import BytesIO
@@ -26,6 +29,7 @@ class ImageCache:
 
     def __init__(self, cache: Path, key: str) -> None:
         self.path = cache / "pictures" / f"{key}.npy"
+        self.sizes = self.path.with_suffix(".json")
         self.key = key
 
     def read(self, shape: tuple[int, ...]) -> Tensor | None:
@@ -65,6 +69,23 @@ class ImageCache:
             file.write(seal.digest())
 
         store(self.path, write_to, option="RESGAN_CACHE")
+
+    def read_sizes(self) -> Counter[tuple[int, int]] | None:
+        """Return how many images were of each (width, height); None where it is not known."""
+        try:
+            return Counter({(width, height): count for width, height, count in json.loads(self.sizes.read_text())})
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_sizes(self, sizes: Counter[tuple[int, int]]) -> None:
+        """Write the sizes beside the entry, if that could be written."""
+        if self.path.is_file():
+            content = json.dumps([[*size, count] for size, count in sorted(sizes.items())])
+
+            def write_to(file: IO[bytes]) -> None:
+                file.write(content.encode())
+
+            store(self.sizes, write_to, option="RESGAN_CACHE")
 
     def _new_seal(self) -> blake2b:
         return blake2b(self.key.encode(), digest_size=SEAL)

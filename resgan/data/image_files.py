@@ -1,5 +1,6 @@
 """Samples from elsewhere: images or points at a path, from a folder, an archive or an npz."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resgan.base.console import say_once
 from resgan.data.dataset import DataError
 from resgan.data.folder import load_folder
+from resgan.options.choices import Fit
 
 KEYS = ("samples", "arr_0", "images", "x")  # of an npz: ours, NumPy's own, and those that others use
 
@@ -20,6 +23,8 @@ def load_images(
     size: int | None,  # pixels; None: as they are. An npz is taken as it is
     channels: int,
     progress: bool,
+    fit: Fit = "crop",
+    enlarge: bool = False,
     cache_directory: Path | None = None,  # where decoded images of folders and archives are kept; None: nowhere
 ) -> Tensor:
     """Load images of a folder, zip, tar or npz as uint8 (N, C, H, W), or points of an npz as float32 (N, 2).
@@ -31,17 +36,24 @@ def load_images(
     if path.suffix == ".npz":
         return load_npz(path, option=option)
     try:
-        return load_folder(
+        loaded = load_folder(
             path,
             size=size,
             channels=channels,
             holdout=0.0,
             seed=0,
+            fit=fit,
+            enlarge=enlarge,
+            labels="none",
             progress=progress,
             cache_directory=cache_directory,
-        ).train
+        )
     except DataError as error:  # it names options of data=folder, which have other names here
-        raise DataError(str(error).replace("data.path=", f"{option}=").replace("data.size", "size")) from None
+        said = str(error).replace("data.path=", f"{option}=")
+        raise DataError(re.sub(r"\bdata\.(size|fit|enlarge)\b", r"\1", said)) from None
+    if loaded.note:
+        say_once(loaded.note)
+    return loaded.train
 
 
 def load_npz(path: Path, *, option: str) -> Tensor:

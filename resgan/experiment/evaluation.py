@@ -14,7 +14,7 @@ from torch import Tensor
 
 from resgan import __version__
 from resgan.base.cache import cache_directory
-from resgan.base.console import say
+from resgan.base.console import say, say_once
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, flat, format_value
@@ -24,7 +24,7 @@ from resgan.builders.data import build_dataset
 from resgan.builders.scorer import SampleSource, build_extractor, make_scorer
 from resgan.builders.trained_gan import load_gan_for
 from resgan.data.dataset import DataError, Dataset
-from resgan.data.folder import source_name
+from resgan.data.folder import check_different, source_name
 from resgan.data.image_files import load_images
 from resgan.experiment.score_table import format_scores
 from resgan.experiment.study import Job
@@ -139,8 +139,7 @@ def target_from_images(
     options: EvaluateOptions, load: Load, *, fake: Tensor | None = None, real: Tensor | None = None
 ) -> EvaluationTarget:
     assert options.fake is not None
-    reading = {"size": options.size, "channels": options.channels, "progress": options.progress}
-    fakes = load_images(options.fake, option="fake", **reading) if fake is None else fake
+    fakes = images_at(options, Path(options.fake), option="fake") if fake is None else fake
     data, dataset = read_reals(options, None, options.seed) if real is None else (None, dataset_of(options, real))
     check_same_shape(tuple(fakes.shape[1:]), dataset, f"fake={options.fake}")
     scorer = make_scorer(
@@ -222,7 +221,10 @@ def read_reals(options: EvaluateOptions, trained_on: DataSet | None, seed: int) 
     if trained_on is None and options.real not in names:
         return None, dataset_at(options, valid=names)
     data = trained_on or data_options(str(options.real), options)
-    return data, with_split(build_dataset(data, seed=seed, progress=options.progress), options.split)
+    dataset = build_dataset(data, seed=seed, progress=options.progress)
+    if dataset.note:
+        say_once(dataset.note)
+    return data, with_split(dataset, options.split)
 
 
 def data_options(name: str, options: EvaluateOptions) -> DataSet:
@@ -247,17 +249,25 @@ def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> Dataset:
     path = Path(options.real).expanduser()
     if not path.exists():
         raise DataError(f"real={options.real}: neither a path nor a data set; the data sets are {', '.join(valid)}")
-    samples = load_images(
-        path,
-        option="real",
-        size=options.size,
-        channels=options.channels,
-        progress=options.progress,
-        cache_directory=cache_directory() if options.cache else None,
-    )
+    samples = images_at(options, path, option="real", cache_directory=cache_directory() if options.cache else None)
+    if path.suffix != ".npz":
+        check_different(samples, path, option="real")
     name = source_name(path)
     split = options.split or re.sub(r"[^A-Za-z0-9.-]", "", name) or "real"
     return Dataset(name=name, train=samples, holdout=samples[:0], reference=samples, split=split)
+
+
+def images_at(options: EvaluateOptions, path: Path, *, option: str, cache_directory: Path | None = None) -> Tensor:
+    return load_images(
+        path,
+        option=option,
+        size=options.size,
+        channels=options.channels,
+        progress=options.progress,
+        fit=options.fit,
+        enlarge=options.enlarge,
+        cache_directory=cache_directory,
+    )
 
 
 def dataset_of(options: EvaluateOptions, samples: Tensor) -> Dataset:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resgan.base.console import logged, note, say
+from resgan.base.console import logged, note, say, say_once
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, format_value
 from resgan.base.processes import ALONE, Processes, ProcessLost
@@ -18,15 +18,17 @@ from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.builders.stacking import stacks_of
+from resgan.data.dataset import Dataset
 from resgan.experiment.begun import as_begun, find_begun, named_directory, runs_in
 from resgan.experiment.precision import with_precision
 from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
 from resgan.experiment.study import Job, arm_of, typed_options
 from resgan.experiment.summary import continue_command, outcome, tell_end
 from resgan.experiment.tuning import tuned
+from resgan.options.data import Folder
 from resgan.options.train import TrainOptions
 from resgan.runs.configuration import LENGTH
-from resgan.runs.directory import Result, Run, new_directory
+from resgan.runs.directory import Result, Run, RunError, new_directory
 from resgan.runs.provenance import provenance
 from resgan.runs.tracking import Tracker
 from resgan.training import checkpoints
@@ -130,6 +132,8 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
         reuse = components[0] if components else None
         begins = run is None or not checkpoints.can_continue(run.checkpoints)
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
+        if components[-1].dataset.note:
+            say_once(components[-1].dataset.note)
     return components
 
 
@@ -142,6 +146,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
             locks.enter_context(logged(one.run.log))
+            check_labels(one.options, one.run, own.dataset)
             changed = one.run.go_on_with(one.options.model_dump())
             state = restore(one.run, own)
             say_changes(one.run, changed, own.gan)
@@ -218,6 +223,21 @@ def say_changes(run: Run, changed: PlainData, gan: GAN) -> None:
                 f"  {network}.decay={adam.decay} is over the whole run: its learning rate, {old:.2g} here before, goes "
                 f"on from {new:.2g}, so that a run of this length from the start would be another one"
             )
+
+
+def check_labels(options: TrainOptions, run: Run, dataset: Dataset) -> None:
+    """Refuse to continue a class-conditional run whose labels, read from files, have changed. Raises RunError."""
+    before = next((session["labels"] for session in run.sessions() if "labels" in session), None)
+    if before is not None and before != labels_of_run(options, dataset).get("labels"):
+        raise RunError(
+            f"run_dir={run.path}: the labels of data={dataset.name} have changed since this run began; "
+            "give the labels it was made with, or another run_dir"
+        )
+
+
+def labels_of_run(options: TrainOptions, dataset: Dataset) -> PlainData:
+    """Identify the labels that a run learns from, where they are read from files; nothing for other runs."""
+    return {"labels": dataset.label_digest} if isinstance(options.data, Folder) and is_conditional(options) else {}
 
 
 def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
@@ -352,8 +372,8 @@ def build_batches(members: Sequence[Member]) -> DataModule:
 def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Recorder:
     """Build the recorder of a run, with its W&B run, and note this session in provenance.json."""
     options, run, components, state = member.options, member.run, member.components, member.state
-    run.record_session(session)
     dataset = components.dataset
+    run.record_session(session | labels_of_run(options, dataset))
     return Recorder(
         run=run,
         gan=components.gan,

@@ -11,6 +11,9 @@ Init = Literal["he", "glorot", "orthogonal", "matched", "looks_linear", "zero_la
 Skip = Literal["identity", "orthogonal", "forward", "gradient"]
 FanIn = Literal["effective", "nominal"]
 
+# Images at a path.
+Fit = Literal["crop", "pad", "resize"]
+
 # Published networks.
 PublishedInit = Literal["published", "he", "glorot", "orthogonal"]
 Projection = Literal["skip", "trunk"]

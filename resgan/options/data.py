@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from resgan.options.choices import Fit
 from resgan.options.validation import Options, Positive, option
 
 
@@ -67,10 +69,25 @@ class ShapesHard(SmallImages):
         return 48
 
 
+LABELS = ("auto", "folders", "none")  # or a file
+
+
+def check_labels(given: str) -> str:
+    if given not in LABELS and not given.lower().endswith((".csv", ".json")):
+        expected = f"{', '.join(LABELS)}, or a file *.csv or *.json"
+        raise PydanticCustomError("literal_error", "expected {expected}", {"expected": expected})
+    return given
+
+
 class Folder(DataSet):
     name: Literal["folder"] = option("images in a directory, zip or tar, with or without subfolders")
     path: str = option("the directory, zip or tar")
-    size: Positive | None = option("resize and crop to this many pixels; null: as they are, all of one square size")
+    size: Positive | None = option("pixels of a side, see fit; null: as they are, all of one square size")
+    fit: Fit = option("how images become square: cut, with black bars, or squashed")
+    enlarge: bool = option("enlarge smaller images; false: refuse them, or with fit=pad put bars around them")
+    labels: Annotated[str, AfterValidator(check_labels)] = option(
+        "auto: dataset.json, else folders; folders, none, or a .csv or .json of files and labels"
+    )
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
     holdout: float = option("share of the images kept out of training", ge=0, lt=1)
     flip: bool = option("mirror images at random")

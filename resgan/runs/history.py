@@ -107,6 +107,10 @@ ADDED = (
     Added("tuning.penalty", [0.1, 10.0]),
     Added("tuning.inits", []),
     Added("tuning.accept_edge", False),
+    # Images of any shape, and labels from files
+    Added("data.fit", "crop", ("folder",)),
+    Added("data.enlarge", False, ("folder",)),
+    Added("data.labels", "folders", ("folder",), keeps=True),  # a dataset.json was not read
 )
 
 # Smooth shapes, and fewer modes. The other options of data=shapes came with it, so that they need no rows above.

@@ -409,7 +409,14 @@ def test_the_objective_of_a_sweeper(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("name", "flag"),
-    [("train", "--help"), ("sample", "-h"), ("evaluate", "--help"), ("describe", "--help"), ("bench", "-h")],
+    [
+        ("train", "--help"),
+        ("sample", "-h"),
+        ("evaluate", "--help"),
+        ("describe", "--help"),
+        ("bench", "-h"),
+        ("data", "--help"),
+    ],
 )
 def test_help(name, flag, tmp_path):
     code = "import runpy, sys; runpy.run_module(sys.argv.pop(1), run_name='__main__'); sys.exit('torch' in sys.modules)"

@@ -67,7 +67,7 @@ def same(mine: Dataset, theirs: Dataset) -> bool:
 
 
 def entries(cache: Path) -> list[Path]:
-    return sorted((cache / "pictures").iterdir())
+    return sorted((cache / "pictures").glob("*.npy"))
 
 
 # Use of the cache.

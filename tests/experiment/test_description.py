@@ -4,11 +4,13 @@ import pytest
 import torch
 from helpers.networks import make_network
 from helpers.options import options_of
+from PIL import Image
 from torch import Tensor, nn
 
 from resgan import describe
 from resgan.base.errors import OptionsError
 from resgan.builders.data import expected_class_shares, expected_shape
+from resgan.data.dataset import DataError
 from resgan.experiment import description
 from resgan.nets.mlp import MlpDiscriminator
 from resgan.options.train import TrainOptions
@@ -107,7 +109,7 @@ def test_what_norms_hide_is_said(monkeypatch, capsys):
 
 
 def test_no_size_no_description(refused):
-    assert "data.size=null" in refused(describe, "data=folder", "data.path=nowhere")
+    assert "data.path=nowhere: there is no such" in refused(describe, "data=folder", "data.path=nowhere")
 
 
 @pytest.mark.parametrize(("data", "classes", "features"), [
@@ -130,8 +132,17 @@ def test_networks_that_are_told_as_many_classes_as_the_data_has(data, classes, f
     assert found["disc", True] - found["disc", False] == classes * features
 
 
-def test_the_classes_of_a_folder_are_not_known_without_reading_it():
+def test_the_size_and_the_classes_of_a_folder_are_read_from_it(tmp_path):
+    for k, name in enumerate(("b/1.png", "a/1.png", "b/2.png", "b/3.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (20, 20), k).save(tmp_path / name)
     told = ("generator.conditional=norm", "disc.conditional=projection")
-    folder = check(TrainOptions, options_of("data=folder", "data.path=nowhere", "data.size=16", *told))
-    with pytest.raises(OptionsError, match="so the classes of a folder are not known"):
-        expected_class_shares(folder)
+    given = ("data=folder", f"data.path={tmp_path}", *told)
+    folder = check(TrainOptions, options_of(*given))
+    assert expected_shape(folder.data) == (3, 20, 20)
+    assert expected_class_shares(folder) == {"a": 0.25, "b": 0.75}
+    with pytest.raises(OptionsError, match=r"^generator\.conditional=norm: data=.* has no classes"):
+        expected_class_shares(check(TrainOptions, options_of(*given, "data.labels=none")))
+    Image.new("L", (20, 24)).save(tmp_path / "a" / "2.png")
+    with pytest.raises(DataError, match=r"data\.size=null: images must be square and of one size"):
+        expected_shape(folder.data)

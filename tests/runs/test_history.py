@@ -80,7 +80,7 @@ def options_that_differ(old: dict, new: dict) -> list[str]:
 
 def present(row: Added) -> dict:
     """Compose today's configuration of a run that has the option."""
-    if row.option == "data.cache":
+    if row.option.startswith("data."):
         return today("data=folder", "data.path=x")
     return today()
 
@@ -284,6 +284,12 @@ def test_a_run_on_25_modes_goes_on_with_them():
     assert kept_data(old) == {}
 
 
+def test_an_old_run_on_a_folder_reads_no_dataset_json():
+    """It took folders for classes even where a dataset.json lay beside them; all else of its data is as by default."""
+    now = today("data=folder", "data.path=x", "data.cache=false")
+    assert kept_data(earlier(now), "data=folder", "data.path=x") == {"data.labels": "folders"}
+
+
 # Run directories.
 
 
@@ -292,7 +298,8 @@ def test_an_old_run_keeps_what_has_another_default_today_and_refuses_what_is_ask
     old = without(now, *(row.option for row in ADDED)) | {"trainer.precision": "32-true"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(nested(old)))
     run = Run(tmp_path)
-    as_begun = {row.option: row.before for row in ADDED if row.keeps} | {"trainer.precision": "32-true"}
+    as_begun = {row.option: row.before for row in ADDED if row.keeps and row.option in now}
+    as_begun |= {"trainer.precision": "32-true"}
     assert run.kept_options(like=nested(now)) == as_begun
     then = as_then(old, now) | {"trainer.precision": "32-true"}
     assert set(as_begun) == set(options_that_differ(then, now))  # and no others need to be kept
