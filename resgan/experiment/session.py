@@ -126,6 +126,8 @@ def build_all(each: Sequence[TrainOptions], job: Job) -> list[RunComponents]:
             check_processes(one, job)
         reuse = components[0] if components else None
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse))
+    for name, why in components[0].scorer.left_out.items() if components else ():
+        say(f"{name} is left out: {why}")
     return components
 
 
@@ -437,6 +439,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "primary": scorer.primary,
         "objective": scorer.worst if primary is None else primary,
         "scores": final,
+        "not_computed": scorer.not_computed({} if recorder.diverged else final),
         "ideal": scorer.ideal_scores(),
         "meanings": scorer.meanings,
         "best": {"images_seen": best, "scores": scored[best]} if best else None,

@@ -53,6 +53,12 @@ class VarianceRatio(Score):
     def real_variance(self) -> float:
         return total_variance(self.real)
 
+    def unavailable_reason(self, *, fakes: int) -> str | None:
+        """Say why the score cannot be computed; None where it can."""
+        if min(fakes, len(self.real)) < 2:
+            return f"needs 2 samples and 2 real ones; there are {fakes} and {len(self.real)}"
+        return None if self.real_variance > 0 else "needs real samples that differ; these are all equal"
+
     def update(self, samples: Tensor) -> None:
         total, squares = sums_of(as_uint8(samples) if self.real.dtype == torch.uint8 else samples)
         self.seen = self.seen + len(samples)

@@ -39,7 +39,7 @@ from resgan.metrics.testbed import (
     perfect_shapes,
     shape_scores,
 )
-from resgan.options.metrics import ScoreName
+from resgan.options.choices import ScoreName
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.runs.history import reading_by_name
@@ -362,7 +362,7 @@ def inception_named(name: str, digest: str) -> Extractor:
 
 
 def test_names_of_the_verified_inception(tmp_path):
-    found = names_of(scores_of(inception_named("inception", "6726825d" + 56 * "0"), tmp_path))
+    found = names_of(scores_of(inception_named("inception", SHA256["inception"]), tmp_path))
     assert found == (
         "fid2k_full",
         "fid2k_full_inf",
@@ -375,7 +375,7 @@ def test_names_of_the_verified_inception(tmp_path):
         "density_inception_k5_2k_full",
         "coverage_inception_k5_2k_full",
     )
-    clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path)
+    clean = scores_of(inception_named("clean_inception", SHA256["inception"]), tmp_path)
     assert clean["frechet"].names + clean["kernel"].names == (
         "clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std"
     )  # fmt: skip
