@@ -9,7 +9,7 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, format_value
 from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
-from resgan.metrics.diversity import VarianceRatio
+from resgan.metrics.diversity import VarianceRatio, all_equal
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import SCORES, FeatureScore, available_scores, unavailable_reason
 from resgan.metrics.features import Extractor
@@ -95,7 +95,8 @@ def make_scorer(
     else:
         scores.append(variance)
     if not scores:
-        raise OptionsError(f"no score can be computed: {'; '.join(f'{name} {why}' for name, why in left_out.items())}")
+        name, why = next(iter(left_out.items()))  # the others need more
+        raise OptionsError(f"no score can be computed: {name} {why}")
     return Scorer(
         samples=fakes.count,
         norm_mode=metrics.norm_mode,
@@ -201,13 +202,13 @@ def feature_scores(
         cache=cache_directory(metrics.cache),
         progress="real images" if "real" in bars else None,
     )
-    counts = {"fakes": card["n_fake"], "reals": reference.count}
+    given = {"fakes": card["n_fake"], "reals": reference.count, "alike": all_equal(dataset.reference)}
     names: list[ScoreName] = [name for name in metrics.scores if name != "all"]
     left_out: dict[str, str] = {}
     for name in names:
-        if reason := unavailable_reason(name, extractor, **counts):
+        if reason := unavailable_reason(name, extractor, **given):
             raise OptionsError(f"metrics.scores={format_value(metrics.scores)}: {name} {reason}")
     if not names:
-        names, left_out = available_scores(extractor, **counts)
-    given = {"count": card["n_fake"], "split": dataset.split, "card": card | extractor.card}
-    return [SCORES[name](reference, **given) for name in names], left_out
+        names, left_out = available_scores(extractor, **given)
+    words = {"count": card["n_fake"], "split": dataset.split, "card": card | extractor.card}
+    return [SCORES[name](reference, **words) for name in names], left_out
