@@ -47,8 +47,9 @@ class FeatureScore(Score):
     """Base of the scores of features; `update` takes images (N, C, H, W), uint8 or floats in [-1, 1].
 
     real: real images, uint8 (M, C, H, W), whose features are computed once and cached on disk; or a `Reference`, which
-    scores may share. extractor: an Extractor, or its name, with `weights` as its file. The extractor is not part of the
-    state, and stays in eval mode. Raises ExtractorError.
+    scores may share. extractor: an Extractor, or its name, with `weights` as its file; None: the one the name stands
+    for, which is fetched for "inception". The extractor is not part of the state, and stays in eval mode. Raises
+    ExtractorError.
     """
 
     needs = "features"

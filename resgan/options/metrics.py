@@ -11,6 +11,8 @@ from resgan.options.validation import Options, option
 # Three sizes, none of which resgan can verify: it knows no sha256 of the authors' files, so it fetches none.
 DINOV2 = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
 
+Score = Annotated[ScoreChoice, "named in its meaning"]  # as a bare Literal, --help would name them once more
+
 
 class MetricsOptions(Options):
     samples: int = option("samples to score; in training, of the averaged generator", ge=2)
@@ -18,11 +20,11 @@ class MetricsOptions(Options):
         "features that the scores compare"
     )
     weights: Annotated[str, Field(min_length=1)] | None = option(
-        "extractor weights: a file, file.py:NAME (module), random (tests); null: shipped, or fetched once (inception)"
+        "file of weights, or file.py:NAME (module), random (tests); null: shipped, or fetched once"
     )
     resize: Literal["default", "clean"] = option("resizing of images for inception: TensorFlow 1's, or clean-fid's")
-    scores: Annotated[list[ScoreChoice], Field(min_length=1)] = option(
-        "scores from the features; all: that so many allow"
+    scores: Annotated[list[Score], Field(min_length=1)] = option(
+        "all, or some of frechet, infinity, kernel, small_kernel, inception_score, precision_recall"
     )
     own: Annotated[str, Field(min_length=1)] | None = option("file.py:NAME of a user-defined score to add; null: none")
     norm_mode: NormMode = option("statistics that the generator's batch norms use")
