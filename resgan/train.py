@@ -56,6 +56,7 @@ The bare command trains the arm generator.residual=true disc.residual=true on da
   python -m resgan.train data=gaussians total_kimg=200
   python -m resgan.train data=folder data.path=images.zip data.size=32 total_kimg=1000
   python -m resgan.train data=folder data.path=digits data.size=32 data.fit=pad data.labels=labels.csv
+  python -m resgan.train data=cifar10 metrics=fid             FID; fetches the weights of Inception, 96 MB, once
   python -m resgan.train -m generator.residual=true,false disc.residual=true,false seed=0,1,2
   python -m resgan.train generator.width=[64,32,16] generator.blocks=4 generator.join=sum generator.norm=group
   python -m resgan.train study=factorial seed=0,1,2,3,4 hydra/launcher=joblib

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from resgan.base.console import say
 from resgan.base.errors import UserError
 
 
@@ -71,9 +72,12 @@ def try_lock(path: Path) -> IO[str] | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file inside, and wait for it where another process has it."""
+def locked(path: Path, *, waiting: str = "") -> Iterator[None]:
+    """Hold the lock of a file inside, and wait for it where another process has it; `waiting` is said then."""
     while (file := try_lock(path)) is None:
+        if waiting:
+            say(waiting)
+            waiting = ""
         time.sleep(0.05)
     with file:
         yield

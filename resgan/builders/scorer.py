@@ -6,12 +6,12 @@ from functools import partial
 
 from resgan.base.cache import cache_directory
 from resgan.base.errors import OptionsError
-from resgan.base.plain_data import PlainData
+from resgan.base.plain_data import PlainData, format_value
 from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
-from resgan.metrics.diversity import VarianceRatio
+from resgan.metrics.diversity import VarianceRatio, all_equal
 from resgan.metrics.extractors import load_extractor
-from resgan.metrics.feature_scores import SCORES
+from resgan.metrics.feature_scores import SCORES, FeatureScore, available_scores, unavailable_reason
 from resgan.metrics.features import Extractor
 from resgan.metrics.manifold import Manifold
 from resgan.metrics.manifold_scores import ManifoldScore, ManifoldScores
@@ -21,6 +21,7 @@ from resgan.metrics.score import Score
 from resgan.metrics.scorer import Scorer
 from resgan.metrics.testbed import ModeScore, TemplateScore
 from resgan.nets.sampling import norm_mode_in_words
+from resgan.options.choices import ScoreName
 from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
 from resgan.options.metrics import MetricsOptions
 from resgan.options.train import TrainOptions
@@ -48,7 +49,9 @@ def build_scorer(options: TrainOptions, dataset: Dataset, *, device: str = "cpu"
     fakes = SampleSource.generator(options.metrics, norm=getattr(options.generator, "norm", "none"))
     load = partial(build_extractor, options.metrics, device=device)
     bars = ("real",) if progress else ()
-    return make_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load, bars=bars)
+    scorer = make_scorer(options.metrics, options.data, dataset, seed=options.seed, fakes=fakes, load=load, bars=bars)
+    refuse_no_primary(scorer.scores, options.metrics)
+    return scorer
 
 
 def build_extractor(metrics: MetricsOptions, *, device: str) -> Extractor:
@@ -76,35 +79,51 @@ def make_scorer(
         "norm_mode": fakes.norm_mode,
     }
     scores = exact_scores(data, dataset, card, seed=seed)
-    extractor = None
+    extractor, left_out = None, {}
     if len(dataset.shape) == 3 and metrics.extractor != "none":
         extractor = load()
-        scores += feature_scores(metrics, dataset, card, extractor=extractor, bars=bars)
+        found, left_out = feature_scores(metrics, dataset, card, extractor=extractor, bars=bars)
+        scores += found
     if metrics.own is not None:
         own = load_score(metrics.own, dataset.reference, card=card)
         if taken := {*own.names} & {name for score in scores for name in score.names}:
             raise OptionsError(f"metrics.own={metrics.own}: there is a score {min(taken)} already")
         scores.append(own)
-    refuse_no_primary(scores, metrics)
+    variance = VarianceRatio(dataset.reference, card=card)
+    if reason := variance.unavailable_reason(fakes=fakes.count):
+        left_out["variance_ratio"] = reason
+    else:
+        scores.append(variance)
+    if not scores:
+        name, why = next(iter(left_out.items()))  # the others need more
+        raise OptionsError(f"no score can be computed: {name} {why}")
     return Scorer(
         samples=fakes.count,
         norm_mode=metrics.norm_mode,
-        scores=[*scores, VarianceRatio(dataset.reference, card=card)],
+        scores=scores,
         extractor=extractor,
+        left_out=left_out,
         progress="generated images" if "generated" in bars else None,
     )
 
 
 def refuse_no_primary(scores: list[Score], metrics: MetricsOptions) -> None:
     """Raise OptionsError unless there is a first number, which ranks runs, and lower is better in it."""
-    if not scores:
+    first = scores[0]
+    if isinstance(first, VarianceRatio):
         raise OptionsError("metrics.extractor=none: this data has no other score; use cifarnet or inception")
-    name, how = next(iter(scores[0].readings.items()))
-    if how.direction != "lower":
+    name, how = next(iter(first.readings.items()))
+    if how.direction == "lower":
+        return
+    if isinstance(first, FeatureScore):
         raise OptionsError(
-            f"metrics.own={metrics.own}: {name} would rank runs alone, and lower is not better in it; "
-            "give metrics.extractor as well"
+            f"metrics.scores={format_value(metrics.scores)}: {name} would rank runs, and lower is not better in it; "
+            "put frechet first"
         )
+    raise OptionsError(
+        f"metrics.own={metrics.own}: {name} would rank runs alone, and lower is not better in it; "
+        "give metrics.extractor as well"
+    )
 
 
 def exact_scores(data: DataSet | None, dataset: Dataset, card: PlainData, *, seed: int) -> list[Score]:
@@ -172,17 +191,24 @@ def build_template_score(data: ShapesHard, card: PlainData, *, seed: int) -> Sco
 
 def feature_scores(
     metrics: MetricsOptions, dataset: Dataset, card: PlainData, *, extractor: Extractor, bars: tuple[str, ...]
-) -> list[Score]:
-    """Build the scores of features, which share one reference. Raises OptionsError for unavailable scores."""
+) -> tuple[list[Score], dict[str, str]]:
+    """Build the scores of features, which share one reference; and say why scores of `all` are not among them.
+
+    Raises OptionsError for scores that were asked for by name and cannot be computed.
+    """
     reference = Reference(
         extractor,
         dataset.reference,
         cache=cache_directory(metrics.cache),
         progress="real images" if "real" in bars else None,
     )
-    count = card["n_fake"]
-    for name in metrics.scores:
-        if reason := SCORES[name].unavailable_reason(extractor, fakes=count, reals=reference.count):
-            raise OptionsError(f"metrics.scores={','.join(metrics.scores)}: {name} {reason}")
-    given = {"count": count, "split": dataset.split, "card": card | extractor.card}
-    return [SCORES[name](reference, **given) for name in metrics.scores]
+    given = {"fakes": card["n_fake"], "reals": reference.count, "alike": all_equal(dataset.reference)}
+    names: list[ScoreName] = [name for name in metrics.scores if name != "all"]
+    left_out: dict[str, str] = {}
+    for name in names:
+        if reason := unavailable_reason(name, extractor, **given):
+            raise OptionsError(f"metrics.scores={format_value(metrics.scores)}: {name} {reason}")
+    if not names:
+        names, left_out = available_scores(extractor, **given)
+    words = {"count": card["n_fake"], "split": dataset.split, "card": card | extractor.card}
+    return [SCORES[name](reference, **words) for name in names], left_out

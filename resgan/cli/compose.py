@@ -46,7 +46,7 @@ def score(
 
     fake: images (N, C, H, W), uint8, or floats in [-1, 1]; points (N, 2); a folder, zip, tar or npz; or a checkpoint.
     real: the same, or a data set by name, such as "cifar10"; None: what the checkpoint was trained on.
-    overrides: options of `python -m resgan.evaluate`, such as "metrics=inception" or "metrics.scores=[frechet]".
+    overrides: options of `python -m resgan.evaluate`, such as "metrics=fid" or "metrics.scores=[frechet]".
     Raises OptionsError and other subclasses of ValueError, in one line.
     """
     from resgan.base.images import as_uint8

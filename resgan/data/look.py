@@ -174,7 +174,11 @@ def draw(survey: Survey) -> Tensor:
     images = torch.zeros(len(names), survey.options.channels, side, side, dtype=torch.uint8)
     pixels = images.numpy()
     files = ((name, read) for name, read in survey.source.files() if name in rows)
-    for_all(files, lambda name, data: decode(data, pixels[rows[name]], fitting=fitting), bar=tqdm(disable=True))
+    for_all(
+        files,
+        lambda name, data: decode(data, pixels[rows[name]], fitting=fitting),
+        bar=progress_bar(label="", unit="images", show=False),
+    )
     return images
 
 

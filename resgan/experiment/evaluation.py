@@ -90,6 +90,7 @@ def score(target: EvaluationTarget) -> PlainData:
         "subject": target.name,
         "images_seen": target.images_seen,
         "scores": scores,
+        "not_computed": target.scorer.not_computed(scores),
         "floors": target.scorer.ideal_scores(),
         "cards": target.scorer.cards,
         "seconds": round(time.monotonic() - started, 1),
@@ -110,6 +111,8 @@ def scores_of(options: EvaluateOptions, *, fake: Tensor | None = None, real: Ten
         reals = dataset_of(options, real)
         path = Path(options.ckpt).expanduser()
         target = target_from_checkpoint(options, path, lambda *_: (None, reals), load, device=device)
+    for name, why in target.scorer.left_out.items():
+        say(f"{name} is left out: {why}")
     return target.scorer.measure(target.samples())
 
 

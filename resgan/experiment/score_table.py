@@ -4,6 +4,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from resgan.base.plain_data import PlainData, format_value
 from resgan.metrics.cards import Cards, how_made
@@ -19,7 +20,8 @@ def format_scores(lines: list[PlainData], outdir: Path) -> str:
     for start in range(0, len(lines), COLUMNS):
         parts.append(score_table(lines[start : start + COLUMNS], start=start))
     names = [f"  [{k}] {line['subject']}" for k, line in enumerate(lines, start=1)] if len(lines) > 1 else []
-    return "\n".join([*parts, *names, *card_lines(lines[0]["cards"]), f"  written to {outdir / 'metrics.jsonl'}"])
+    notes = [*names, *missing_lines(lines), *card_lines(lines[0]["cards"])]
+    return "\n".join([*parts, *notes, f"  written to {outdir / 'metrics.jsonl'}"])
 
 
 def score_table(lines: list[PlainData], *, start: int) -> str:
@@ -35,6 +37,18 @@ def score_table(lines: list[PlainData], *, start: int) -> str:
         + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     )
+
+
+def missing_lines(lines: list[PlainData]) -> list[str]:
+    """Format why scores are not in the table, or have no value there, and in which columns if not in all."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for k, line in enumerate(lines, start=1):
+        for reason in line["not_computed"].items():
+            found.setdefault(reason, []).append(k)
+    places = (
+        "" if len(where) == len(lines) else f" of {', '.join(f'[{k}]' for k in where)}" for where in found.values()
+    )
+    return [f"  not computed: {name}{place}: {why}" for (name, why), place in zip(found, places, strict=True)]
 
 
 def format_score(value: float | None) -> str:
@@ -55,14 +69,19 @@ def explained_scores(
     ideal: Mapping[str, float | None],  # of a perfect generator, where it is known
     start: Mapping[str, float | None],  # at step 0; empty where that was not measured
     meanings: Mapping[str, str],  # in a few words, where they are given
+    not_computed: Mapping[str, str] = MappingProxyType({}),  # why there is no number, by name; empty in older files
 ) -> list[str]:
     """Format a table: each score, beside that of a perfect generator and that at step 0, and what it means."""
     rows = [("score", "value", "perfect", "step 0", "meaning")]
     for name, value in scores.items():
         numbers = format_score(value), format_known(ideal, name), format_known(start, name)
         rows.append((name, *numbers, meanings.get(name, "")))
-    undefined = any("-" in row[1:4] for row in rows)
-    return [*aligned(rows), *(["  - is no value: the run diverged, or too few samples are valid"] if undefined else [])]
+    undefined = any(name not in not_computed and "-" in numbers for name, *numbers, _ in rows)
+    return [
+        *aligned(rows),
+        *(["  - is no value: the run diverged, or too few samples are valid"] if undefined else []),
+        *(f"  not computed: {name}: {why}" for name, why in not_computed.items()),
+    ]
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

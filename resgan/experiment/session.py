@@ -134,6 +134,8 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
         if components[-1].dataset.note:
             say_once(components[-1].dataset.note)
+    for name, why in components[0].scorer.left_out.items() if components else ():
+        say(f"{name} is left out: {why}")
     return components
 
 
@@ -455,6 +457,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "primary": scorer.primary,
         "objective": scorer.worst if primary is None else primary,
         "scores": final,
+        "not_computed": scorer.not_computed({} if recorder.diverged else final),
         "ideal": scorer.ideal_scores(),
         "meanings": scorer.meanings,
         "best": {"images_seen": best, "scores": scored[best]} if best else None,

@@ -47,6 +47,7 @@ def blocks_of_run(root: Path, run: Run, result: Result, job: Job) -> list[list[s
             ideal=result.get("ideal", {}),  # older files have neither
             start=scores_at_start(run),
             meanings=result.get("meanings", {}),
+            not_computed=result.get("not_computed", {}),
         ),
         named([*costs(result), ("images seen", f"{result['images_seen']:,}"), ("seconds", f"{result['seconds']:.0f}")]),
         named([("everything lies in", str(run.path)), *grids(run)]),

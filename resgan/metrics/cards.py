@@ -22,6 +22,7 @@ class Reading:
     scale: Scale = "plain"  # of the intervals: the logit of a share, the logarithm of a distance
     counted: Counted = "n_fake"  # the denominator of a share, as the card names it
     meaning: str = ""  # in a few words
+    missing: str = ""  # why there is no number, where there is none
 
     @property
     def on_card(self) -> PlainData:

@@ -37,7 +37,7 @@ class DinoV2(nn.Module):
 
 def transformer(size: str, *, side: int) -> nn.Module:
     """Make timm's transformer, untrained, for images of `side` pixels. Raises ExtractorError."""
-    timm = library("timm", extractor="dinov2")
+    timm = library("timm", extractor="dinov2", extra="dinov2")
     return timm.create_model(f"vit_{size}_patch{PATCH}_dinov2", pretrained=False, img_size=side, num_classes=0)
 
 

@@ -11,6 +11,12 @@ from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
 from resgan.metrics.score import Score
 
+ALL_EQUAL = "needs real samples that differ; these are all equal"
+
+
+def all_equal(samples: Tensor) -> bool:
+    return bool((samples == samples[:1]).all())
+
 
 def total_variance(samples: Tensor) -> float:
     """Return the trace of the covariance of samples (N, ...), N >= 2; uint8 images are scaled to [-1, 1]."""
@@ -52,6 +58,12 @@ class VarianceRatio(Score):
     @cached_property
     def real_variance(self) -> float:
         return total_variance(self.real)
+
+    def unavailable_reason(self, *, fakes: int) -> str | None:
+        """Say why the score cannot be computed; None where it can."""
+        if min(fakes, len(self.real)) < 2:
+            return f"needs 2 samples and 2 real ones; there are {fakes} and {len(self.real)}"
+        return ALL_EQUAL if all_equal(self.real) else None
 
     def update(self, samples: Tensor) -> None:
         total, squares = sums_of(as_uint8(samples) if self.real.dtype == torch.uint8 else samples)

@@ -1,12 +1,6 @@
-"""Extractors by name: which network, which file of weights, and the names of scores made with them.
-
-Nothing here downloads anything, except Inception's weights where metrics.weights=download asks for it.
-"""
+"""Extractors by name: which network, with which weights, and how it is called."""
 
 import hashlib
-import io
-import os
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +10,8 @@ from resgan.base.plain_data import PlainData
 from resgan.metrics import dinov2, inception
 from resgan.metrics.cifarnet import CifarNet
 from resgan.metrics.features import Extractor, ExtractorError
+from resgan.metrics.weight_files import is_known, read_weights
 
-# sha256 of the weights that each plain name stands for; for Inception, the 8 digits that end the official file's
-# name (torch-hub's convention: weights-inception-2015-12-05-6726825d.pth).
-SHA256 = {
-    "cifarnet": "e524f95e100f1e7dcd0e94bc560fd548e37882d76f8ac8033a9d9474afcaf49f",
-    "inception": "6726825d",
-}
 TRAINED_ON = {"cifarnet": "cifar10-jpeg", "inception": "imagenet-2015-12-05"}
 RESIZE = {
     "cifarnet": "bilinear-antialias-32",
@@ -32,7 +21,6 @@ RESIZE = {
     "module": "its own",
 }
 CLEAN = "clean-bicubic-299"
-SHIPPED = Path(__file__).parent / "weights" / "cifarnet.pt"
 MOST_PIXELS = 64 * 64 * 3  # limit of the extractor `pixels`: a covariance of more takes over 1.2 GB
 
 
@@ -52,7 +40,8 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
     """Load the extractor `name`. Raises ExtractorError, one line, for an unknown name or a file that cannot be used.
 
     cifarnet   shipped with the package
-    inception  Inception-v3 of 2015; `weights` is its file, "download", or "random" for tests; `clean`: the clean resize
+    inception  Inception-v3 of 2015; without `weights`, its verified file is fetched (96 MB) and kept in the cache;
+               else `weights` is a file, or "random" for tests; `clean`: the clean resize
     dinov2     `weights` is one of the authors' files, or "random" for tests
     pixels     the images themselves
     module     a user-defined network: `weights` is file.py:NAME, where NAME() makes a module that takes
@@ -70,20 +59,18 @@ def load_extractor(name: str, *, weights: str | None = None, clean: bool = False
         return make_extractor("pixels", Pixels(), digest="none", trained_on="nothing", resize="none")
     if name == "module":
         return load_module(weights)
-    if weights is None and name != "cifarnet":
-        raise ExtractorError(f"metrics.weights: {name} needs its weights file; nothing is downloaded")
     if weights == "random":
         return random_extractor(name, clean=clean)
-    path = download_weights(name) if weights == "download" else Path(weights).expanduser() if weights else SHIPPED
-    state, digest = read_weights(path)
+    if name == "inception":
+        inception.theirs()  # missing, it is missing before anything is fetched
+    file = read_weights(name, weights)
+    state, digest = file.state(), file.sha256
     known = is_known(name, digest)
-    if weights is None and not known:
-        raise ExtractorError(f"{path} is not the file resgan ships (sha256 {digest[:8]}); install resgan again")
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
             module = build(name, state, clean=clean)
     except (RuntimeError, TypeError, KeyError) as error:
-        raise ExtractorError(f"metrics.weights: {path} is of another network, not {name}") from error
+        raise ExtractorError(f"metrics.weights: {file.path} is of another network, not {name}") from error
     plain = "clean_" * clean + full_name(name, state)
     return make_extractor(
         plain if known else f"{plain}_{digest[:8]}",
@@ -146,49 +133,6 @@ def random_extractor(name: str, *, clean: bool) -> Extractor:
         resize=resize,
         kind=f"random {name}",
     )
-
-
-# Files of weights.
-
-
-def read_weights(path: Path) -> tuple[PlainData, str]:
-    """Read a file's state_dict, by the loader that runs no code, and return it with the file's sha256."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ExtractorError(f"metrics.weights: cannot read {path}: {error.strerror}") from error
-    try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles raise almost anything
-        raise ExtractorError(
-            f"metrics.weights: {path} is damaged, or holds more than plain weights, and was not opened"
-        ) from error
-    if not isinstance(state, dict):
-        raise ExtractorError(f"metrics.weights: {path} holds no state_dict")
-    return state, hashlib.sha256(data).hexdigest()
-
-
-def is_known(name: str, digest: str) -> bool:
-    return name in SHA256 and digest.startswith(SHA256[name])
-
-
-def download_weights(name: str) -> Path:
-    """Download Inception's weights, once, from torch-fidelity's URL, check their sha256, and return the path."""
-    if name != "inception":
-        raise ExtractorError(f"metrics.weights=download: is for inception, not for {name}")
-    url = inception.theirs().URL_INCEPTION_V3
-    path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256[name])
-        except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
-            reason = " ".join(str(error).split())
-            raise ExtractorError(
-                f"metrics.weights=download: {url} could not be fetched ({reason}); "
-                f"fetch it yourself and give its path as metrics.weights"
-            ) from error
-    return path
 
 
 # User-defined networks.

@@ -1,10 +1,11 @@
 """Scores that compare features of samples with those of real images, under the names that the field uses.
 
-FrechetDistance   fid50k_full               fd_cifarnet_10k_full
-FrechetAtInfinity fid50k_full_inf           fd_cifarnet_10k_full_inf
-KernelDistance    kid50k_full, ..._std      kd_cifarnet_10k_full, ..._std
-InceptionScore    is50k_mean, is50k_std     is_cifarnet_10k_mean, ..._std
-PrecisionRecall   precision_inception_k3_50k_full, recall_..., density_inception_k5_50k_full, coverage_...
+FrechetDistance      fid50k_full                     fd_cifarnet_10k_full
+FrechetAtInfinity    fid50k_full_inf                 fd_cifarnet_10k_full_inf
+KernelDistance       kid50k_full, ..._std            kd_cifarnet_10k_full, ..._std
+SmallKernelDistance  kid300_full_subsets100, ...     kd_cifarnet_300_full_subsets100, ..._std
+InceptionScore       is50k_mean, is50k_std           is_cifarnet_10k_mean, ..._std
+PrecisionRecall      precision_inception_k3_50k_full, recall_..., density_inception_k5_50k_full, coverage_...
 
 The names in the middle column are for the verified weights of Inception alone; the clean resize puts clean_ before
 them.
@@ -23,14 +24,22 @@ from resgan.base.device import full_precision
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
-from resgan.metrics.extractors import is_known, load_extractor
+from resgan.metrics.diversity import ALL_EQUAL
+from resgan.metrics.extractors import load_extractor
 from resgan.metrics.features import Extractor, extract
 from resgan.metrics.frechet import MomentSums, at_infinity, floor, frechet_distance
 from resgan.metrics.inception_score import SPLITS, inception_score
-from resgan.metrics.kernel import SUBSET_SIZE, kernel_distance
-from resgan.metrics.precision_recall import K_DENSITY, K_PRECISION, neighbour_distances, precision_recall
+from resgan.metrics.kernel import SMALL_SIZES, SUBSET_SIZE, kernel_distance, small_subset_size
+from resgan.metrics.precision_recall import (
+    K_DENSITY,
+    K_PRECISION,
+    expected_density_and_coverage,
+    neighbour_distances,
+    precision_recall,
+)
 from resgan.metrics.reference import PART, Reference
 from resgan.metrics.score import Score
+from resgan.metrics.weight_files import is_known
 from resgan.options.choices import ScoreName
 
 
@@ -38,13 +47,14 @@ class FeatureScore(Score):
     """Base of the scores of features; `update` takes images (N, C, H, W), uint8 or floats in [-1, 1].
 
     real: real images, uint8 (M, C, H, W), whose features are computed once and cached on disk; or a `Reference`, which
-    scores may share. extractor: an Extractor, or its name, with `weights` as its file. The extractor is not part of the
-    state, and stays in eval mode. Raises ExtractorError.
+    scores may share. extractor: an Extractor, or its name, with `weights` as its file; None: the one the name stands
+    for, which is fetched for "inception". The extractor is not part of the state, and stays in eval mode. Raises
+    ExtractorError.
     """
 
     needs = "features"
-    least: ClassVar[int]  # fewest samples, and real images, that it needs
-    compares: ClassVar[bool] = True  # samples with real images
+    least: ClassVar[int]  # fewest samples that it needs
+    least_real: ClassVar[int]  # fewest real images; 0: it does not look at them
 
     def __init__(
         self,
@@ -85,18 +95,20 @@ class FeatureScore(Score):
         raise NotImplementedError
 
     @classmethod
-    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
-        """Say why the score cannot be computed; None where it can."""
-        few = min(fakes, reals) if cls.compares else fakes
-        if few < cls.least:
-            return f"needs at least {cls.least} samples; there are {fakes} fakes and {reals} reals"
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
+        """Say why the score cannot be computed; None where it can. alike: the real images are all equal."""
+        if fakes < cls.least or reals < cls.least_real:
+            needed, there = f"{cls.least} samples", str(fakes)
+            if cls.least_real:
+                needed, there = f"{needed} and {cls.least_real} real images", f"{fakes} and {reals}"
+            return f"needs {needed}; there are {there}"
         return None
 
 
 class FrechetDistance(FeatureScore):
     """The Frechet distance of Gaussians with the moments of the features; FID with Inception (Heusel et al. 2017)."""
 
-    least = 2
+    least = least_real = 2
     higher_is_better = False
 
     def __init__(self, real: Reference | Tensor, **options: Any) -> None:
@@ -130,8 +142,11 @@ class FrechetDistance(FeatureScore):
         _ = self.reference.moments
 
     def ideal_scores(self) -> dict[str, float]:
+        moments = self.reference.moments
+        if min(self.number, moments.count) <= len(moments.mean):
+            return {}  # fewer samples than features: beyond the leading order
         exact = self.split == "all"  # the reference is the distribution itself
-        return {self.distance_name: floor(self.reference.moments, fakes=self.number, exact=exact)}
+        return {self.distance_name: floor(moments, fakes=self.number, exact=exact)}
 
 
 class WholeFeatures(FeatureScore):
@@ -155,9 +170,12 @@ class WholeFeatures(FeatureScore):
 
 
 class FrechetAtInfinity(WholeFeatures):
-    """The Frechet distance that infinitely many samples would have, extrapolated (Chong and Forsyth 2020)."""
+    """The Frechet distance that infinitely many samples would have, extrapolated (Chong and Forsyth 2020).
 
-    least = 30
+    The line begins at a tenth of the samples, and distances of under 100 are on no line over 1/N.
+    """
+
+    least, least_real = 1000, 2
     higher_is_better = False
 
     @property
@@ -174,27 +192,56 @@ class FrechetAtInfinity(WholeFeatures):
         _ = self.reference.moments
 
     def ideal_scores(self) -> dict[str, float]:
-        return {self.names[0]: floor(self.reference.moments, fakes=math.inf, exact=self.split == "all")}
+        moments = self.reference.moments
+        if moments.count <= len(moments.mean):
+            return {}  # as above
+        return {self.names[0]: floor(moments, fakes=math.inf, exact=self.split == "all")}
 
 
 class KernelDistance(WholeFeatures):
     """Squared maximum mean discrepancy with a polynomial kernel; KID with Inception (Binkowski et al. 2018)."""
 
-    least = SUBSET_SIZE
+    least = least_real = SUBSET_SIZE
     higher_is_better = False
 
     @property
+    def kernel_name(self) -> str:
+        return distance_name(self.extractor, count=self.number, split=self.split, letter="k")
+
+    @property
+    def subset_size(self) -> int:
+        return SUBSET_SIZE
+
+    @property
     def readings(self) -> Mapping[str, Reading]:
-        name = distance_name(self.extractor, count=self.number, split=self.split, letter="k")
+        name = self.kernel_name
         meaning = "kernel distance from the features of real images; lower is better"
         spread = "spread of the kernel distance over subsets"
         return {name: Reading("lower", "plain", meaning=meaning), f"{name}_std": Reading(meaning=spread)}
 
     def compute(self) -> dict[str, float]:
-        return dict(zip(self.names, kernel_distance(self.all_features, self.reference.features), strict=True))
+        found = kernel_distance(self.all_features, self.reference.features, size=self.subset_size)
+        return dict(zip(self.names, found, strict=True))
 
     def ideal_scores(self) -> dict[str, float]:
         return {self.names[0]: 0.0}
+
+
+class SmallKernelDistance(KernelDistance):
+    """The kernel distance of smaller subsets, for fewer than 1,000 samples or real images, under a name of its own."""
+
+    least = least_real = 2 * min(SMALL_SIZES)
+
+    @property
+    def subset_size(self) -> int:
+        return small_subset_size(min(self.number, self.reference.count))
+
+    @property
+    def kernel_name(self) -> str:
+        return f"{super().kernel_name}_subsets{self.subset_size}"
+
+    def cards(self) -> dict[str, PlainData]:
+        return {name: card | {"subset_size": self.subset_size} for name, card in super().cards().items()}
 
 
 class InceptionScore(WholeFeatures):
@@ -203,8 +250,7 @@ class InceptionScore(WholeFeatures):
     No real images are used.
     """
 
-    least = SPLITS
-    compares = False
+    least, least_real = 10 * SPLITS, 0  # a part of n samples scores at most n
     higher_is_better = True
 
     @property
@@ -226,16 +272,16 @@ class InceptionScore(WholeFeatures):
         pass
 
     @classmethod
-    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
         if extractor.head is None:
-            return f"needs a classifier, and {extractor.name} is none"
-        return super().unavailable_reason(extractor, fakes=fakes, reals=reals)
+            return f"needs a classifier, such as cifarnet or inception; {extractor.name} is none"
+        return super().unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
 
 
 class PrecisionRecall(WholeFeatures):
     """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
 
-    least = K_DENSITY + 1
+    least = least_real = 4 * K_DENSITY  # of fewer, a ball around k neighbours holds most
 
     @property
     def readings(self) -> Mapping[str, Reading]:
@@ -261,17 +307,54 @@ class PrecisionRecall(WholeFeatures):
         near = {"near_fakes": neighbour_distances(features), "near_reals": real.neighbours}
         return dict(zip(self.names, precision_recall(features, real.features, **near).values(), strict=True))
 
+    @classmethod
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
+        reason = super().unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
+        return reason or (ALL_EQUAL if alike else None)  # balls of no size
+
     def prepare(self) -> None:
         _ = self.reference.features, self.reference.neighbours
+
+    def ideal_scores(self) -> dict[str, float]:
+        if self.split == "all":
+            return {}  # a distribution of so many images only, in which samples coincide
+        known = expected_density_and_coverage(self.number, self.reference.count)
+        return dict(zip(self.names[2:], known, strict=True))
 
 
 SCORES: dict[ScoreName, type[FeatureScore]] = {
     "frechet": FrechetDistance,
     "infinity": FrechetAtInfinity,
     "kernel": KernelDistance,
+    "small_kernel": SmallKernelDistance,
     "inception_score": InceptionScore,
     "precision_recall": PrecisionRecall,
 }
+STAND_INS: dict[ScoreName, ScoreName] = {"kernel": "small_kernel"}  # what is computed where the usual score cannot be
+
+
+def available_scores(
+    extractor: Extractor, *, fakes: int, reals: int, alike: bool = False
+) -> tuple[list[ScoreName], dict[str, str]]:
+    """Return the scores that these samples and real images allow, and why the others cannot be computed.
+
+    alike: the real images are all equal.
+    """
+    usual: list[ScoreName] = [name for name in SCORES if name not in STAND_INS.values()]
+    reasons = {name: unavailable_reason(name, extractor, fakes=fakes, reals=reals, alike=alike) for name in SCORES}
+    wanted: list[ScoreName] = [STAND_INS.get(name, name) if reasons[name] else name for name in usual]
+    return [name for name in wanted if not reasons[name]], {name: why for name in usual if (why := reasons[name])}
+
+
+def unavailable_reason(
+    name: ScoreName, extractor: Extractor, *, fakes: int, reals: int, alike: bool = False
+) -> str | None:
+    """Say why a score cannot be computed, and what stands in for it; None where it can."""
+    reason = SCORES[name].unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
+    other = STAND_INS.get(name)
+    if reason and other and not SCORES[other].unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike):
+        return f"{reason}; {other} is for so few"
+    return reason
 
 
 # Names.

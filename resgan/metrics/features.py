@@ -22,13 +22,13 @@ class ExtractorError(UserError):
     """An extractor that cannot be used; the message is one line that names the file or option."""
 
 
-def library(module: str, *, extractor: str) -> Any:
-    """Import a module of an optional library. Raises ExtractorError."""
+def library(module: str, *, extractor: str, extra: str) -> Any:
+    """Import a module of an optional library, which the extra of this name installs. Raises ExtractorError."""
     try:
         return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
         needed, reason = module.partition(".")[0].replace("_", "-"), str(error).partition("\n")[0]
-        raise ExtractorError(f"{extractor} needs {needed}, pip install 'resgan[{extractor}]' ({reason})") from error
+        raise ExtractorError(f"{extractor} needs {needed}, pip install 'resgan[{extra}]' ({reason})") from error
 
 
 def as_rgb(images: Tensor) -> Tensor:

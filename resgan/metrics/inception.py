@@ -28,7 +28,7 @@ Resize = Literal["tf1", "clean"]
 
 def theirs() -> Any:
     """Import torch-fidelity's module. Raises ExtractorError."""
-    return library("torch_fidelity.feature_extractor_inceptionv3", extractor="inception")
+    return library("torch_fidelity.feature_extractor_inceptionv3", extractor="inception", extra="fid")
 
 
 def clean_resize(images: Tensor, *, side: int) -> Tensor:

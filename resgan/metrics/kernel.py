@@ -7,6 +7,15 @@ import torch
 from torch import Tensor
 
 SUBSETS, SUBSET_SIZE = 100, 1000
+SMALL_SIZES = (500, 200, 100, 50, 20, 10)  # of subsets where there are too few samples for the usual ones
+
+
+def small_subset_size(count: int) -> int:
+    """Return the largest of SMALL_SIZES that `count` samples hold twice, so that subsets differ. Raises ValueError."""
+    for size in SMALL_SIZES:
+        if 2 * size <= count:
+            return size
+    raise ValueError(f"small subsets need at least {2 * min(SMALL_SIZES)} samples of each side, got {count}")
 
 
 def kernel_distance(

@@ -13,7 +13,7 @@ from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
 from resgan.metrics.manifold import Located, Manifold
 from resgan.metrics.score import Score
-from resgan.metrics.testbed import LEAST_VALID, MEANINGS, expected_total_variation, total_variation
+from resgan.metrics.testbed import FEW_VALID, LEAST_VALID, MEANINGS, expected_total_variation, total_variation
 
 OTHER_TAUS = {0.5: "half", 1.5: "one and a half times"}  # validity is measured at these multiples of tau as well
 LEAST_SHARE = 0.1  # of the valid samples expected in a class: with as many, it counts as drawn
@@ -162,14 +162,23 @@ class ManifoldScore(Score):
         forms = {f"valid_{form}": f"share of samples that are valid and {form}" for form in self.truth.forms}
         known = {
             **{name: MEANINGS[name] for name in ("tv", "validity", "distance")},
-            "tv_valid": Reading("lower", "share", "valid", "tv among the valid samples; 0: all classes equally often"),
+            "tv_valid": Reading(
+                "lower", "share", "valid", "tv among the valid samples; 0: all classes equally often", FEW_VALID
+            ),
             **{name: Reading("higher", "share", meaning=words) for name, words in others.items()},
             **{name: Reading("none", "share", meaning=words) for name, words in forms.items()},
             "classes": Reading("higher", meaning="number of classes with at least a tenth of their expected share"),
             "copying": Reading(
-                "none", "share", "valid", "how often nearer to a training image than new ones; 0.5: no copying"
+                "none",
+                "share",
+                "valid",
+                "how often nearer to a training image than new ones; 0.5: no copying",
+                FEW_VALID,
             ),
-            "recombination": Reading(meaning="rate of withheld combinations over that of those shown"),
+            "recombination": Reading(
+                meaning="rate of withheld combinations over that of those shown",
+                missing=f"{FEW_VALID}, or none of a combination that was shown",
+            ),
         }
         return {name: known[name] for name in self.truth.names}
 

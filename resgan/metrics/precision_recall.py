@@ -8,6 +8,7 @@ density, coverage  Naeem et al. 2020, "Reliable fidelity and diversity metrics",
 Distances are float64: in float32 the usual form |x|^2 - 2 x y + |y|^2 loses the small ones.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -55,3 +56,13 @@ def precision_recall(fake: Tensor, real: Tensor, *, near_fakes: Tensor, near_rea
         "density": counted / (K_DENSITY * len(fake)),
         "coverage": float(covered.double().mean()),
     }
+
+
+def expected_density_and_coverage(fakes: int, reals: int, *, k: int = K_DENSITY) -> tuple[float, float]:
+    """Return the expected density and coverage of samples of the real distribution itself, in any space of features.
+
+    Density 1, coverage 1 - (M - 1) ... (M - k) / ((N + M - 1) ... (N + M - k)) of N fakes and M reals: a real has no
+    fake in its ball where its k nearest among all others are real (Naeem et al. 2020, section 3.3).
+    """
+    uncovered = math.prod((reals - i) / (fakes + reals - i) for i in range(1, k + 1))
+    return 1.0, 1 - uncovered

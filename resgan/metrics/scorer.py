@@ -1,7 +1,8 @@
 """Scores of a run, all of one set of samples."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -30,6 +31,7 @@ class Scorer:
     scores: list[Score]
     extractor: Extractor | None = None  # one pass of it serves all scores of features
     progress: str | None = None  # label of a progress bar for that pass; None: no bar
+    left_out: Mapping[str, str] = field(default_factory=dict)  # scores that cannot be computed, and why
 
     def measure(self, samples: Tensor) -> PlainData:
         """Numbers by name, of samples (N, ...)."""
@@ -46,6 +48,12 @@ class Scorer:
             found |= score.scores()
             score.reset()  # frees the samples
         return found
+
+    def not_computed(self, scores: Mapping[str, float | None]) -> dict[str, str]:
+        """Say why there is no number: for each score that was left out, and for each of `scores` without a value."""
+        missing = {name: how.missing for score in self.scores for name, how in score.readings.items()}
+        none = {name: missing[name] or "it has no value" for name, value in scores.items() if value is None}
+        return {**self.left_out, **none}
 
     def join(self, processes: Processes) -> None:
         """Measure the samples of all processes together from here on; each gives its own."""

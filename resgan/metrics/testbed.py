@@ -15,6 +15,7 @@ from resgan.metrics.cards import Reading
 from resgan.metrics.score import Score
 
 LEAST_VALID = 200  # fewer valid samples do not tell which they are: no novelty, copying and the like
+FEW_VALID = f"fewer than {LEAST_VALID} samples are valid"
 
 
 def total_variation(counts: Tensor) -> float:
@@ -197,9 +198,13 @@ MEANINGS = {
     ),
     "validity": Reading("higher", "share", meaning="share of samples that the rule of the testbed accepts as real"),
     "modes": Reading("higher", meaning="number of modes with at least one sample"),
-    "kl": Reading("lower", meaning="unevenness of valid samples over the modes, in nats; 0: even"),
+    "kl": Reading(
+        "lower",
+        meaning="unevenness of valid samples over the modes, in nats; 0: even",
+        missing="fewer samples are valid than there are modes",
+    ),
     "novelty": Reading(
-        "higher", "share", "valid", "share of valid samples that are not in the training set; 0: copies only"
+        "higher", "share", "valid", "share of valid samples that are not in the training set; 0: copies only", FEW_VALID
     ),
     "tv_data": Reading("lower", "share", meaning="total variation distance from the shares of the training points"),
     "distance": Reading(

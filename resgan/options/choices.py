@@ -34,7 +34,8 @@ PrecisionOrAuto = Literal["auto", "32-true", "bf16-mixed"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 # Scores.
-ScoreName = Literal["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
+ScoreName = Literal["frechet", "infinity", "kernel", "small_kernel", "inception_score", "precision_recall"]
+ScoreChoice = Literal["all", ScoreName]
 NormMode = Literal["running", "batch", "recomputed"]
 Direction = Literal["lower", "higher", "none"]
 Scale = Literal["share", "distance", "plain"]

@@ -142,6 +142,17 @@ NEW_DEFAULTS = (
     NewDefault(
         {"disc.name": "lab", "disc.lr": 1e-3}, {"disc.name": "lab", "disc.lr": 2e-3}, since=("trainer.devices",)
     ),
+    # metrics=full, which meant all there were. No run of today has begun with such a list unless it was typed.
+    NewDefault(
+        {"metrics.scores": ["frechet", "infinity", "kernel", "inception_score", "precision_recall"]},
+        {"metrics.scores": ["all"]},
+        since=(),
+    ),
+    NewDefault(  # what null has meant since
+        {"metrics.extractor": "inception", "metrics.weights": "download"},
+        {"metrics.extractor": "inception", "metrics.weights": None},
+        since=(),
+    ),
 )
 FOUND = ("trainer.precision",)  # auto is resolved when a run begins, and kept; 32-true before there was an auto
 RENAMED: dict[str, str] = {}  # old name: new name

@@ -58,7 +58,7 @@ def trained(tmp_path_factory):
         ("total_kimg=-1", "total_kimg=-1: expected more than 0"),
         ("generator.betas=[0,2]", "betas: each is at least 0 and below 1"),
         ("data=nosuch", "data=nosuch: expected one of cifar10"),
-        ("metrics=_base", "metrics=_base: expected one of exact, full"),
+        ("metrics=_base", "metrics=_base: expected one of exact, fid, full"),
         ("loss.name=nosuch", "loss.name=nosuch: expected 'hinge', 'least_squares'"),
         ("+foo=1", "foo: there is no such option"),
         ("foo=1", "foo: there is no such option"),
@@ -77,7 +77,8 @@ def trained(tmp_path_factory):
         ("data.flip=true", "data.flip=true"),
         ("data=folder", "data.path: required; give it as data.path=..."),
         ("data=folder data.path=nowhere", "data.path=nowhere: there is no such file or folder"),
-        ("metrics=inception", "metrics.weights: required"),
+        ("metrics.extractor=module", "metrics.weights=null: metrics.extractor=module needs file.py:NAME"),
+        ("metrics.extractor=dinov2", "needs the file of its weights, such as https://dl.fbaipublicfiles.com/dinov2"),
         ("generator.width=[8,8]", "generator.width=[8,8]: images of this size have 3 stages"),
         ("generator.width=[8,", "'[8,'"),
         ("generator=lab,mlp", "generator=lab,mlp"),
@@ -154,7 +155,7 @@ def test_train_refuses_pictures(tmp_path, refused):
 
 def test_train_refuses_an_extractor_of_other_content(tmp_path, refused):
     (tmp_path / "weights.pth").write_bytes(b"not weights")
-    assert "weights.pth" in refused(train, "metrics=inception", "metrics.weights=weights.pth")
+    assert "weights.pth" in refused(train, "metrics=fid", "metrics.weights=weights.pth")
     torch.save({"layer": torch.zeros(3)}, tmp_path / "other.pth")
     assert "other.pth" in refused(train, "metrics=inception", "metrics.weights=other.pth")
 

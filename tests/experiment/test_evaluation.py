@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from helpers.options import TINY
 from helpers.processes import run
 from PIL import Image
 
+import resgan
 from resgan import evaluate
 from resgan.base import images
 from resgan.data import shapes_hard
+from resgan.experiment.score_table import missing_lines
 from resgan.training import checkpoints
 
 QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0", "save_kimg=0.1"]
@@ -172,6 +175,113 @@ def test_parts_of_a_data_set(tmp_path):
     assert distances["fd_cifarnet_600_holdout"] > distances["fd_cifarnet_600_full"] > 1e-4
 
 
+# What few samples allow.
+
+
+@pytest.fixture
+def evaluated(tmp_path, monkeypatch, capsys):
+    """Evaluate in this process; return the lines of the table and the line of metrics.jsonl."""
+
+    def call(*arguments: str) -> tuple[list[str], dict]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "device=cpu", "progress=false"])
+        evaluate.main()
+        return capsys.readouterr().out.splitlines(), lines_of(tmp_path / "evaluation")[-1]
+
+    return call
+
+
+def noise(count: int, *, seed: int) -> torch.Tensor:
+    return torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_what_300_pictures_allow_is_computed_and_the_rest_says_why(evaluated, tmp_path):
+    save_npz(tmp_path / "fake.npz", noise(120, seed=1))
+    save_npz(tmp_path / "real.npz", noise(300, seed=2))
+    out, line = evaluated("fake=fake.npz", "real=real.npz", "split=train")
+    assert line["not_computed"] == {
+        "infinity": "needs 1000 samples and 2 real images; there are 120 and 300",
+        "kernel": "needs 1000 samples and 1000 real images; there are 120 and 300; small_kernel is for so few",
+    }
+    for name, why in line["not_computed"].items():
+        assert f"  not computed: {name}: {why}" in out
+    assert list(line["scores"]) == list(line["cards"]) == [
+        "fd_cifarnet_120_full",
+        "kd_cifarnet_120_full_subsets50",
+        "kd_cifarnet_120_full_subsets50_std",
+        "is_cifarnet_120_mean",
+        "is_cifarnet_120_std",
+        *(f"{name}_cifarnet_k3_120_full" for name in ("precision", "recall")),
+        *(f"{name}_cifarnet_k5_120_full" for name in ("density", "coverage")),
+        "variance_ratio",
+    ]  # fmt: skip
+    assert line["cards"]["kd_cifarnet_120_full_subsets50"]["subset_size"] == 50
+    assert "subset_size" not in line["cards"]["fd_cifarnet_120_full"]
+    assert line["floors"]["coverage_cifarnet_k5_120_full"] == pytest.approx(1 - (300 / 420) ** 5, abs=0.01)
+
+
+def test_one_picture_repeated(evaluated, tmp_path):
+    save_npz(tmp_path / "fake.npz", noise(30, seed=1))
+    save_npz(tmp_path / "same.npz", noise(1, seed=2).repeat(30, 1, 1, 1))
+    out, line = evaluated("fake=fake.npz", "real=same.npz")
+    equal = "needs real samples that differ; these are all equal"
+    assert {name: line["not_computed"][name] for name in ("precision_recall", "variance_ratio")} == {
+        "precision_recall": equal,
+        "variance_ratio": equal,
+    }
+    assert f"  not computed: variance_ratio: {equal}" in out
+    _, line = evaluated("fake=same.npz", "real=same.npz")
+    assert line["scores"]["fd_cifarnet_30_same"] == pytest.approx(0, abs=1e-9)
+    assert line["scores"]["kd_cifarnet_30_same_subsets10"] == pytest.approx(0, abs=1e-9)
+    _, line = evaluated("fake=same.npz", "real=fake.npz")
+    assert line["scores"]["variance_ratio"] == pytest.approx(0, abs=1e-9)
+    assert line["scores"]["recall_cifarnet_k3_30_fake"] == 0
+
+
+def test_two_pictures_on_either_side(evaluated, tmp_path):
+    save_npz(tmp_path / "two.npz", noise(2, seed=1))
+    save_npz(tmp_path / "other.npz", noise(2, seed=2))
+    _, line = evaluated("fake=two.npz", "real=other.npz")
+    assert set(line["scores"]) == {"fd_cifarnet_2_other", "variance_ratio"}
+    assert line["floors"] == {"variance_ratio": 1}  # of two pictures no perfect Frechet distance is known
+    assert set(line["not_computed"]) == {"infinity", "kernel", "inception_score", "precision_recall"}
+
+
+def test_a_score_without_a_value_says_why(evaluated, tmp_path):
+    save_npz(tmp_path / "valid.npz", shapes_hard.templates(16)[:50])
+    out, line = evaluated("fake=valid.npz", "real=shapes_hard", "metrics=exact")
+    assert line["not_computed"] == {
+        "kl": "fewer samples are valid than there are modes",
+        "novelty": "fewer than 200 samples are valid",
+    }
+    assert "  not computed: novelty: fewer than 200 samples are valid" in out
+    assert next(row for row in out if row.split()[0] == "novelty").split()[1] == "-"
+
+
+def test_scores_that_rank_nothing_may_stand_alone_here(evaluated, tmp_path):
+    save_npz(tmp_path / "fake.npz", noise(20, seed=1))
+    _, line = evaluated("fake=fake.npz", "real=fake.npz", "metrics.scores=[precision_recall]")
+    assert line["scores"]["precision_cifarnet_k3_20_fake"] == 1
+    assert line["not_computed"] == {}
+
+
+def test_one_of_several_subjects_without_a_value():
+    lines = [{"not_computed": {"kernel": "few"} | more} for more in ({}, {"kl": "less"}, {"kl": "less"})]
+    assert missing_lines(lines) == ["  not computed: kernel: few", "  not computed: kl of [2], [3]: less"]
+
+
+def test_from_python_one_image_is_refused_in_one_line(capsys):
+    with pytest.raises(resgan.UserError) as error:
+        resgan.score(noise(1, seed=1), noise(5, seed=2))
+    assert str(error.value) == (
+        "no score can be computed: frechet needs 2 samples and 2 real images; there are 1 and 5"
+    )
+    resgan.score(noise(25, seed=1), noise(25, seed=2), "device=cpu")
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "resgan: inception_score is left out: needs 100 samples; there are 25"
+    )
+
+
 # What is refused.
 
 
@@ -192,10 +302,17 @@ def test_parts_of_a_data_set(tmp_path):
         (["fake=two.npz", "real=shapes"], "fake=two.npz: holds a, b; name the right one samples"),
         (["fake=mixed", "real=shapes"], "set size=8 or less to crop"),
         (["fake=mixed", "real=shapes", "size=16"], "size=16: image too small"),
-        (["fake=good.npz", "real=shapes"], "infinity needs at least 30 samples; there are 5 fakes and 10000 reals"),
+        (
+            ["fake=good.npz", "real=shapes", "metrics.scores=[frechet,kernel]"],
+            "metrics.scores=[frechet,kernel]: kernel needs 1000 samples and 1000 real images; there are 5 and 10000",
+        ),
+        (
+            ["fake=good.npz", "real=shapes", "metrics.scores=[all,kernel]"],
+            "metrics.scores=[all,kernel]: all stands alone",
+        ),
         (["ckpt=nothing.ckpt"], "nothing.ckpt"),
         (["ckpt=mixed"], "ckpt=mixed: there is no checkpoints/final.ckpt below"),
-        (["fake=good.npz", "real=shapes", "metrics.scores=[fid]"], "expected 'frechet', 'infinity', 'kernel'"),
+        (["fake=good.npz", "real=shapes", "metrics.scores=[fid]"], "expected 'all', 'frechet', 'infinity', 'kernel'"),
         (["fake=good.npz", "real=shapes", "metrics.extractor=dinov2"], "metrics.extractor=dinov2 needs the file"),
         (["fake=good.npz", "real=shapes", "outdir=text.npz"], "outdir=text.npz"),
     ],

@@ -32,6 +32,15 @@ def test_a_score_stands_between_perfect_and_untrained():
     assert len(explained_scores({"tv": 0.25}, ideal={}, start={}, meanings={})) == 2  # nothing to explain
 
 
+def test_what_was_not_computed_stands_below_with_the_reason():
+    why = {"kl": "fewer samples are valid than there are modes", "kernel": "needs 1000 samples"}
+    lines = explained_scores({"tv": 0.25, "kl": None}, ideal={}, start={}, meanings={}, not_computed=why)
+    assert lines[2].split() == ["kl", "-"]
+    assert lines[3:] == [f"  not computed: {name}: {reason}" for name, reason in why.items()]
+    lines = explained_scores({"tv": None, "kl": None}, ideal={}, start={}, meanings={}, not_computed=why)
+    assert sum("the run diverged" in line for line in lines) == 1
+
+
 @pytest.mark.parametrize("name", ["tv", "n" * NAME_WIDTH, "n" * (NAME_WIDTH + 1), LONG])
 def test_no_line_is_too_long(name):
     words = " ".join(["words"] * 40)

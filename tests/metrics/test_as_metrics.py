@@ -247,3 +247,12 @@ def test_it_ranks_no_runs_by_what_may_not_be_lower(own, tmp_path):
         Image.new("RGB", (16, 16), (20 * k, 0, 0)).save(tmp_path / f"{k}.png")
     with pytest.raises(resgan.UserError, match="would rank runs alone"):
         resgan.fit(resgan.configure(*options, "data.size=16", f"metrics.own={own}:Spread", f"run_dir={tmp_path / 'r'}"))
+    words = ("data=folder", f"data.path={tmp_path}", "data.size=16", f"run_dir={tmp_path / 'r'}")
+    with pytest.raises(resgan.UserError) as error:
+        resgan.fit(resgan.configure(*words, "metrics.scores=[inception_score,frechet]"))
+    assert str(error.value) == (
+        "metrics.scores=[inception_score,frechet]: is_cifarnet_10k_mean would rank runs, "
+        "and lower is not better in it; put frechet first"
+    )
+    with pytest.raises(resgan.UserError, match="extractor=none: this data has no other score; use cifarnet"):
+        resgan.fit(resgan.configure(*words, "metrics.extractor=none"))

@@ -13,9 +13,9 @@ from helpers.precisions import precisions
 from PIL import Image
 from torch import Tensor, nn
 
-from resgan.metrics import dinov2, extractors, inception
+from resgan.metrics import dinov2, inception, weight_files
 from resgan.metrics.cifarnet import CifarNet
-from resgan.metrics.extractors import SHIPPED, load_extractor
+from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import distance_name
 from resgan.metrics.features import Extractor, ExtractorError
 from resgan.metrics.frechet import frechet_distance
@@ -23,6 +23,7 @@ from resgan.metrics.inception import clean_resize, tf1_resize
 from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance
 from resgan.metrics.reference import moments_of
+from resgan.metrics.weight_files import SHIPPED
 
 
 def pictures(count: int = 6, *, channels: int = 3, side: int = 32) -> Tensor:
@@ -40,7 +41,7 @@ def cifarnet() -> Extractor:
 
 def test_the_shipped_weights_are_the_ones_the_name_stands_for(cifarnet):
     digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
-    assert digest == extractors.SHA256["cifarnet"]
+    assert digest == weight_files.SHA256["cifarnet"]
     assert SHIPPED.stat().st_size < 2e6
     assert cifarnet.name == "cifarnet"
     assert cifarnet.card == {
@@ -227,25 +228,23 @@ def test_weights_of_another_network(tmp_path):
 def test_a_shipped_file_that_was_exchanged(tmp_path, monkeypatch):
     path = tmp_path / "cifarnet.pt"
     torch.save(CifarNet().state_dict(), path)
-    monkeypatch.setattr(extractors, "SHIPPED", path)
+    monkeypatch.setattr(weight_files, "SHIPPED", path)
     with pytest.raises(ExtractorError, match="not the file resgan ships"):
         load_extractor("cifarnet")
 
 
-def test_unknown_extractors_and_missing_options(monkeypatch):
+def test_unknown_extractors():
     with pytest.raises(
         ExtractorError, match="extractor=vgg: there is no such extractor; expected one of cifarnet, inception"
     ):
         load_extractor("vgg")
-    with pytest.raises(ExtractorError, match=r"metrics\.weights: inception needs"):
-        load_extractor("inception")
 
 
 def test_inception_without_torch_fidelity(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(ExtractorError) as error:
         load_extractor("inception", weights=str(SHIPPED))
-    assert "resgan[inception]" in one_line(error)
+    assert "pip install 'resgan[fid]'" in one_line(error)
 
 
 # Names
@@ -276,12 +275,12 @@ def test_names_of_distances(cifarnet, count, split, expected):
 @pytest.mark.parametrize(
     ("name", "digest", "expected"),
     [
-        ("inception", "6726825d" + "0" * 56, "fid10k_full"),
-        ("clean_inception", "6726825d" + "0" * 56, "clean_fid10k_full"),
-        ("inception", "6726825e" + "0" * 56, "fd_inception_10k_full"),
+        ("inception", weight_files.SHA256["inception"], "fid10k_full"),
+        ("clean_inception", weight_files.SHA256["inception"], "clean_fid10k_full"),
+        ("inception", "6726825d" + "0" * 56, "fd_inception_10k_full"),
         ("inception_0123abcd", "0123abcd" + "0" * 56, "fd_inception_0123abcd_10k_full"),
         ("random_inception", "random, seed 0", "fd_random_inception_10k_full"),
-        ("cifarnet", "6726825d" + "0" * 56, "fd_cifarnet_10k_full"),
+        ("cifarnet", weight_files.SHA256["inception"], "fd_cifarnet_10k_full"),
     ],
 )
 def test_only_the_verified_inception_is_called_fid(name, digest, expected):
@@ -339,30 +338,6 @@ def test_no_module_of_ones_own(tmp_path, where):
     with pytest.raises(ExtractorError) as error:
         load_extractor("module", weights=where and where.format(path=path))
     assert one_line(error).startswith("metrics.weights=")
-
-
-# Weights by download
-
-
-def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
-    """Download from a local file in place of torch-fidelity's URL."""
-    theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    source = tmp_path / "weights-0123.pth"
-    torch.save({"a": torch.zeros(3)}, source)
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    monkeypatch.setattr(theirs, "URL_INCEPTION_V3", source.as_uri())
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    with pytest.raises(ExtractorError) as error:  # the hash is not that of the official file
-        extractors.download_weights("inception")
-    assert "could not be fetched" in one_line(error)
-    assert not list((tmp_path / "hub").rglob("*.pth"))
-    monkeypatch.setitem(extractors.SHA256, "inception", digest[:8])
-    path = extractors.download_weights("inception")
-    assert path.read_bytes() == source.read_bytes()
-    source.unlink()
-    assert extractors.download_weights("inception") == path
-    with pytest.raises(ExtractorError, match="download: is for inception"):
-        load_extractor("dinov2", weights="download")
 
 
 # What does not fit together
@@ -488,7 +463,7 @@ def test_inception_is_torch_fidelitys_and_fid_only_when_verified(inception_file,
     assert (result - theirs).abs().max() < 1e-5 * theirs.abs().max()
     assert (extractor.head(result) - logits).abs().max() < 1e-4 * logits.abs().max()
 
-    monkeypatch.setitem(extractors.SHA256, "inception", digest[:8])
+    monkeypatch.setitem(weight_files.SHA256, "inception", digest)
     verified = load_extractor("inception", weights=str(inception_file))
     assert distance_name(verified, count=10_000, split="train") == "fid10k_full"
     assert verified.card["resize"] == "tf1-bilinear-299"
@@ -559,5 +534,5 @@ def test_random_inception_says_so(inception_file):
 @pytest.mark.slow
 def test_inception_refuses_another_networks_weights():
     pytest.importorskip("torch_fidelity")
-    with pytest.raises(ExtractorError, match="another network than inception"):
+    with pytest.raises(ExtractorError, match="is of another network, not inception"):
         load_extractor("inception", weights=str(SHIPPED))

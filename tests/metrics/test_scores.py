@@ -22,12 +22,16 @@ from resgan.metrics.feature_scores import (
     FrechetAtInfinity,
     FrechetDistance,
     InceptionScore,
+    SmallKernelDistance,
+    available_scores,
+    in_thousands,
+    unavailable_reason,
 )
 from resgan.metrics.features import Extractor
 from resgan.metrics.frechet import at_infinity, floor, frechet_distance
 from resgan.metrics.inception_score import inception_score
 from resgan.metrics.kernel import kernel_distance, squared_mmd
-from resgan.metrics.precision_recall import neighbour_distances, precision_recall
+from resgan.metrics.precision_recall import expected_density_and_coverage, neighbour_distances, precision_recall
 from resgan.metrics.reference import Reference, moments_of
 from resgan.metrics.scorer import Scorer
 from resgan.metrics.testbed import (
@@ -39,7 +43,8 @@ from resgan.metrics.testbed import (
     perfect_shapes,
     shape_scores,
 )
-from resgan.options.metrics import ScoreName
+from resgan.metrics.weight_files import SHA256
+from resgan.options.choices import ScoreName
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.runs.history import reading_by_name
@@ -362,12 +367,14 @@ def inception_named(name: str, digest: str) -> Extractor:
 
 
 def test_names_of_the_verified_inception(tmp_path):
-    found = names_of(scores_of(inception_named("inception", "6726825d" + 56 * "0"), tmp_path))
+    found = names_of(scores_of(inception_named("inception", SHA256["inception"]), tmp_path))
     assert found == (
         "fid2k_full",
         "fid2k_full_inf",
         "kid2k_full",
         "kid2k_full_std",
+        "kid2k_full_subsets500",
+        "kid2k_full_subsets500_std",
         "is2k_mean",
         "is2k_std",
         "precision_inception_k3_2k_full",
@@ -375,7 +382,7 @@ def test_names_of_the_verified_inception(tmp_path):
         "density_inception_k5_2k_full",
         "coverage_inception_k5_2k_full",
     )
-    clean = scores_of(inception_named("clean_inception", "6726825d" + 56 * "0"), tmp_path)
+    clean = scores_of(inception_named("clean_inception", SHA256["inception"]), tmp_path)
     assert clean["frechet"].names + clean["kernel"].names == (
         "clean_fid2k_full", "clean_kid2k_full", "clean_kid2k_full_std"
     )  # fmt: skip
@@ -391,6 +398,8 @@ def test_names_of_other_extractors(tmp_path):
         "fd_cifarnet_2k_test_inf",
         "kd_cifarnet_2k_test",
         "kd_cifarnet_2k_test_std",
+        "kd_cifarnet_2k_test_subsets500",
+        "kd_cifarnet_2k_test_subsets500_std",
         "is_cifarnet_2k_mean",
         "is_cifarnet_2k_std",
         "precision_cifarnet_k3_2k_test",
@@ -423,18 +432,134 @@ def test_every_score_says_what_it_means_and_how_it_is_read(tmp_path):
     assert all("higher is better" in how.meaning for how in features["precision_recall"].readings.values())
 
 
-def test_what_a_score_needs():
-    cifarnet, pixels = load_extractor("cifarnet"), load_extractor("pixels")
+FEATURES = {"cifarnet": load_extractor("cifarnet"), "pixels": load_extractor("pixels")}
+USUAL = ["frechet", "infinity", "kernel", "inception_score", "precision_recall"]
 
-    def reason(name, extractor=cifarnet, *, fakes=2000, reals=1500):
-        return SCORES[name].unavailable_reason(extractor, fakes=fakes, reals=reals)
 
-    assert not any(map(reason, SCORES))
-    assert reason("kernel", fakes=999) == "needs at least 1000 samples; there are 999 fakes and 1500 reals"
-    assert "1500 fakes and 999 reals" in reason("kernel", fakes=1500, reals=999)
-    assert reason("inception_score", reals=9) is None
-    assert "pixels is none" in reason("inception_score", pixels)
-    assert reason("frechet", pixels) is None
+@pytest.mark.parametrize(
+    ("name", "fakes", "reals", "reason"),
+    [
+        ("frechet", 2, 2, None),
+        ("frechet", 1, 300, "needs 2 samples and 2 real images; there are 1 and 300"),
+        ("frechet", 300, 1, "needs 2 samples and 2 real images; there are 300 and 1"),
+        ("infinity", 1000, 2, None),
+        ("infinity", 999, 2000, "needs 1000 samples and 2 real images; there are 999 and 2000"),
+        ("kernel", 1000, 1000, None),
+        (
+            "kernel",
+            999,
+            1500,
+            "needs 1000 samples and 1000 real images; there are 999 and 1500; small_kernel is for so few",
+        ),
+        (
+            "kernel",
+            10_000,
+            20,
+            "needs 1000 samples and 1000 real images; there are 10000 and 20; small_kernel is for so few",
+        ),
+        ("kernel", 10_000, 19, "needs 1000 samples and 1000 real images; there are 10000 and 19"),
+        ("small_kernel", 20, 20, None),
+        ("small_kernel", 2000, 1500, None),
+        ("small_kernel", 19, 20, "needs 20 samples and 20 real images; there are 19 and 20"),
+        ("inception_score", 100, 0, None),
+        ("inception_score", 99, 1500, "needs 100 samples; there are 99"),
+        ("precision_recall", 20, 20, None),
+        ("precision_recall", 20, 19, "needs 20 samples and 20 real images; there are 20 and 19"),
+    ],
+)
+def test_what_a_score_needs(name, fakes, reals, reason):
+    assert unavailable_reason(name, FEATURES["cifarnet"], fakes=fakes, reals=reals) == reason
+
+
+def test_what_needs_a_classifier():
+    said = "needs a classifier, such as cifarnet or inception; pixels is none"
+    assert unavailable_reason("inception_score", FEATURES["pixels"], fakes=2000, reals=1500) == said
+    assert unavailable_reason("frechet", FEATURES["pixels"], fakes=2000, reals=1500) is None
+
+
+@pytest.mark.parametrize(
+    ("fakes", "reals", "names", "left_out"),
+    [
+        (1000, 1000, USUAL, []),
+        (10_000, 300, ["frechet", "infinity", "small_kernel", "inception_score", "precision_recall"], ["kernel"]),
+        (300, 300, ["frechet", "small_kernel", "inception_score", "precision_recall"], ["infinity", "kernel"]),
+        (20, 20, ["frechet", "small_kernel", "precision_recall"], ["infinity", "kernel", "inception_score"]),
+        (19, 20, ["frechet"], ["infinity", "kernel", "inception_score", "precision_recall"]),
+        (2, 5000, ["frechet"], ["infinity", "kernel", "inception_score", "precision_recall"]),
+        (1, 1, [], USUAL),
+    ],
+)
+def test_which_scores_so_many_samples_allow(fakes, reals, names, left_out):
+    found, reasons = available_scores(FEATURES["cifarnet"], fakes=fakes, reals=reals)
+    assert found == names
+    assert list(reasons) == left_out
+    assert all("needs" in reason for reason in reasons.values())
+
+
+def test_balls_of_no_size_are_not_counted():
+    found, reasons = available_scores(FEATURES["cifarnet"], fakes=1000, reals=1000, alike=True)
+    assert found == [name for name in USUAL if name != "precision_recall"]
+    assert reasons == {"precision_recall": "needs real samples that differ; these are all equal"}
+
+
+@pytest.mark.parametrize(
+    ("fakes", "reals", "size"),
+    [
+        (20, 20, 10),
+        (39, 500, 10),
+        (40, 40, 20),
+        (300, 10_000, 100),
+        (10_000, 300, 100),
+        (999, 999, 200),
+        (1000, 1000, 500),
+    ],
+)
+def test_the_small_kernel_distance_says_the_size_of_its_subsets(tmp_path, fakes, reals, size):
+    images = torch.zeros(reals, 3, 8, 8, dtype=torch.uint8)
+    score = SmallKernelDistance(Reference(FEATURES["cifarnet"], images, cache=tmp_path), count=fakes)
+    name = f"kd_cifarnet_{in_thousands(fakes)}_full_subsets{size}"
+    assert score.names == (name, f"{name}_std")
+    assert {card["subset_size"] for card in score.cards().values()} == {size}
+
+
+def test_the_small_kernel_distance_is_that_of_its_subsets(tmp_path):
+    """The mean of random subsets estimates the same distance as one subset of all (here to the spread of 100)."""
+    random = torch.Generator().manual_seed(0)
+    real, fake = (torch.randint(256, (n, 3, 8, 8), dtype=torch.uint8, generator=random) for n in (80, 60))
+    fake = fake // 2
+    score = SmallKernelDistance(Reference(FEATURES["cifarnet"], real, cache=tmp_path), count=60)
+    score.update(fake)
+    found = score.scores()
+    x, y = FEATURES["cifarnet"](fake), FEATURES["cifarnet"](real)
+    mean, spread = kernel_distance(x, y, size=20)
+    assert list(found.items()) == [
+        ("kd_cifarnet_60_full_subsets20", pytest.approx(mean)),
+        ("kd_cifarnet_60_full_subsets20_std", pytest.approx(spread)),
+    ]
+    whole, _ = kernel_distance(x, y, subsets=1, size=60)
+    assert mean == pytest.approx(whole, abs=4 * spread / 10)
+    assert spread > 0
+
+
+def test_density_and_coverage_of_samples_of_the_real_distribution():
+    """Simulated, at counts of either order: k nearest neighbours among so many know nothing of the distribution."""
+    for fakes, reals in ((30, 90), (90, 60)):
+        found = []
+        for seed in range(100):
+            x, y = normal(fakes, 2, seed=2 * seed), normal(reals, 2, seed=2 * seed + 1)
+            scores = precision_recall(x, y, near_fakes=neighbour_distances(x), near_reals=neighbour_distances(y))
+            found.append([scores["density"], scores["coverage"]])
+        means, errors = np.mean(found, axis=0), np.std(found, axis=0) / 10
+        assert (np.abs(means - expected_density_and_coverage(fakes, reals)) < 4 * errors).all()
+    assert expected_density_and_coverage(10**9, 10**9)[1] == pytest.approx(1 - 2**-5)  # of far more than k
+
+
+def test_what_is_perfect_is_not_said_below_the_width(tmp_path):
+    """The floor is that of a full covariance: with 96 features, of more than 96 samples and real images."""
+    for fakes, reals, known in ((97, 97, True), (96, 97, False), (97, 96, False)):
+        images = torch.randint(256, (reals, 3, 8, 8), dtype=torch.uint8)
+        score = FrechetDistance(Reference(FEATURES["cifarnet"], images, cache=tmp_path), count=fakes)
+        assert bool(score.ideal_scores()) is known
 
 
 def test_one_pass_feeds_them_all(tmp_path):
