@@ -1,5 +1,6 @@
 """Checkpoints: files that describe themselves in plain data, and are never half written."""
 
+import itertools
 import os
 import pickle
 import zipfile
@@ -37,6 +38,24 @@ def save_last(directory: Path, state: State) -> None:
         os.replace(last, directory / PREVIOUS)
     os.replace(unfinished, last)
     flush_directory(directory)
+
+
+def find(path: Path) -> Path:
+    """Return the path of a file; of a run directory, or its checkpoints/, the final checkpoint, else the newest.
+
+    Raises CheckpointError for a directory that has none.
+    """
+    if not path.is_dir():
+        return path
+    for folder, name in itertools.product((path / "checkpoints", path), (FINAL, LAST, PREVIOUS, BEST)):
+        if (folder / name).is_file():
+            return folder / name
+    # A study has its runs one or two levels below.
+    below = next((found for depth in ("*", "*/*") for found in sorted(path.glob(f"{depth}/checkpoints/{FINAL}"))), None)
+    raise CheckpointError(
+        f"ckpt={path}: is a directory without checkpoints; expected a .ckpt file or the directory of a run"
+        + (f", such as {below.parent.parent}" if below else "")
+    )
 
 
 def load(path: Path) -> State:
