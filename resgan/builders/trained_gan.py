@@ -129,7 +129,7 @@ def is_own(spec: Spec, network: str) -> bool:
 
 
 def load_gan_for(options: CheckpointOptions, path: Path, *, device: str) -> TrainedGan:
-    """Open a checkpoint with the classes that a command names; say which, if a directory is given. Raises OptionsError."""
+    """Open a checkpoint with the classes that a command names; say which, of a directory. Raises OptionsError."""
     if path.is_dir():
         given, path = path, checkpoints.find(path)
         say(f"ckpt={given}: takes {path.relative_to(given)}")
