@@ -1,6 +1,7 @@
 """Films: frames to GIF, MP4 and to a page that plays them in any browser, without a network."""
 
 import importlib
+import io
 import itertools
 import json
 from base64 import b64encode
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from resgan.base.errors import UserError
-from resgan.base.files import atomic_writer
+from resgan.base.files import atomic_writer, write_atomically
 from resgan.base.images import to_array
 
 PALETTE_SIDE = 128  # pixels: about the size of the picture from which the 256 colours of a frame are chosen
@@ -121,11 +122,12 @@ class Picture:
 
 
 def write_player(
-    path: Path, pictures: Iterable[Picture], pace: Pace, *, title: str, size: tuple[int, int], rows: Sequence[str] = ()
+    path: Path, pictures: Iterable[Picture], pace: Pace, *, title: str, times: int = 1, rows: Sequence[str] = ()
 ) -> None:
-    """Write one HTML file that plays PNG frames, with a slider. size: width and height on the screen, in pixels.
+    """Write one HTML file that plays pictures of one size, with a slider.
 
-    rows: labels of the rows that a frame consists of.
+    times: factor by which the page enlarges them
+    rows: labels of the rows that a frame consists of
     """
     shown = list(pictures)
     data = {
@@ -136,16 +138,15 @@ def write_player(
     }
     # No text of a user's, such as the name of a class, can end the script.
     script = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    width, height = (times * side for side in Image.open(io.BytesIO(shown[0].png)).size)
     page = pages().get_template("film.html.j2")
-    with atomic_writer(path) as file:
-        html = page.render(title=title, first=shown[0], last=len(shown) - 1, size=size, rows=rows, data=script)
-        file.write(html.encode())
+    html = page.render(title=title, first=shown[0], last=len(shown) - 1, size=(width, height), rows=rows, data=script)
+    write_atomically(path, html)
 
 
 def write_gallery(path: Path, rows: Sequence[tuple[str, Sequence[Picture]]], *, title: str, width: int) -> None:
     """Write one HTML file that shows pictures in rows with labels, each `width` pixels wide on the screen."""
-    with atomic_writer(path) as file:
-        file.write(pages().get_template("gallery.html.j2").render(title=title, rows=rows, width=width).encode())
+    write_atomically(path, pages().get_template("gallery.html.j2").render(title=title, rows=rows, width=width))
 
 
 def pages() -> Environment:

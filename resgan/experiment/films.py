@@ -38,22 +38,20 @@ def write_walk_film(gan: TrainedGan, classes: Sequence[int], options: SampleOpti
     columns = options.tiles if rows else options.columns or math.ceil(math.sqrt(options.tiles))
     pace = Pace(frames=len(z), fps=options.frames_a_second, loop=options.looping)
     path = outdir / f"walk.{options.format}"
-    cells = tqdm(samples_by_frame(gan, z, labels, options), total=len(z), desc="frames", delay=1, disable=None)
     times = images.enlargement(gan.spec["shape"], least=max(images.CELL, SIDE // columns))
-    gap = 0 if z.shape[1] == 1 else images.GAP
+    frames = tqdm(samples_by_frame(gan, z, labels, options), total=len(z), desc="frames", delay=1, disable=None)
     if options.format == "html":  # pixels as they are: the page enlarges them
-        width, height = gan.spec["shape"][2] + gap, gan.spec["shape"][1] + gap
-        size = (times * (columns * width + gap), times * (math.ceil(z.shape[1] / columns) * height + gap))
-        pictures = (
-            Picture(png=images.png(images.grid(cell, columns=columns, gap=gap)), words=words)
-            for cell, words in zip(cells, words_of_walk(options), strict=True)
-        )
         title = f"A walk through the samples of {options.ckpt}, {gan.images_seen:,} images seen"
-        films.write_player(path, pictures, pace, title=title, size=size, rows=rows)
+        sheets = (images.grid(cells, columns=columns, gap=0 if len(cells) == 1 else 1) for cells in frames)
+        pictures = (
+            Picture(png=images.png(sheet), words=words)
+            for sheet, words in zip(sheets, words_of_walk(options), strict=True)
+        )
+        films.write_player(path, pictures, pace, title=title, times=times, rows=rows)
     else:
-        frames = (images.grid(images.repeat_pixels(cell, times), columns=columns, gap=gap) for cell in cells)
-        labelled = (images.with_row_labels(frame, rows, gap=gap) if rows else frame for frame in frames)
-        write_film(path, labelled, pace)
+        gap = 0 if z.shape[1] == 1 else images.GAP
+        sheets = (images.grid(images.repeat_pixels(cells, times), columns=columns, gap=gap) for cells in frames)
+        write_film(path, (images.with_row_labels(sheet, rows, gap=gap) if rows else sheet for sheet in sheets), pace)
     return where_it_is(path, pace)
 
 
@@ -87,8 +85,7 @@ def words_of_walk(options: SampleOptions) -> list[str]:
     places = sampling.places(len(seeds) // options.tiles, **going)
     if options.tiles == 1:
         return [f"seed {seeds[a]} to {seeds[b]}, step {k}" if a != b else f"seed {seeds[a]}" for a, b, k in places]
-    return [f"{a + 1}. to {b + 1}. seed of each tile, step {k}" if a != b else f"{a + 1}. seed of each tile"
-            for a, b, k in places]  # fmt: skip
+    return [f"leg {a + 1}, step {k}" if a != b else "the end" for a, b, k in places]
 
 
 # Training.
@@ -107,8 +104,7 @@ def write_training_film(options: SampleOptions, outdir: Path) -> str:
         pictures = (
             Picture(png=grid.read_bytes(), words=said) for grid, said in zip(grids.values(), words, strict=True)
         )
-        height, width = frames[0].shape[1:]
-        films.write_player(path, pictures, pace, title=f"Training of {options.ckpt}", size=(width, height))
+        films.write_player(path, pictures, pace, title=f"Training of {options.ckpt}")
     else:
         write_film(path, map(images.with_caption, frames, words), pace)
     return where_it_is(path, pace)

@@ -22,7 +22,7 @@ class SampleOptions(CheckpointOptions):
     outdir: str = option("directory for the samples; created if missing")
     seeds: str = option("seeds of the samples, e.g. 0-63 or 1,5,8-12")
     format: Literal["png", "grid", "npz", "zip", "gif", "mp4", "html"] = option(
-        "a file per sample, one image, one array, a zip of files, a film, or a page for a browser"
+        "files, a grid, an array, an archive, a film, or a page"
     )
     class_: str | int | None = Field(
         description="number or name of a class, several (cat,dog) or all: a row each; null: as often as in the data",
@@ -30,7 +30,7 @@ class SampleOptions(CheckpointOptions):
     )
     averaged: bool = option("use the averaged weights; false: the raw weights")
     truncation: Annotated[float, Field(gt=0, le=4)] | None = option(
-        "draw latents from the normal within +- this: 0.5 to 1 for typical samples; null: all of it"
+        "draw latents from the normal within +- this, e.g. 1: samples vary less; null: all of it"
     )
     interpolate: int = option("steps from each seed to the next, a walk; 0: the seeds alone", ge=0)
     loop: bool | None = option("end a walk where it began, and play again and again; null: films alone")
