@@ -25,7 +25,7 @@ class SampleOptions(CheckpointOptions):
         "files, a grid, an array, an archive, a film, or a page"
     )
     class_: str | int | None = Field(
-        description="number or name of a class, several (cat,dog) or all: a row each; null: as often as in the data",
+        description="a class by number or name, several (cat,dog) or all: a row each; null: as often as in the data",
         alias="class",
     )
     averaged: bool = option("use the averaged weights; false: the raw weights")
