@@ -55,8 +55,9 @@ def truncation_in_words(limit: float, *, dim: int) -> str:
     normal = NormalDist()
     spread = (1 - 2 * limit * normal.pdf(limit) / (2 * normal.cdf(limit) - 1)) ** 0.5
     return (
-        f"truncation={limit:g}: each of the {dim} numbers of z is drawn between -{limit:g} and {limit:g} (SD {spread:.2g}, "
-        "not 1): samples vary less, and with some GANs are better; there is no w to truncate, as in StyleGAN"
+        f"truncation={limit:g}: each of the {dim} numbers of z is drawn between -{limit:g} and {limit:g} "
+        f"(SD {spread:.2g}, not 1): samples vary less, and with some GANs are better; "
+        "there is no w to truncate, as in StyleGAN"
     )
 
 
