@@ -22,7 +22,7 @@ class SampleOptions(CheckpointOptions):
     outdir: str = option("directory for the samples; created if missing")
     seeds: str = option("seeds of the samples, e.g. 0-63 or 1,5,8-12")
     format: Literal["png", "grid", "npz", "zip", "gif", "mp4", "html"] = option(
-        "files, one image, an array, an archive, a film or a page"
+        "files, one image, an array, a zip, a film or a page"
     )
     class_: str | int | None = Field(
         description="number or name of a class, several (cat,dog) or all: a row each; null: as in the data",
