@@ -1,18 +1,21 @@
-"""Images: conversion between [-1, 1] floats and uint8, grids, and files."""
+"""Images: conversion between [-1, 1] floats and uint8, grids, lettering, and files."""
 
+import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from resgan.base.files import atomic_writer
+from resgan.base.files import write_atomically
 
 CELL = 64  # least side in pixels of an image in a grid
 SCATTER = 512  # least side in pixels of a scatter plot
 GAP, GAP_GREY = 2, 192  # pixels between cells; a grey unlike the usual backgrounds black, white and mid-grey
+TEXT, MARGIN = 16, 6  # pixels: the size of letters, and the space around a line of them
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -62,8 +65,42 @@ def to_image(samples: Tensor, *, columns: int | None = None) -> Tensor:
 
 def enlarge(images: Tensor, *, least: int = CELL) -> Tensor:
     """Repeat the pixels of (..., H, W) until the shorter side has at least `least`, without mixing colours."""
-    times = max(1, math.ceil(least / min(images.shape[-2:])))
+    return repeat_pixels(images, enlargement(images.shape, least=least))
+
+
+def enlargement(shape: Sequence[int], *, least: int = CELL) -> int:
+    """Return the factor by which (..., H, W) is enlarged until the shorter side has at least `least` pixels."""
+    return max(1, math.ceil(least / min(shape[-2:])))
+
+
+def repeat_pixels(images: Tensor, times: int) -> Tensor:
+    """Enlarge (..., H, W) by a whole factor; each pixel becomes a block of one colour."""
     return images.repeat_interleave(times, -2).repeat_interleave(times, -1)
+
+
+def lettering(text: str, *, height: int, width: int | None = None) -> Tensor:
+    """Draw a line of text, black on white, as uint8 (1, height, width); by default as wide as the text needs."""
+    font = ImageFont.load_default(TEXT)
+    strip = Image.new("L", (width or math.ceil(font.getlength(text)) + 2 * MARGIN, height), 255)
+    ImageDraw.Draw(strip).text((MARGIN, height / 2), text, fill=0, font=font, anchor="lm")
+    return torch.from_numpy(np.array(strip))[None]
+
+
+def with_row_labels(sheet: Tensor, labels: Sequence[str], *, gap: int = GAP) -> Tensor:
+    """Write the labels of a grid's rows on its left: uint8 (C, H, W) to (C, H, W + width of the longest)."""
+    channels, height, _ = sheet.shape
+    step = (height - gap) // len(labels)
+    names = [lettering(label, height=step) for label in labels]
+    margin = sheet.new_full((1, height, max(name.shape[2] for name in names)), 255)
+    for k, name in enumerate(names):
+        margin[:, gap // 2 + k * step :, : name.shape[2]][:, :step] = name
+    return torch.cat([margin.expand(channels, -1, -1), sheet], 2)
+
+
+def with_caption(image: Tensor, text: str) -> Tensor:
+    """Write a line of text below an image: uint8 (C, H, W) to (C, H + 28, W)."""
+    strip = lettering(text, height=TEXT + 2 * MARGIN, width=image.shape[2])
+    return torch.cat([image, strip.expand(image.shape[0], -1, -1)], 1)
 
 
 def to_array(image: Tensor) -> np.ndarray:
@@ -71,6 +108,12 @@ def to_array(image: Tensor) -> np.ndarray:
     return image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).numpy()
 
 
+def png(image: Tensor) -> bytes:
+    """Encode uint8 (C, H, W), C = 1 or 3, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_array(image)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def save_png(image: Tensor, path: Path) -> None:
-    with atomic_writer(path) as file:
-        Image.fromarray(to_array(image)).save(file, format="PNG")
+    write_atomically(path, png(image))

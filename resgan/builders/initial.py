@@ -21,8 +21,8 @@ def load_initial(gan: GAN, where: str, *, optimisers: bool) -> PlainData:
     Learning rates and all else stay as the options say, and the run begins at 0 images. Returns what was loaded, for
     provenance.json. Raises OptionsError for a file that cannot be used, or for networks of other shapes.
     """
-    path = checkpoints.find(Path(where).expanduser(), option="init_from")
     try:
+        path = checkpoints.find(Path(where).expanduser())
         state = checkpoints.load(path)
     except CheckpointError as error:
         raise OptionsError(str(error).replace("ckpt=", "init_from=", 1)) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resgan.base.console import one_line
+from resgan.base.console import one_line, say
 from resgan.base.errors import OptionsError
 from resgan.base.own_code import load_named
 from resgan.builders.networks import Spec, build_network
@@ -59,6 +59,14 @@ class TrainedGan:
             return torch.full((len(list(seeds)),), self.class_number(label))
         return sampling.labels(list(seeds), shares=list(self.spec["classes"].values())) if self.classes else None
 
+    def class_numbers(self, given: int | str) -> list[int]:
+        """Return the numbers of one class, of several ("cat,dog"), or of all ("all"). Raises OptionsError."""
+        text = str(given)
+        if text == "all" and self.classes and "all" not in self.classes:
+            return list(range(len(self.classes)))
+        named = [text] if text in self.classes else text.split(",")  # a name may hold a comma
+        return list(dict.fromkeys(self.class_number(name.strip()) for name in named))
+
     def class_number(self, label: int | str) -> int:
         """Return the number of a class, given by number or name. Raises OptionsError."""
         if not self.classes:
@@ -85,9 +93,11 @@ def load_gan(
 ) -> TrainedGan:
     """Open a checkpoint; only user-defined classes have to be given again, since a file never runs code.
 
+    path: a .ckpt file, or a run directory: its final checkpoint, else the newest.
     Raises CheckpointError, OptionsError: both are a ValueError.
     """
-    state = checkpoints.load(Path(path))
+    path = checkpoints.find(Path(path))
+    state = checkpoints.load(path)
     spec = completed_spec(state["spec"])
     if generator is None and is_own(spec, "generator"):
         where = spec["generator"]["path"]
@@ -119,7 +129,10 @@ def is_own(spec: Spec, network: str) -> bool:
 
 
 def load_gan_for(options: CheckpointOptions, path: Path, *, device: str) -> TrainedGan:
-    """Open a checkpoint with the classes that a command names. Raises OptionsError."""
+    """Open a checkpoint with the classes that a command names; say which, of a directory. Raises OptionsError."""
+    if path.is_dir():
+        given, path = path, checkpoints.find(path)
+        say(f"ckpt={given}: takes {path.relative_to(given)}")
     classes = {
         network: load_named(where, option=f"{network}.path", error=OptionsError)[0]
         for network in ("generator", "disc")

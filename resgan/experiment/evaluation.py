@@ -38,6 +38,7 @@ from resgan.options.evaluate import EvaluateOptions
 from resgan.options.validation import check, names
 from resgan.runs.directory import Run, check_writable
 from resgan.runs.history import completed
+from resgan.training import checkpoints
 
 Load = Callable[[], Extractor]
 Read = Callable[[DataSet | None, int], tuple[DataSet | None, Dataset]]
@@ -127,10 +128,13 @@ def evaluation_targets(options: EvaluateOptions, *, device: str) -> Iterator[Eva
 
 
 def checkpoints_below(path: Path) -> list[Path]:
-    """Return the checkpoint itself, or the final checkpoints of all runs below a directory."""
+    """Return the checkpoint itself, or the final checkpoints of all runs below a directory; of a run, the newest."""
     if not path.is_dir():
         return [path]
     found = sorted(path.rglob("checkpoints/final.ckpt"))
+    if not found and (path / "checkpoints").is_dir():
+        found = [checkpoints.find(path)]
+        say(f"ckpt={path}: has not ended; takes {found[0].relative_to(path)}")
     if not found:
         raise OptionsError(
             f"ckpt={path}: there is no checkpoints/final.ckpt below; give a checkpoint, or finished runs"

@@ -130,8 +130,8 @@ def run_length(run: Run) -> float:
 def next_commands(run: Run, result: Result, job: Job) -> list[tuple[str, str]]:
     rows = []
     if result["status"] == "finished":
-        ckpt, outdir = run.path / "checkpoints" / "final.ckpt", run.path / "more_samples"
-        sample = [f"ckpt={ckpt}", "seeds=0-63", f"outdir={outdir}", "format=grid"]
+        outdir = run.path / "more_samples"
+        sample = [f"ckpt={run.path}", "seeds=0-63", f"outdir={outdir}", "format=grid"]
         rows.append(("draw samples", as_typed(sample, command="sample")))
         longer = [f"run_dir={run.path}", f"total_kimg={2 * run_length(run):g}"]
         rows.append(("train longer", as_typed(longer)))

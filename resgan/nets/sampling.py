@@ -1,6 +1,7 @@
 """Latents from seeds, and samples from latents: sample i depends on its own seed alone."""
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -68,6 +69,22 @@ def slerp(start: Tensor, end: Tensor, *, steps: int) -> Tensor:
     if angle.sin() < 1e-6:
         return (1 - t) * start + t * end
     return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
+
+
+def walk(z: Tensor, *, steps: int, loop: bool) -> Tensor:
+    """Interpolate through latents (N, dim), in the order of `places`: (places, dim)."""
+    legs = [slerp(start, end, steps=steps) for start, end in itertools.pairwise(torch.cat([z, z[:1]]) if loop else z)]
+    return torch.cat(legs if loop else [*legs, z[-1:]])
+
+
+def places(count: int, *, steps: int, loop: bool) -> list[tuple[int, int, int]]:
+    """List the places of a walk through `count` latents: (from, to, step).
+
+    It ends at the last of them, (count - 1, count - 1, 0), or with a loop one step before the first.
+    """
+    ends = [*range(count), *([0] if loop else [])]
+    legs = [(start, end, step) for start, end in itertools.pairwise(ends) for step in range(steps)]
+    return legs if loop else [*legs, (count - 1, count - 1, 0)]
 
 
 # The mean and variance that a generator's batch norms use when it samples. Other norms have no such choice.

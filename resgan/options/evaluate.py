@@ -15,7 +15,7 @@ class EvaluateOptions(CheckpointOptions):
     """All options of `python -m resgan.evaluate`."""
 
     ckpt: Annotated[str, Field(min_length=1)] | None = option(
-        "a checkpoint, or a directory: the final checkpoints of all runs below it"
+        "a checkpoint; a directory: the final ones of all runs below, or the newest of a run"
     )
     fake: Annotated[str, Field(min_length=1)] | None = option(
         "images to score instead of a checkpoint: a folder, zip, tar or npz"

@@ -156,9 +156,13 @@ class Run:
     def sessions(self) -> list[PlainData]:
         return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
 
+    def grids(self) -> dict[int, Path]:
+        """Return the grids of samples by images seen, in this order."""
+        return {int(path.stem): path for path in sorted(self.samples.glob("[0-9]*.png")) if path.stem.isdecimal()}
+
     def last_grid(self) -> Path | None:
         """Return the path of the newest grid of samples; None if there is none yet."""
-        return max(self.samples.glob("[0-9]*.png"), default=None)  # names are images seen, with equally many digits
+        return max(self.grids().items(), default=(0, None))[1]
 
     def write_result(self, result: Result) -> None:
         write_atomically(self.result, json.dumps(nan_to_none(result), indent=2) + "\n")

@@ -1,5 +1,6 @@
 """Checkpoints: files that describe themselves in plain data, and are never half written."""
 
+import itertools
 import os
 import pickle
 import zipfile
@@ -39,6 +40,24 @@ def save_last(directory: Path, state: State) -> None:
     flush_directory(directory)
 
 
+def find(path: Path) -> Path:
+    """Return the path of a file; of a run directory, or its checkpoints/, the final checkpoint, else the newest.
+
+    Raises CheckpointError for a directory that has none.
+    """
+    if not path.is_dir():
+        return path
+    for folder, name in itertools.product((path / "checkpoints", path), (FINAL, LAST, PREVIOUS, BEST)):
+        if (folder / name).is_file():
+            return folder / name
+    # A study has its runs one or two levels below.
+    below = next((found for depth in ("*", "*/*") for found in sorted(path.glob(f"{depth}/checkpoints/{FINAL}"))), None)
+    raise CheckpointError(
+        f"ckpt={path}: is a directory without checkpoints; expected a .ckpt file or the directory of a run"
+        + (f", such as {below.parent.parent}" if below else "")
+    )
+
+
 def load(path: Path) -> State:
     """Load the state from a file without executing anything in it. Raises CheckpointError."""
     if not path.is_file():
@@ -60,17 +79,6 @@ def load(path: Path) -> State:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"ckpt={path}: is not a checkpoint of resgan (expected the format '{FORMAT}')")
     return state
-
-
-def find(path: Path, *, option: str = "ckpt") -> Path:
-    """Return the checkpoint that a path names: the file, or the newest in a run directory. Raises CheckpointError."""
-    if not path.is_dir():
-        return path
-    for directory in (path / "checkpoints", path):
-        for name in (FINAL, LAST, PREVIOUS):
-            if (directory / name).is_file():
-                return directory / name
-    raise CheckpointError(f"{option}={path}: holds no checkpoint; expected a .ckpt file or a run directory")
 
 
 def can_continue(directory: Path) -> bool:

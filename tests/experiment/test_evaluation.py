@@ -89,6 +89,21 @@ def test_all_runs_of_a_study_stand_in_one_table(study, tmp_path):
     assert row[1:] == [*(f"{line['scores']['variance_ratio']:.4g}" for line in lines), "1"]
 
 
+def test_a_run_that_has_not_ended_is_scored_at_its_newest_checkpoint(study, tmp_path):
+    """The directory of a run is enough, for `evaluate` as for `load_gan`."""
+    shutil.copytree(one_run(study), tmp_path / "run")
+    process = run("evaluate", "ckpt=run", *EXACT, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    (tmp_path / "run" / "checkpoints" / "final.ckpt").unlink()
+    process = run("evaluate", "ckpt=run", *EXACT, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "ckpt=run: has not ended; takes checkpoints/last.ckpt" in process.stderr
+    ended, unended = lines_of(tmp_path / "run" / "evaluation")
+    assert [Path(line["subject"]).name for line in (ended, unended)] == ["final.ckpt", "last.ckpt"]
+    assert ended["scores"] == unended["scores"]  # the last state is the final one
+    assert resgan.load_gan(tmp_path / "run").images_seen == unended["images_seen"]
+
+
 def test_raw_weights_are_others(study, tmp_path):
     ckpt = f"ckpt={one_run(study)}/checkpoints/final.ckpt"
     for words in (["averaged=true"], ["averaged=false"]):

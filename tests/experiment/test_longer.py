@@ -184,7 +184,7 @@ def test_moments_on_request(copied):
         (["init_from=short", "generator.width=8"], "its generator has other weights: "),
         (["init_from=short", "disc.blocks=2"], "its disc has other weights: "),
         (["init_from=nowhere"], "init_from=nowhere: does not exist"),
-        (["init_from=short/samples"], "init_from=short/samples: holds no checkpoint"),
+        (["init_from=short/samples"], "init_from=short/samples: is a directory without checkpoints"),
         (["init_from=short/config.yaml"], "init_from=short/config.yaml: is damaged or cut short, or is no checkpoint"),
         (["init_optimisers=true"], "init_optimisers=true: needs init_from"),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,23 @@ class Trap:
 
     def __reduce__(self):
         return (os.mkdir, (str(self.path),))
+
+
+def test_a_run_directory_stands_for_its_final_checkpoint_else_the_newest(tmp_path):
+    """The order is final, last, previous, best; a study has none of its own, and the message names one of its runs."""
+    folder = tmp_path / "study" / "arm" / "0"
+    (folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=re.escape(f"ckpt={folder}: is a directory without checkpoints")):
+        checkpoints.find(folder)
+    for name in ("best.ckpt", "previous.ckpt", "last.ckpt", "final.ckpt"):
+        (folder / "checkpoints" / name).write_bytes(b"")
+        assert checkpoints.find(folder) == checkpoints.find(folder / "checkpoints") == folder / "checkpoints" / name
+    best = folder / "checkpoints" / "best.ckpt"
+    assert checkpoints.find(best) == best
+    assert checkpoints.find(tmp_path / "nowhere.ckpt") == tmp_path / "nowhere.ckpt"  # `load` refuses it
+    for above in (tmp_path / "study", tmp_path / "study" / "arm"):
+        with pytest.raises(CheckpointError, match=re.escape(f"such as {folder}")):
+            checkpoints.find(above)
 
 
 def wrong_files(folder: Path) -> dict[str, str]:
