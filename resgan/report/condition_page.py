@@ -10,7 +10,7 @@ from resgan.report.families import Estimate, Verdict
 from resgan.report.figures import Figure, drawing, learning_curve, rendered, sample_sheet, scale_axis
 from resgan.report.tables import Table, count, counts, figures_of, settings, spread
 from resgan.report.verdict_tables import interval
-from resgan.report.wording import ENOUGH
+from resgan.report.wording import ENOUGH, TOO_SHORT
 from resgan.runs.directory import Run
 
 WORDS: dict[Verdict, str] = {
@@ -23,8 +23,8 @@ COLOURS = {"helps": "#009E73", "hurts": "#D55E00", "within the margin": "#0072B2
 
 
 def headline(found: Conditions) -> str:
-    if found.learned is False:
-        return "Too short to tell: no condition is better at the end than at step 0"
+    if found.too_short:
+        return TOO_SHORT
     if not found.against:
         return "No seed has ended in every condition yet"
     plain, residual = found.references
