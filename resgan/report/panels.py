@@ -142,8 +142,8 @@ class Panel:
     def too_short(self) -> str:
         """Say why these runs are too short to compare arms; empty where they are not, or where nothing is known.
 
-        No arm is shown to be better at its end than its untrained generator, or the best arm is still at the floor: by validity
-        where there is one, else at the worst value of the primary endpoint.
+        No arm is shown to be better at its end than its untrained generator, or the best arm is still at the floor: by
+        validity where there is one, else at the worst value of the primary endpoint.
         """
         if self.learned is False:
             return f"no arm is shown to be better at its end than at step 0, in {self.primary}"
