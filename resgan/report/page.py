@@ -148,10 +148,10 @@ def why_too_short(curves: list[Curve], lists: list[Conditions]) -> list[str]:
             reasons.append((curve.title, "; ".join(depths), list(curve.panels[0].records)))
     lines = []
     for title, reason, records in reasons[:2]:
-        length = format_value(records[0].config.get("total_kimg"))
+        length = f"{records[0].config['total_kimg']:g}"
         reason = f"{title}: {reason}" if title else reason[0].upper() + reason[1:]
         lines.append(f"{reason}. The runs saw {length} thousand samples (total_kimg).")
-    return lines + ([f"So it is with {len(reasons) - 2} more, below."] if len(reasons) > 2 else [])
+    return lines + ([f"{len(reasons) - 2} more say why below."] if len(reasons) > 2 else [])
 
 
 def summary(panels: list[Panel], curves: list[Curve], records: list[Record]) -> list[str]:
