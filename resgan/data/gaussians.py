@@ -7,8 +7,7 @@ from torch import Tensor
 
 from resgan.base.rng import make_generator
 from resgan.data.dataset import DataError, Dataset
-
-SPACING, SD = 2.0, 0.05
+from resgan.data.modes import SD, line_of_modes
 
 
 def centres(modes: int) -> Tensor:
@@ -16,7 +15,7 @@ def centres(modes: int) -> Tensor:
     side = math.isqrt(modes)
     if side < 2 or side * side != modes:
         raise DataError(f"data.modes={modes}: the grid is square; expected 4, 9, 16, 25, ...")
-    line = SPACING * (torch.arange(side) - (side - 1) / 2)
+    line = torch.tensor(line_of_modes(modes))
     return torch.cartesian_prod(line, line)
 
 

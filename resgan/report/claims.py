@@ -21,6 +21,7 @@ class Claim:
     filled_by: str  # the study or probe that measures it
 
 
+NOT_MEASURED = "not measured"
 ARMS_STUDIES = "study=depth, or study=factorial"
 CLAIMS = [
     Claim(
@@ -120,10 +121,10 @@ def answer(claim: Claim, curves: list[Curve]) -> Answer:
     and the same verdict in all.
     """
     if claim.contrast is None:
-        return Answer(claim, "not measured", f"Filled by {claim.filled_by}.", [])
+        return Answer(claim, NOT_MEASURED, f"Filled by {claim.filled_by}.", [])
     measured = [(curve, curve.main_effects) for curve in curves if curve.main_effects]
     if not measured:
-        return Answer(claim, "not measured", f"Filled by {claim.filled_by}: no depth has a verdict.", [])
+        return Answer(claim, NOT_MEASURED, f"Filled by {claim.filled_by}: no depth has a verdict.", [])
     shown = [(curve.title, effects[claim.contrast]) for curve, effects in measured]
     if missing := what_is_missing([curve for curve, _ in measured]):
         return Answer(claim, "a description", missing, shown)
@@ -150,3 +151,18 @@ def what_is_missing(curves: list[Curve]) -> str:
     if len({bool(curve.config.get("tuning.inits")) for curve in curves}) < 2:
         return "More than a description needs two studies: one start for all arms, and each arm's best (tuning.inits)."
     return ""
+
+
+def apart(answers: list[Answer]) -> tuple[list[Answer], list[Answer]]:
+    """Return the answers to claims that these runs measure, and the others."""
+    measured = [answer for answer in answers if answer.finding != NOT_MEASURED]
+    return measured, [answer for answer in answers if answer.finding == NOT_MEASURED]
+
+
+def claims_in_a_line(answers: list[Answer]) -> str:
+    """Name claims that are not measured, by their numbers and by what would measure them."""
+    by_filler: dict[str, list[str]] = {}
+    for answer in answers:
+        by_filler.setdefault(answer.claim.filled_by, []).append(str(answer.claim.number))
+    each = (f"{', '.join(dict.fromkeys(numbers))} ({filler})" for filler, numbers in by_filler.items())
+    return f"{len(answers)} claim{'' if len(answers) == 1 else 's'} not measured here: {'; '.join(each)}"

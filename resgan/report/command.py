@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
 from resgan.base.console import say
@@ -21,13 +22,20 @@ def report(arguments: argparse.Namespace) -> None:
         )
     tuning = [record for record in records if record.is_tuning]
     found = panels([record for record in records if not record.is_tuning], mixed_code=arguments.mixed_code)
-    files = page.files(found, tunings(tuning), mixed_code=arguments.mixed_code)
+    command = command_of(arguments)
+    files = page.files(found, tunings(tuning), mixed_code=arguments.mixed_code, command=command)
     out = arguments.out or arguments.runs[0] / "report"
     for name, content in files.items():
         write_atomically(out / name, content)
     say(f"{len(records)} runs; {out / 'report.html'}")
     if arguments.wandb:
         attach(out, files["report.html"].decode(), project=arguments.wandb, study=group_of(records, arguments.runs[0]))
+
+
+def command_of(arguments: argparse.Namespace) -> str:
+    """Return the command that makes this report, without where it is written to."""
+    mixed = ["--mixed-code"] if arguments.mixed_code else []
+    return shlex.join(["python", "-m", "resgan.report", *map(str, arguments.runs), *mixed])
 
 
 def group_of(records: list[Record], path: Path) -> str:

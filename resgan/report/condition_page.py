@@ -1,17 +1,27 @@
 """A list of conditions on the page: in words, as a table and as figures."""
 
-import matplotlib as mpl
-import numpy as np
+from textwrap import fill
 
 from resgan.report.conditions import Condition, Conditions
 from resgan.report.effects import smallest_p
 from resgan.report.equivalence import MARGINS
 from resgan.report.families import Estimate, Verdict
-from resgan.report.figures import Figure, drawing, learning_curve, rendered, sample_sheet, scale_axis
+from resgan.report.figures import (
+    Figure,
+    draw_perfect,
+    drawing,
+    effect_axis,
+    in_two_widths,
+    learning_curve,
+    rendered,
+    scale_axis,
+    time_axis,
+)
+from resgan.report.palette import BLUE, GREEN, GREY, LINES, RED
+from resgan.report.samples import sample_sheet
 from resgan.report.tables import Table, count, counts, figures_of, settings, spread
 from resgan.report.verdict_tables import interval
-from resgan.report.wording import ENOUGH
-from resgan.runs.directory import Run
+from resgan.report.wording import ENOUGH, TOO_SHORT
 
 WORDS: dict[Verdict, str] = {
     "helps": "better",
@@ -19,12 +29,12 @@ WORDS: dict[Verdict, str] = {
     "within the margin": "within the margin",
     "not told apart": "not told apart",
 }
-COLOURS = {"helps": "#009E73", "hurts": "#D55E00", "within the margin": "#0072B2", "not told apart": "#777777"}
+COLOURS = {"helps": GREEN, "hurts": RED, "within the margin": BLUE, "not told apart": GREY}
 
 
 def headline(found: Conditions) -> str:
-    if found.learned is False:
-        return "Too short to tell: no condition is better at the end than at step 0"
+    if found.too_short:
+        return TOO_SHORT
     if not found.against:
         return "No seed has ended in every condition yet"
     plain, residual = found.references
@@ -74,7 +84,7 @@ def comparisons_table(found: Conditions) -> Table:
         return []
     plain, residual = found.references
     heading = ["runs: ended, diverged, collapsed, dead D", f"{found.primary}, final"]
-    rows = [["", *heading, f"less {plain.name}", f"less {residual.name}"]]
+    rows = [["condition", *heading, f"less {plain.name}", f"less {residual.name}"]]
     for condition in found.all:
         differences = found.against.get(condition.name, {})
         cells = [in_cell(differences[r.name]) if r.name in differences else "-" for r in (plain, residual)]
@@ -109,17 +119,23 @@ def notes(found: Conditions) -> list[str]:
 
 
 def drawn(found: Conditions, name: str) -> list[Figure]:
-    runs = {c.name: Run(min(c.records, key=lambda record: record.seed).path) for c in found.all}
+    runs = {c.name: min(c.records, key=lambda record: record.seed) for c in found.all}
     made = [
         learning_curves(found, f"{name}-curves") if found.primary else None,
-        sample_sheet(runs, f"{name}-samples", columns=4, what="condition"),
+        sample_sheet(runs, f"{name}-samples", columns=3, what="condition"),
     ]
     return [one for one in made if one]
 
 
 def forest(found: Conditions, name: str) -> Figure:
     """Plot every condition minus plain, and minus residual, with intervals."""
-    with drawing(9.2, 0.9 + 0.32 * len(found.all), ncols=2, sharey=True) as (canvas, both):
+    return in_two_widths(lambda narrow: draw_forest(found, name, narrow=narrow))
+
+
+def draw_forest(found: Conditions, name: str, *, narrow: bool) -> Figure:
+    rows = len(found.all)
+    size, shape = ((4.6, 2.2 + 0.9 * rows), {"nrows": 2}) if narrow else ((9.2, 1.2 + 0.32 * rows), {"ncols": 2})
+    with drawing(*size, **shape, sharex=narrow, sharey=True) as (canvas, both):
         for axes, reference in zip(both, found.references, strict=True):
             for y, condition in enumerate(found.all):
                 if one := found.against.get(condition.name, {}).get(reference.name):
@@ -128,25 +144,35 @@ def forest(found: Conditions, name: str) -> Figure:
                     axes.plot([one.mean], [y], "o", color=colour, markersize=7)
             axes.axvline(0, color="black", linewidth=1)
             if found.primary and (margin := MARGINS.get(found.score.scale)):
-                axes.axvspan(-margin, margin, color="#f0f0f0", zorder=0)
+                axes.axvspan(-margin, margin, color="#e9e9e9", zorder=0)
             axes.set_title(f"less {reference.name}", fontsize=11)
             axes.set_xlabel("worse  ←  →  better")
             axes.grid(visible=False, axis="y")
-        both[0].set_yticks(range(len(found.all)), [condition.name for condition in found.all])
-        both[0].set_ylim(len(found.all) - 0.5, -0.5)
-        return rendered(
-            name, f"Conditions beside their references, {found.primary}, with 95 % intervals. Grey: the margin", canvas
-        )
+        if found.primary:
+            canvas.supxlabel(effect_axis(found.score), fontsize=9)
+        both[0].set_yticks(range(rows), [fill(c.name, 24) if narrow else c.name for c in found.all])
+        both[0].set_ylim(rows - 0.5, -0.5)
+        said = f"Conditions beside their references, {found.primary}, with 95 % intervals. Band: the margin. Lines: "
+        return rendered(name, said + "green better, red worse, blue within the margin, grey not told apart", canvas)
 
 
 def learning_curves(found: Conditions, name: str) -> Figure:
+    return in_two_widths(lambda narrow: draw_learning_curves(found, name, narrow=narrow))
+
+
+def draw_learning_curves(found: Conditions, name: str, *, narrow: bool) -> Figure:
     assert found.primary
-    colours = mpl.colormaps["tab10"](np.arange(len(found.all)) % 10)
-    with drawing(9.2, 4) as (canvas, axes):
+    with drawing(*((4.6, 3.2 + 0.2 * len(found.all)) if narrow else (9.2, 4))) as (canvas, axes):
         for k, condition in enumerate(found.all):
-            line = {"color": colours[k], "linestyle": "-" if condition.arm != (False, False) else "--"}
+            line = {"color": LINES[k % len(LINES)], "linestyle": "-" if condition.arm != (False, False) else "--"}
+            line |= {"marker": "os^D"[k // len(LINES) % 4], "markersize": 4} if k >= len(LINES) else {}
             learning_curve(axes, condition.records, found.primary, band=False, label=condition.name, **line)
-        axes.set_xlabel("thousand real images seen")
+        time_axis(axes, found.records)
+        perfect = draw_perfect(axes, found.score, found.records)
         scale_axis(axes, found.score)
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-        return rendered(name, f"{found.primary} while training, mean over seeds; dashed: without a path", canvas)
+        if narrow:
+            canvas.legend(frameon=False, fontsize=8, loc="outside lower left")
+        else:
+            axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        said = f"{found.primary} while training, mean over seeds; dashed: without a path{perfect}"
+        return rendered(name, said, canvas)

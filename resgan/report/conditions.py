@@ -74,11 +74,11 @@ class Conditions:
         ended = [{r.replicate for r in c.records if r.status != "unfinished"} for c in self.all]
         return sorted(set.intersection(*ended))
 
-    @cached_property
-    def learned(self) -> bool | None:
-        """Check whether some condition is better at the end than at step 0; None where step 0 was not scored."""
-        said = [panel.learned for panel in self.panels]
-        return None if all(learned is None for learned in said) else any(said)
+    @property
+    def too_short(self) -> str:
+        """Say why the runs of every condition are too short to compare them; empty where those of one are not."""
+        said = [panel.too_short for panel in self.panels]
+        return said[0] if all(said) else ""
 
     def scores(self, condition: Condition) -> Array:
         """Return the primary endpoint (R,) on the scale of the intervals; NaN where no run of a replicate finished."""
@@ -96,7 +96,7 @@ class Conditions:
 
         Intervals hold for all differences at once; the tests are corrected for all of them, by joint sign flips.
         """
-        if not self.primary or not self.replicates:
+        if not self.primary or not self.replicates or self.too_short:
             return {}
         margin = MARGINS.get(self.score.scale)
         found: dict[str, dict[str, Estimate]] = {}

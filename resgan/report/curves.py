@@ -18,7 +18,6 @@ from resgan.report.panels import Panel, Place, Score, is_searched, mean_of_seen,
 from resgan.report.records import ARM_NAMES, INITS, Record, title
 
 DEPTHS = ("generator.blocks", "disc.blocks")
-FLOOR = 0.3  # validity that the best arm of a depth must reach
 CEILING = 0.97  # validity that no arm of a depth may reach
 
 Blocks = int | list[int] | None  # in a stage: one number for all, or one for each; None: no such option
@@ -143,11 +142,10 @@ class Curve:
         """Gain of the plain arm per e-fold of images, at the deepest depth; None where it cannot be told."""
         return gain(self.deepest.learning_curves((False, False)).values()) if self.deepest else None
 
-    @cached_property
-    def learned(self) -> bool | None:
-        """Check whether the runs of some depth beat their own step 0; None where step 0 was not scored."""
-        known = [panel.learned for panel in self.panels if panel.learned is not None]
-        return any(known) if known else None
+    @property
+    def too_short(self) -> bool:
+        """Check whether the runs of every depth are too short to compare arms."""
+        return all(panel.too_short for panel in self.panels)
 
     # Runs that did not end well.
 
@@ -257,9 +255,9 @@ def title_of_line(varied: Varied | None, cells: list[Depths]) -> str:
 
 def why_left_out(panel: Panel) -> str:
     """Say why a depth is not on the curve; empty where it is."""
+    if panel.too_short:
+        return panel.too_short
     known = [value for arm in ARM_NAMES if (value := panel.validity(arm)) is not None]
-    if known and max(known) < FLOOR:
-        return f"at the floor: the best arm's validity is {max(known):.2f}, under {FLOOR:g}"
     if known and max(known) >= CEILING:
         return f"at the ceiling: an arm's validity is {max(known):.3f}, {CEILING:g} or more"
     if not panel.seeds:

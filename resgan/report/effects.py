@@ -84,6 +84,22 @@ def t_interval(x: Array, *, level: float = LEVEL) -> tuple[float, float] | None:
     return float(x.mean()) - half, float(x.mean()) + half
 
 
+def improved(gains: list[Array], *, margin: float) -> bool:
+    """Check whether some arm is shown to have gained, from the gains (R,) of the replicates of each arm.
+
+    By one-sided t tests of each arm. Below three replicates their intervals are very wide, and all gains together are
+    tested too, as if arms of a replicate were independent. 5 % is divided among the tests, so that arms which gained
+    nothing seldom pass. A gain alone has to exceed the margin.
+    """
+    together = np.concatenate(gains)
+    if len(together) == 1:
+        return bool(together[0] > margin)
+    few = max(map(len, gains)) < 3 and len(gains) > 1
+    tested = [gain for gain in gains if len(gain) > 1] + ([together] if few else [])
+    found = [t_interval(gain, level=2 * LEVEL / len(tested)) for gain in tested]
+    return any(interval is not None and interval[0] > 0 for interval in found)
+
+
 def sign_flip(x: Array) -> float:
     """Return two-sided p of "the contrasts of a replicate are symmetric about 0", for x (R,), or (R, K) jointly."""
     return float(max_flip(x.reshape(len(x), -1)).min(initial=1.0))

@@ -1,31 +1,30 @@
 """Figures of a report. Each is a function of panels; the same runs give the same bytes."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from resgan.report import effects
 from resgan.report.curves import Curve
 from resgan.report.equivalence import MARGINS
 from resgan.report.families import BESIDE
+from resgan.report.palette import BLUE, GREEN, GREY, ORANGE
 from resgan.report.panels import Panel, Score
 from resgan.report.records import ARM_NAMES, Arm, Record
-from resgan.runs.directory import Run
 
-# Okabe & Ito 2008: distinguishable for colour-blind readers too.
 COLOURS: dict[Arm, str] = {
-    (False, False): "#777777",
-    (False, True): "#E69F00",
-    (True, False): "#0072B2",
-    (True, True): "#009E73",
+    (False, False): GREY,
+    (False, True): ORANGE,
+    (True, False): BLUE,
+    (True, True): GREEN,
 }
 STYLE: Any = {
     "svg.hashsalt": "resgan",
@@ -58,7 +57,8 @@ class Figure:
     name: str
     alt: str  # what it shows, in words
     png: bytes
-    svg: bytes | None  # None for sheets of samples
+    svg: bytes | None  # None for sheets of images
+    narrow: bytes | None = None  # the same as a narrow SVG, for a phone; None where `svg` is narrow enough
 
     @property
     def width(self) -> int:
@@ -81,10 +81,28 @@ def rendered(name: str, alt: str, canvas: Canvas) -> Figure:
     return Figure(name, alt, png.getvalue(), svg.getvalue())
 
 
+def in_two_widths(draw: Callable[[bool], Figure]) -> Figure:
+    """Draw a figure wide, and once more narrow, in which letters stay readable on a phone."""
+    return replace(draw(False), narrow=draw(True).svg)
+
+
+def effect_axis(score: Score) -> str:
+    """Name the axis of an effect: its unit, and which direction is better."""
+    unit = {"share": f"log odds of {score.name}", "distance": f"natural log of {score.name}", "plain": score.name}
+    sign = ", sign turned" if score.low_is_good else ""
+    return f"effect: {unit[score.scale]}{sign}; above 0 is better"
+
+
 def forest(curves: list[Curve]) -> Figure:
     """Plot the simple effects and the interaction, with intervals, at the deepest depth of every curve."""
+    return in_two_widths(lambda narrow: draw_forest(curves, width=4.3 if narrow else 7))
+
+
+def draw_forest(curves: list[Curve], *, width: float) -> Figure:
+    told = next(curve for curve in curves if curve.main_effects)
+    assert told.primary
     rows = [(curve, name, found[name]) for curve in curves if (found := curve.main_effects) for name in FOREST]
-    with drawing(7, 0.9 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
+    with drawing(width, 1.1 + 0.32 * len(rows) + 0.35 * len(curves)) as (canvas, axes):
         y, ticks, labels = 0.0, [], []
         for curve, name, effect in rows:
             if name == next(iter(FOREST)):
@@ -101,24 +119,30 @@ def forest(curves: list[Curve]) -> Figure:
             labels.append(FOREST[name][0])
             y += 1
         axes.axvline(0, color="black", linewidth=1)
-        if margin := margin_of(curves[0]):
-            axes.axvspan(-margin, margin, color="#f0f0f0", zorder=0)
+        if margin := margin_of(told):
+            axes.axvspan(-margin, margin, color="#e9e9e9", zorder=0)
         axes.set_yticks(ticks, labels)
         axes.set_ylim(y, 0)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("hurt  ←  residual blocks  →  help")
-        grey = ". Grey: the margin" if margin else ""
-        return rendered("effects", f"Effects of residual blocks with 95 % intervals{grey}", canvas)
+        score = told.score_of(told.primary)
+        axes.set_xlabel(f"hurt  ←  residual blocks  →  help\n{effect_axis(score)}")
+        grey = ". Grey: the margin, within which an effect does not matter" if margin else ""
+        return rendered("effects", f"Effects of residual blocks on {told.primary}, with 95 % intervals{grey}", canvas)
 
 
 def over_depth(curve: Curve, name: str) -> Figure:
     """Plot simple effects along a curve with simultaneous bands; markers are hollow where a depth is not on it."""
+    return in_two_widths(lambda narrow: draw_over_depth(curve, name, narrow=narrow))
+
+
+def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
     assert curve.primary
     whole = [curve.bounds(panel) if panel.seeds else {} for panel in curve.panels]
     depths = np.array([curve.position(panel) for panel in curve.panels])
     kept = np.array([panel in curve.kept for panel in curve.panels])
-    with drawing(8.6, 3.4, ncols=2, sharey=True) as (canvas, both):
+    size, shape = ((4.3, 5.2), {"nrows": 2}) if narrow else ((8.6, 3.6), {"ncols": 2})
+    with drawing(*size, **shape, sharey=True) as (canvas, both):
         for axes, (network, names) in zip(both, BESIDE.items(), strict=True):
             for k, contrast in enumerate(names):
                 colour, style = (COLOURS[bool(k), False], "o-" if k else "s--")
@@ -133,16 +157,20 @@ def over_depth(curve: Curve, name: str) -> Figure:
                     axes.vlines(depths[kept] * (1 + 0.02 * k), *ends.T, color=colour, linewidth=1.5)
             axes.axhline(0, color="black", linewidth=1)
             if margin := margin_of(curve):
-                axes.axhspan(-margin, margin, color="#f0f0f0", zorder=0)
+                axes.axhspan(-margin, margin, color="#e9e9e9", zorder=0)
             axes.set_xscale("log", base=2)
             axes.set_xticks(depths, [curve.depth_of(panel) for panel in curve.panels])
             axes.minorticks_off()
-            axes.set_xlabel({"both": "depth", "G": "depth of G", "D": "depth of D", None: "depth"}[curve.varied])
+            of = {"both": "of both networks", "G": "of G", "D": "of D", None: ""}[curve.varied]
+            axes.set_xlabel(f"depth {of}, blocks in a stage".replace(" ,", ","))
             axes.set_title(f"residual blocks in {network}", fontsize=11)
             axes.legend(frameon=False, fontsize=9)
-        both[0].set_ylabel("hurt  ←  →  help")
+        for axes in both if narrow else both[:1]:
+            axes.set_ylabel("hurt  ←   →  help")
+        canvas.supylabel(effect_axis(curve.score_of(curve.primary)), fontsize=9)
         hollow = "; hollow: not on the curve" if not kept.all() else ""
-        said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands. Grey: the margin{hollow}"
+        grey = ". Grey: the margin, within which an effect does not matter" if margin else ""
+        said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands{grey}{hollow}"
         return rendered(name, said, canvas)
 
 
@@ -163,6 +191,7 @@ def interaction(panel: Panel, name: str) -> Figure:
             means = [np.nanmean(y) if np.isfinite(y).any() else np.nan for y in raw[:, g, :].T]
             axes.plot([offsets, 1 + offsets], means, "o-", color=colour, label=label, linewidth=2)
         axes.set_xticks([0, 1], ["plain D", "residual D"])
+        axes.set_xlabel("discriminator")
         axes.set_xlim(-0.35, 1.35)
         scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
@@ -175,10 +204,25 @@ def curves(panel: Panel, name: str) -> Figure:
     with drawing(5.6, 3.2) as (canvas, axes):
         for arm in panel.arms:
             learning_curve(axes, panel.arm(arm), panel.primary, color=COLOURS[arm], label=ARM_NAMES[arm])
-        axes.set_xlabel("thousand real images seen")
+        time_axis(axes, panel.records)
+        said = draw_perfect(axes, panel.score_of(panel.primary), panel.records)
         scale_axis(axes, panel.score_of(panel.primary))
         axes.legend(frameon=False)
-        return rendered(name, f"{panel.primary} while training, mean and 95 % interval over seeds", canvas)
+        return rendered(name, f"{panel.primary} while training, mean and 95 % interval over seeds{said}", canvas)
+
+
+def time_axis(axes: Any, records: list[Record]) -> None:
+    points = records[0].config.get("data.name") == "gaussians"
+    axes.set_xlabel(f"real {'points' if points else 'images'} that D has seen, in thousands")
+
+
+def draw_perfect(axes: Any, score: Score, records: list[Record]) -> str:
+    """Draw the score of a perfect generator where it is known, of a share; return how a caption says so."""
+    ideals = {(record.result.get("ideal") or {}).get(score.name) for record in records if record.result} - {None}
+    if score.scale != "share" or len(ideals) != 1:
+        return ""
+    axes.axhline(ideals.pop(), color="black", linewidth=1, linestyle=":")
+    return ". Dotted: a perfect generator"
 
 
 def learning_curve(axes: Any, records: list[Record], score: str, *, band: bool = True, **line: Any) -> None:
@@ -225,43 +269,6 @@ def scale_axis(axes: Any, score: Score) -> None:
     axes.set_ylabel(f"{score.name} ({'lower' if score.low_is_good else 'higher'} is better)")
     if score.scale == "distance":
         axes.set_yscale("log")
-
-
-def grids(panel: Panel, name: str) -> Figure | None:
-    """Show the last samples of the four arms, of their lowest shared seed and on the same latents, beside real ones.
-
-    None without saved samples.
-    """
-    return sample_sheet({ARM_NAMES[arm]: run for arm in panel.arms if (run := first_run(panel, arm))}, name)
-
-
-def sample_sheet(runs: dict[str, Run], name: str, *, columns: int = 2, what: str = "arm") -> Figure | None:
-    """Show the last samples of runs, and real ones, side by side; None without saved samples."""
-    found = [(title, path) for title, run in runs.items() if (path := run.last_grid())]
-    if not found:
-        return None
-    found += [("real", run.reals) for run in runs.values() if run.reals.exists()][:1]
-    sheets = [Image.open(path).convert("RGB") for _, path in found]
-    height = min(sheet.height for sheet in sheets)
-    sheets = [
-        sheet.resize((round(sheet.width * height / sheet.height), height), Image.Resampling.NEAREST) for sheet in sheets
-    ]
-    gap, heading = 12, 18
-    columns = min(columns, len(sheets))
-    rows = -(-len(sheets) // columns)
-    width = max(sheet.width for sheet in sheets)
-    page = Image.new("RGB", (columns * width + (columns - 1) * gap, rows * (height + heading + gap) - gap), "white")
-    draw = ImageDraw.Draw(page)
-    for k, ((title, _), sheet) in enumerate(zip(found, sheets, strict=True)):
-        left, top = k % columns * (width + gap), k // columns * (height + heading + gap)
-        draw.text((left, top), title, fill="black", font_size=13)
-        page.paste(sheet, (left, top + heading))
-    png = io.BytesIO()
-    page.save(png, "png", optimize=True)
-    return Figure(name, f"Samples of every {what} on the same latents", png.getvalue(), None)
-
-
-def first_run(panel: Panel, arm: Arm) -> Run | None:
-    """Find the run of the lowest seed that all arms share; in an incomplete panel, of this arm's lowest seed."""
-    seeds = panel.seeds or sorted({record.seed for record in panel.arm(arm)})
-    return next((Run(record.path) for record in panel.arm(arm) if record.seed == seeds[0]), None)
+    elif score.scale == "share":  # intervals of few seeds reach beyond all shares
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.03), min(high, 1.03))

@@ -3,7 +3,7 @@
 import csv
 import io
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,69 +11,73 @@ from jinja2 import Environment, PackageLoader
 
 from resgan.base.plain_data import format_value
 from resgan.metrics.cards import how_made
-from resgan.report import condition_page, figures
-from resgan.report.claims import CLAIMS, Answer, answer
+from resgan.report import condition_page, figures, palette, samples
+from resgan.report.claims import CLAIMS, Answer, answer, apart, claims_in_a_line
+from resgan.report.commands import commands_behind
 from resgan.report.conditions import Conditions, conditions, pairs_of
 from resgan.report.curves import Curve, curves, depths_of
+from resgan.report.endpoint import by_endpoint, endpoint_in_words, ends_in_words
 from resgan.report.families import Estimate
 from resgan.report.figures import Figure
 from resgan.report.grid import SKIPS, Grid, contrasts_table, grids, scores_table
 from resgan.report.panels import Panel
 from resgan.report.records import COLLAPSED, Record
-from resgan.report.tables import Table, arms_table, count, curve_mean, notes, tuning_table
+from resgan.report.tables import Captioned, arms_table, count, curve_mean, notes, tuning_table
 from resgan.report.tuning import Tuning
 from resgan.report.verdict_tables import curve_notes, in_a_line, verdict_tables
 from resgan.report.wording import ENOUGH, against_best_in_words, answer_of, headline, outcomes_in_words
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """One curve on the page."""
+class Shown:
+    """A figure with the commands behind it."""
 
-    title: str
-    answer: str
-    tables: list[Table]
-    notes: list[str]
+    figure: Figure
+    commands: str
 
 
 @dataclass(frozen=True)
-class Section:
-    """One panel on the page."""
+class Part:
+    """A part of the page with a heading of its own: a curve, a list of conditions, a panel, ..."""
 
-    title: str
-    arms: Table
+    anchor: str
+    heading: str
+    words: list[str]
+    tables: list[Captioned]
     notes: list[str]
-    figures: list[Figure]
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One list of conditions on the page."""
-
-    title: str
-    tables: list[Table]
-    notes: list[str]
-    figures: list[Figure]
+    figures: list[Shown]
 
 
 @dataclass(frozen=True)
 class Page:
     headline: str
+    lead: list[str]  # why it is too short, and what the endpoint is
     summary: list[str]
-    overview: list[Figure]
-    verdicts: list[Verdicts]
-    conditions: list[Listed]
-    sections: list[Section]
-    grids: list[list[Table]]  # of wirings: scores, contrasts
-    tunings: list[tuple[str, Table]]  # (title, ranks)
-    answers: list[Answer]
+    overview: list[Shown]
+    parts: list[Part]
+    measured: list[Answer]  # claims
+    unmeasured: list[Answer]
     reading: list[str]
     made: list[tuple[str, str]]  # (what, value)
 
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """Anchors and headings, in the order of the page."""
+        rest = {
+            "claims": ("What is claimed, and what these runs show of it", self.measured or self.unmeasured),
+            "reading": ("How to read this", self.reading),
+            "made": ("How it was made", self.made),
+        }
+        parts = [(part.anchor, part.heading) for part in self.parts]
+        return parts + [(anchor, heading) for anchor, (heading, content) in rest.items() if content]
 
-def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> dict[str, bytes]:
-    """All files of a report by name; report.html needs none of the others."""
-    page = make_page(panels, tunings, mixed_code=mixed_code)
+
+def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool, command: str = "") -> dict[str, bytes]:
+    """All files of a report by name; report.html needs none of the others.
+
+    command: the command that makes the report, to be shown beside its figures.
+    """
+    page = make_page(panels, tunings, mixed_code=mixed_code, command=command)
     lists, others = lists_apart(panels, mixed_code=mixed_code)
     found = curves(others, mixed_code=mixed_code)
     tables = {"effects.csv": effects_csv(found)} if found or not lists else {}
@@ -81,22 +85,33 @@ def files(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> di
     return render(page) | {"runs.csv": runs_csv(panels)} | tables
 
 
-def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool) -> Page:
+def make_page(panels: list[Panel], tunings: list[Tuning], *, mixed_code: bool, command: str = "") -> Page:
     records = [record for panel in panels for record in panel.records]
     wirings = grids(records, mixed_code=mixed_code)
     panels = [panel for panel in panels if not stands_in_grid(panel, wirings)]
     lists, panels = lists_apart(panels, mixed_code=mixed_code)
     found = curves(panels, mixed_code=mixed_code)
+    parts = [
+        *(curve_part(curve, f"curve{k + 1}", alone=len(found) == 1) for k, curve in enumerate(found)),
+        *(conditions_part(one, f"list{k + 1}", command) for k, one in enumerate(lists)),
+        *(arms_part(panel, f"panel{k + 1}", command) for k, panel in enumerate(panels)),
+        *(grid_part(grid, f"wirings{k + 1}") for k, grid in enumerate(wirings)),
+        *([tuning_part(tunings)] if tunings else []),
+    ]
+    measured, unmeasured = apart([answer(claim, found) for claim in CLAIMS] if panels else [])
+    endpoints = by_endpoint([*(panel for one in lists for panel in one.panels), *panels])
     return Page(
         headline=first_line(panels, found, lists),
-        summary=[*(line for one in lists for line in condition_page.summary(one)), *summary(panels, found, records)],
-        overview=[*(condition_page.forest(c, f"list{k + 1}") for k, c in enumerate(lists)), *overview(panels, found)],
-        verdicts=[Verdicts(c.title, answer_of(c), verdict_tables(c), curve_notes(c)) for c in found],
-        conditions=[listing(one, f"list{k + 1}") for k, one in enumerate(lists)],
-        sections=[section(panel, f"panel{k + 1}") for k, panel in enumerate(panels)],
-        grids=[[table for table in (scores_table(grid), contrasts_table(grid)) if table] for grid in wirings],
-        tunings=[(tuning.title_among(tunings), tuning_table(tuning)) for tuning in tunings],
-        answers=[answer(claim, found) for claim in CLAIMS] if panels else [],
+        lead=[*why_too_short(found, lists), *(endpoint_in_words(of, name) for name, of in endpoints.items())],
+        summary=[
+            *(line for one in lists for line in condition_page.summary(one)),
+            *(line for name, of in endpoints.items() if (line := ends_in_words(of, name))),
+            *summary(panels, found, records),
+        ],
+        overview=overview(panels, found, lists, command),
+        parts=parts,
+        measured=measured,
+        unmeasured=unmeasured,
         reading=READING if panels else [],
         made=how_it_was_made([*records, *(r for t in tunings for r in t.records)], mixed_code=mixed_code),
     )
@@ -122,6 +137,21 @@ def first_line(panels: list[Panel], curves: list[Curve], lists: list[Conditions]
     if panels:
         return headline(curves)
     return ". ".join(map(condition_page.headline, lists)) or "Which settings suit which arm"
+
+
+def why_too_short(curves: list[Curve], lists: list[Conditions]) -> list[str]:
+    """Give the reasons for "too short to tell", with the length of the runs; the first two where there are many."""
+    reasons = [(one.title, one.too_short, one.all[0].records) for one in lists if one.too_short]
+    for curve in curves:
+        if curve.too_short:
+            depths = (f"depth {depth}, {why}" if curve.varied else why for depth, why in curve.left_out.items())
+            reasons.append((curve.title, "; ".join(depths), list(curve.panels[0].records)))
+    lines = []
+    for title, reason, records in reasons[:2]:
+        length = f"{records[0].config['total_kimg']:g}"
+        reason = f"{title}: {reason}" if title else reason[0].upper() + reason[1:]
+        lines.append(f"{reason}. The runs saw {length} thousand samples (total_kimg).")
+    return lines + ([f"{len(reasons) - 2} more say why below."] if len(reasons) > 2 else [])
 
 
 def summary(panels: list[Panel], curves: list[Curve], records: list[Record]) -> list[str]:
@@ -158,14 +188,30 @@ def said(curve: Curve) -> str:
     return f"{curve.title}: " if curve.title else ""
 
 
-def overview(panels: list[Panel], curves: list[Curve]) -> list[Figure]:
-    """Plot curves over depth with their bands, else one forest plot; and the arms against an option that varies."""
-    found = [figures.over_depth(curve, f"depth{k + 1}") for k, curve in enumerate(curves) if has_depths(curve)]
-    if not found and any(curve.main_effects for curve in curves):
-        found = [figures.forest(curves)]
+def overview(panels: list[Panel], curves: list[Curve], lists: list[Conditions], command: str) -> list[Shown]:
+    """Plot lists of conditions; curves over depth, else one forest plot; and the arms against an option that varies.
+
+    What is too short is not drawn as an effect.
+    """
+    drawn = [
+        Shown(condition_page.forest(one, f"list{k + 1}"), commands_behind(one.records, command))
+        for k, one in enumerate(lists)
+        if one.against
+    ]
+    told = [(k, curve) for k, curve in enumerate(curves) if curve.main_effects]
+    over_depth = [(f"depth{k + 1}", curve) for k, curve in told if has_depths(curve)]
+    for name, curve in over_depth:
+        drawn.append(Shown(figures.over_depth(curve, name), commands_behind(records_of(curve.panels), command)))
+    if told and not over_depth:
+        records = records_of([panel for _, curve in told for panel in curve.panels])
+        drawn.append(Shown(figures.forest([curve for _, curve in told]), commands_behind(records, command)))
     if option := varied_number(panels):
-        found.append(figures.across(panels, option, "across"))
-    return found
+        drawn.append(Shown(figures.across(panels, option, "across"), commands_behind(records_of(panels), command)))
+    return drawn
+
+
+def records_of(panels: Iterable[Panel]) -> list[Record]:
+    return [record for panel in panels for record in panel.records]
 
 
 def has_depths(curve: Curve) -> bool:
@@ -185,23 +231,48 @@ def varied_number(panels: list[Panel]) -> str | None:
 # The rest.
 
 
-def listing(found: Conditions, name: str) -> Listed:
-    tables = [condition_page.comparisons_table(found), condition_page.all_scores_table(found)]
-    return Listed(
-        found.title,
-        [table for table in tables if table],
-        condition_page.notes(found),
-        condition_page.drawn(found, name),
-    )
+def curve_part(curve: Curve, anchor: str, *, alone: bool) -> Part:
+    words = [] if alone else [f"{answer_of(curve)}."]
+    return Part(anchor, curve.title or "Verdicts", words, verdict_tables(curve), curve_notes(curve), [])
 
 
-def section(panel: Panel, name: str) -> Section:
+def conditions_part(found: Conditions, name: str, command: str) -> Part:
+    tables = [
+        Captioned(f"Each condition beside its references, in {found.primary}", condition_page.comparisons_table(found)),
+        Captioned("Scores and costs: mean ± SD over seeds", condition_page.all_scores_table(found), sortable=False),
+    ]
+    heading = "Conditions beside their references" + (f", {found.title}" if found.title else "")
+    drawn = [Shown(figure, commands_behind(found.records, command)) for figure in condition_page.drawn(found, name)]
+    return Part(name, heading, [], [table for table in tables if table.rows], condition_page.notes(found), drawn)
+
+
+def arms_part(panel: Panel, name: str, command: str) -> Part:
     drawn = [
         figures.interaction(panel, f"{name}-interaction") if panel.seeds else None,
         figures.curves(panel, f"{name}-curves") if panel.primary else None,
-        figures.grids(panel, f"{name}-samples"),
+        samples.grids(panel, f"{name}-samples"),
     ]
-    return Section(panel.title, arms_table(panel), notes(panel), [figure for figure in drawn if figure])
+    heading = "The four arms" + (f", {panel.title}" if panel.title else "")
+    table = Captioned("Scores and costs: mean ± SD over seeds", arms_table(panel), sortable=False)
+    commands = commands_behind(list(panel.records), command)
+    return Part(name, heading, [], [table], notes(panel), [Shown(figure, commands) for figure in drawn if figure])
+
+
+def grid_part(grid: Grid, name: str) -> Part:
+    tables = [
+        Captioned(f"{grid.primary} of each wiring: mean ± SD over seeds", scores_table(grid)),
+        Captioned(f"Effects of wirings on {grid.primary}, and their tests", contrasts_table(grid)),
+    ]
+    return Part(name, "Plain, image skips, residual blocks", [], [table for table in tables if table.rows], [], [])
+
+
+def tuning_part(tunings: list[Tuning]) -> Part:
+    words = ["Mean rank of each setting in each arm, seed by seed; 1 is best."]
+    tables = [
+        Captioned(tuning.title_among(tunings) or "Mean rank of each setting", tuning_table(tuning))
+        for tuning in tunings
+    ]
+    return Part("tuning", "Tuning", words, tables, [], [])
 
 
 def how_it_was_made(records: list[Record], *, mixed_code: bool) -> list[tuple[str, str]]:
@@ -237,7 +308,8 @@ READING = [
     "Intervals hold at all depths at once, and beside both states of the other network. Help or hurt is said where the "
     "corrected test finds the effect and the interval excludes 0; within the margin, where two one-sided t tests "
     "exclude all beyond it, each depth for itself.",
-    "A depth is on the curve where the best arm is valid in 30 % of its samples and none in 97 %.",
+    "A depth is on the curve where some arm is shown to be better at its end than its untrained generator, and where "
+    "the best arm is valid in 30 % of its samples and none in 97 %.",
     "The best: with 95 % probability the best arm is among those that may be (Hsu's comparison, Dunnett's intervals on "
     "differences within replicates).",
     "A run that diverged has no score: it is counted, and tested, as an outcome of its own.",
@@ -263,22 +335,24 @@ def class_of(cell: str) -> str:
 
 def render(page: Page) -> dict[str, bytes]:
     env: Any = Environment(loader=PackageLoader("resgan.report"), trim_blocks=True, lstrip_blocks=True)
-    env.filters |= {"data_uri": data_uri, "in_a_line": in_a_line, "class_of": class_of}
+    env.filters |= {"data_uri": data_uri, "svg_uri": svg_uri, "in_a_line": in_a_line, "class_of": class_of}
+    env.filters |= {"claims_in_a_line": claims_in_a_line}
+    env.globals |= {"light": palette.LIGHT, "dark": palette.DARK}
     html = env.overlay(autoescape=True).get_template("report.html.j2").render(page=page)
     found = {"report.html": html.encode(), "report.md": env.get_template("report.md.j2").render(page=page).encode()}
-    for figure in [
-        *page.overview,
-        *(figure for part in (*page.conditions, *page.sections) for figure in part.figures),
-    ]:
-        found[f"figures/{figure.name}.png"] = figure.png
-        if figure.svg:
-            found[f"figures/{figure.name}.svg"] = figure.svg
+    for shown in [*page.overview, *(shown for part in page.parts for shown in part.figures)]:
+        found[f"figures/{shown.figure.name}.png"] = shown.figure.png
+        if shown.figure.svg:
+            found[f"figures/{shown.figure.name}.svg"] = shown.figure.svg
     return found
 
 
 def data_uri(figure: Figure) -> str:
-    kind, data = ("svg+xml", figure.svg) if figure.svg else ("png", figure.png)
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+    return svg_uri(figure.svg) if figure.svg else f"data:image/png;base64,{b64encode(figure.png).decode()}"
+
+
+def svg_uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
 
 
 def runs_csv(panels: list[Panel]) -> bytes:

@@ -11,9 +11,13 @@ from resgan.base.plain_data import PlainData, format_value
 from resgan.metrics.cards import Cards, first_card_difference
 from resgan.options.choices import Counted, Direction, Scale
 from resgan.report import effects
-from resgan.report.effects import Array, t_interval
+from resgan.report.effects import Array
+from resgan.report.equivalence import MARGINS
 from resgan.report.records import ARM_NAMES, INITS, TUNABLE, Arm, Record, title
 from resgan.runs.directory import RunError
+
+FLOOR = 0.3  # validity that the best arm must reach
+NEAR_WORST = 0.03  # a share that is nearer than this to its worst value, in every arm, is at it
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Score:
     @property
     def low_is_good(self) -> bool:
         return self.direction == "lower"
+
+    @property
+    def worst(self) -> float | None:
+        """The worst value there is; None where there is none, as of a distance."""
+        return float(self.low_is_good) if self.scale == "share" and self.has_a_direction else None
 
     @property
     def has_a_direction(self) -> bool:
@@ -130,16 +139,37 @@ class Panel:
         return float(np.mean(found)) if found else None
 
     @cached_property
-    def learned(self) -> bool | None:
-        """Check whether some arm's primary endpoint is better at the end than at step 0; None if that has no score.
+    def too_short(self) -> str:
+        """Say why these runs are too short to compare arms; empty where they are not, or where nothing is known.
 
-        Judged by the 95 % interval of the gain over the replicates of an arm, or over those of all arms together, since
-        few replicates have wide intervals; a single gain is judged by its sign.
+        No arm is shown to be better at its end than its untrained generator, or the best arm is still at the floor: by
+        validity where there is one, else at the worst value of the primary endpoint.
         """
-        gains = [gain for arm in self.arms if len(gain := self.gains(arm))]
-        if not gains:
+        if self.learned is False:
+            return f"no arm is shown to be better at its end than at step 0, in {self.primary}"
+        known = [value for arm in ARM_NAMES if (value := self.validity(arm)) is not None]
+        if known:
+            low = max(known) < FLOOR
+            return f"at the floor: the best arm's validity is {max(known):.2f}, under {FLOOR:g}" if low else ""
+        worst = self.score_of(self.primary).worst if self.primary else None
+        if self.primary and worst is not None and (finals := self.finals(self.primary)):
+            best = max(finals, key=lambda value: abs(value - worst))
+            if abs(best - worst) <= NEAR_WORST:
+                return f"at the worst value: {self.primary} of the best arm is {best:.3f}, and {worst:g} is the worst"
+        return ""
+
+    def finals(self, name: str) -> list[float]:
+        """Return the mean final score of each arm that has one."""
+        by_arm = [[v for record in self.arm(arm) if (v := record.score(name)) is not None] for arm in self.arms]
+        return [float(np.mean(values)) for values in by_arm if values]
+
+    @cached_property
+    def learned(self) -> bool | None:
+        """Check whether some arm is shown to be better at its end than at step 0; None if that has no score."""
+        by_arm = [gain for arm in self.arms if len(gain := self.gains(arm))]
+        if not by_arm or self.primary is None:
             return None
-        return any((t_interval(gain) or (gain[0], 0))[0] > 0 for gain in [*gains, np.concatenate(gains)])
+        return effects.improved(by_arm, margin=MARGINS.get(self.score_of(self.primary).scale, 0.0))
 
     def gains(self, arm: Arm) -> Array:
         """Return the gain of finished runs since step 0, mean over the seeds of a replicate (R,)."""

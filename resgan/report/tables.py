@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,16 @@ from resgan.report.records import ARM_NAMES, TUNABLE, Arm, Record
 from resgan.report.tuning import Tuning
 
 Table = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A table as the page shows it."""
+
+    caption: str
+    rows: Table
+    sortable: bool = True  # False where rows are of several kinds, such as scores and costs
+
 
 # The four arms, or conditions.
 
@@ -35,6 +46,8 @@ def figures_of(columns: dict[str, list[Record]], score_names: list[str], primary
         return lambda records: spread(map(value, records), digits=digits)
 
     row("runs: ended, diverged, collapsed, dead D", counts)
+    if primary:
+        row(f"{primary}, at step 0", mean_of(lambda record: record.untrained(primary)))
     for name in score_names:
         row(f"{name}, final", mean_of(lambda record, name=name: record.score(name)))
     if primary:

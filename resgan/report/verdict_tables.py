@@ -9,7 +9,7 @@ from resgan.report.effects import smallest_p
 from resgan.report.equivalence import MARGINS, images_for
 from resgan.report.families import BESIDE, HOLM_FAMILY, Effect, Estimate
 from resgan.report.panels import Score
-from resgan.report.tables import Table, count
+from resgan.report.tables import Captioned, Table, count
 from resgan.report.wording import verdict_on
 
 EFFECT_NAMES = {
@@ -25,10 +25,18 @@ EFFECT_NAMES = {
 FACTORS = {"share": "odds of {}, times", "distance": "{}, times", "plain": "difference"}
 
 
-def verdict_tables(curve: Curve) -> list[Table]:
+def verdict_tables(curve: Curve) -> list[Captioned]:
     """Return the tables of a curve that are not empty."""
-    made = (family_table, simple_effects_table, against_best_table, outcomes_table, bounds_table, training_time_table)
-    return [rows for table in made if (rows := table(curve))]
+    depth = f"at depth {curve.depth_of(curve.deepest)}" if curve.deepest else ""
+    made = {
+        f"Effects on {curve.primary} {depth}, positive is better, and their tests": family_table(curve),
+        f"Effects on {curve.primary} by depth, beside each state of the other network": simple_effects_table(curve),
+        f"Each arm less the best of the others, {depth}": against_best_table(curve),
+        "Runs that diverged, collapsed or ended with a dead D": outcomes_table(curve),
+        "Effects where runs diverged, and what they would be in the extreme cases": bounds_table(curve),
+        f"The effects as training time of the plain arm, {depth}": training_time_table(curve),
+    }
+    return [Captioned(caption, rows) for caption, rows in made.items() if rows]
 
 
 def family_table(curve: Curve) -> Table:
@@ -37,7 +45,7 @@ def family_table(curve: Curve) -> Table:
         return []
     score, depth = curve.score_of(curve.primary), curve.depth_of(curve.deepest)
     slope = ["by doubling of depth"] if len(curve.kept) > 1 else []
-    heading = ["", f"effect at depth {depth}", "95 % interval", FACTORS[score.scale].format(score.name), *slope]
+    heading = ["effect of", f"at depth {depth}", "95 % interval", FACTORS[score.scale].format(score.name), *slope]
     rows = [[*heading, "p (sign flips)", "p (Holm)", "verdict"]]
     for name in (*HOLM_FAMILY, "G - D"):
         effect = found[name]

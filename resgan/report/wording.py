@@ -8,6 +8,7 @@ from resgan.report.effects import LEVEL
 from resgan.report.families import BESIDE, Effect, Verdict
 
 ENOUGH = 8  # replicates; fewer are a description
+TOO_SHORT = "These runs are too short to tell"
 VERBS: dict[Verdict, str] = {
     "helps": "help",
     "within the margin": "make a difference within the margin",
@@ -49,6 +50,8 @@ def in_words(verdicts: tuple[Verdict, ...], other: str) -> str:
 def answer_of(curve: Curve) -> str:
     """State the verdict at the deepest depth on the curve, in one sentence without its full stop."""
     effects = curve.main_effects
+    if curve.too_short:
+        return f"{TOO_SHORT}: {'; '.join(f'depth {d}, {why}' for d, why in curve.left_out.items())}"
     if not effects or not curve.deepest:
         return f"No depth of this study can tell: {'; '.join(f'depth {d}: {why}' for d, why in curve.left_out.items())}"
     said = {network: in_words(verdict_beside(effects, network), other) for network, (_, other) in NETWORKS.items()}
@@ -61,10 +64,9 @@ def answer_of(curve: Curve) -> str:
 
 def headline(curves: list[Curve]) -> str:
     """The first line of a report."""
-    learned = [curve for curve in curves if curve.learned is not False]
-    if curves and not learned:
-        return "Too short to tell: no arm is better at the end than at step 0"
-    ended = [curve for curve in learned if curve.replicates]
+    if curves and all(curve.too_short for curve in curves):
+        return TOO_SHORT
+    ended = [curve for curve in curves if curve.replicates]
     if not ended:
         return "No seed has ended in all four arms yet"
     lead = "" if min(len(curve.replicates) for curve in ended) >= ENOUGH else "A description: "
@@ -72,7 +74,9 @@ def headline(curves: list[Curve]) -> str:
     if len({answer_of(curve) for curve in ended}) == 1:
         said = answer_of(ended[0])
     elif told:
-        silent = f"; {len(ended) - len(told)} of {len(ended)} curves cannot tell" if len(told) < len(ended) else ""
+        short = sum(curve.too_short for curve in ended)
+        others = {"too short to tell": short, "cannot tell": len(ended) - len(told) - short}
+        silent = "".join(f"; {number} of {len(ended)} curves {words}" for words, number in others.items() if number)
         in_g, in_d = (f"the {name} residual blocks {tally(told, network)}" for network, (name, _) in NETWORKS.items())
         said = f"In {in_g}; in {in_d}{silent}"
     else:

@@ -119,7 +119,8 @@ def test_too_few_seeds_are_a_description_and_runs_that_learned_nothing_tell_noth
     )  # the smallest p is .25
     flat = dict.fromkeys(LEVELS, 0.0)
     [short] = listed(make_list(tmp_path / "short", levels=flat, start=0.4))
-    assert headline(short).startswith("Too short to tell")
+    assert headline(short) == "These runs are too short to tell"
+    assert short.against == {}  # and no verdict anywhere
 
 
 def test_a_list_beside_a_study_of_four_arms(tmp_path):

@@ -185,19 +185,53 @@ def test_floor_and_ceiling_leave_the_curve_and_are_named(tmp_path):
 
 
 def test_depths_that_cannot_tell_are_no_answer(tmp_path):
-    """Two studies at the floor give none; a third beside them can tell."""
+    """Studies at the floor are too short, those at the ceiling cannot tell; a third beside them can."""
     floor = depths(tmp_path / "a", (1, 1), validity={(1, 1): 0.1}, seeds=1)
     apart = [make_study(tmp_path / "b", seeds=8, overrides=("total_kimg=5",), g=2.0)]
-    assert headline(curves_of(*floor)).startswith(
-        "A description: no depth of this study can tell: depth 1: at the floor"
+    [short] = curves_of(*floor)
+    assert headline([short]) == "These runs are too short to tell"
+    assert answer_of(short) == (
+        "These runs are too short to tell: depth 1, at the floor: the best arm's validity is 0.10, under 0.3"
     )
-    silent = [make_study(tmp_path / "c", seeds=1, overrides=("total_kimg=6",), more={"validity": 0.1})]
-    found = curves_of(*floor, *silent)
-    assert headline(found).startswith("A description: no depth of these studies can tell")
-    assert headline(curves_of(*floor, *apart)) == (
+    ceiling = [make_study(tmp_path / "c", seeds=1, overrides=("total_kimg=6",), more={"validity": 0.98})]
+    assert headline(curves_of(*ceiling)).startswith(
+        "A description: no depth of this study can tell: depth 4: at the ceiling"
+    )
+    assert headline(curves_of(*floor, *ceiling)).startswith("A description: no depth of these studies can tell")
+    assert headline(curves_of(*floor, *ceiling, *apart)) == (
         "A description: in the generator residual blocks help; in the discriminator residual blocks make a difference "
-        "within the margin; 1 of 2 curves cannot tell"
+        "within the margin; 1 of 3 curves too short to tell; 1 of 3 curves cannot tell"
     )
+
+
+def test_a_depth_that_learned_nothing_is_not_on_the_curve(tmp_path):
+    """Nothing at depth 8 has moved: no verdict is drawn from it, though it is the deepest, and the others have one."""
+    learned = depths(tmp_path / "a", (1, 1), (4, 4), seeds=8, g=1.0)
+    still = make_study(tmp_path / "b", seeds=8, overrides=("generator.blocks=8", "disc.blocks=8"), start=0.5)
+    [curve] = curves_of(*learned, still)
+    assert [curve.depth_of(panel) for panel in curve.kept] == ["1", "4"]
+    assert curve.left_out == {"8": "no arm is shown to be better at its end than at step 0, in tv"}
+    assert not curve.too_short
+    assert answer_of(curve).startswith("At depth 4,")
+
+
+def test_an_endpoint_at_its_worst_value_is_too_short_where_validity_is_not_known(tmp_path):
+    """A gain that is sure, and no gain to speak of: tv falls from 1 to .98, in every run."""
+    for seed, (g, d) in itertools.product(range(8), ARMS):
+        make_run(tmp_path / "a" / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.98)
+        make_run(tmp_path / "b" / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.96 if g and d else 0.98)
+    [worst], [better] = curves_of(tmp_path / "a"), curves_of(tmp_path / "b")
+    assert worst.panels[0].learned
+    assert worst.left_out == {"4": "at the worst value: tv of the best arm is 0.980, and 1 is the worst"}
+    assert headline([worst]) == "These runs are too short to tell"
+    assert not better.too_short
+
+
+def test_a_single_run_has_learned_where_its_gain_exceeds_the_margin(tmp_path):
+    """An odds ratio of 1.5: from .9 to .857, of which one run is this side and one the other."""
+    for name, tv in (("less", 0.87), ("more", 0.85)):
+        make_run(tmp_path / name, g=True, d=True, tv=tv, start=0.9)
+    assert [panels(read_runs([tmp_path / name]))[0].learned for name in ("less", "more")] == [False, True]
 
 
 def test_the_best_arm_decides_the_floor(tmp_path):
@@ -210,20 +244,21 @@ def test_a_study_that_learned_nothing_says_so_first(tmp_path):
     for seed, (g, d) in itertools.product(range(8), ARMS):
         make_run(tmp_path / "s" / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.9 + 0.005 * (seed % 3 - 1), start=0.9)
     found = curves_of(tmp_path / "s")
-    assert headline(found) == "Too short to tell: no arm is better at the end than at step 0"
+    assert headline(found) == "These runs are too short to tell"
+    assert found[0].left_out == {"4": "no arm is shown to be better at its end than at step 0, in tv"}
 
 
 def test_two_seeds_of_four_arms_that_learned_are_not_too_short(tmp_path):
     """An interval from two replicates is 9 times their spread; from all eight runs together it is narrow enough."""
     for seed, (g, d) in itertools.product(range(2), ARMS):
         make_run(tmp_path / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.6 + 0.25 * seed, start=0.97)
-    assert curves_of(tmp_path)[0].learned
+    assert not curves_of(tmp_path)[0].too_short
 
 
 def test_one_arm_that_learns_is_enough(tmp_path):
     for seed, (g, d) in itertools.product(range(8), ARMS):
         make_run(tmp_path / f"{g}{d}{seed}", g=g, d=d, seed=seed, tv=0.5 if g and d else 0.9, start=0.9)
-    assert curves_of(tmp_path)[0].learned
+    assert not curves_of(tmp_path)[0].too_short
 
 
 # Ends.

@@ -127,3 +127,20 @@ def test_correlation_of_paired_arms():
 def test_area_under_a_curve():
     assert fx.area_under(np.array([0, 10, 30]), np.array([1.0, 0.0, 0.0])) == pytest.approx(5 / 30)
     assert fx.area_under(np.array([7]), np.array([0.4])) == 0.4
+
+
+@pytest.mark.parametrize(("replicates", "common"), [(1, 0.0), (2, 0.0), (8, 0.0), (8, 1.0)])
+def test_arms_that_gained_nothing_seldom_pass_for_more(replicates, common):
+    """In 5 % of studies or less; from three replicates on also where the arms of one share half of their noise."""
+    rng, studies = np.random.default_rng(replicates), 400
+    noise = rng.normal(size=(studies, 4, replicates)) + common * rng.normal(size=(studies, 1, replicates))
+    passed = np.mean([fx.improved(list(gains), margin=0.4) for gains in noise])
+    print(passed)
+    assert passed <= 0.05 + 4 * (0.05 * 0.95 / studies) ** 0.5
+    assert np.mean([fx.improved(list(gains + 8), margin=0.4) for gains in noise]) > 0.9
+
+
+def test_a_gain_alone_has_to_exceed_the_margin():
+    alone = [np.array([0.3])]
+    assert fx.improved(alone, margin=0.2)
+    assert not fx.improved(alone, margin=0.4)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from resgan.base.images import save_png
 from resgan.report import __main__ as command
-from resgan.report import figures
+from resgan.report import samples
 from resgan.report.claims import CLAIMS, answer
 from resgan.report.curves import curves
 from resgan.report.page import effects_csv, files, make_page, varied_number
@@ -383,13 +383,14 @@ def test_the_report_is_a_pure_function_of_the_runs(tmp_path, report):
 
 def test_real_samples_stand_beside_those_of_the_arms(tmp_path):
     """They have a third row of the same figure; none is taken for the last grid of an arm."""
-    [panel] = panels_of(study := make_study(tmp_path / "s", seeds=1, picture=True))
-    alone = figures.grids(panel, "x")
+    images = {"data.name": "shapes"}
+    [panel] = panels_of(study := make_study(tmp_path / "s", seeds=1, picture=True, options=images))
+    alone = samples.grids(panel, "x")
     white, black = (torch.full((1, 256, 256), grey, dtype=torch.uint8) for grey in (255, 0))
     for run in study.glob("*/0"):
         save_png(white, run / "samples" / "000001000.png")
         save_png(black, run / "samples" / "reals.png")
-    beside = figures.grids(panel, "x")
+    beside = samples.grids(panel, "x")
     heights = []
     for picture in (alone, beside):
         with Image.open(io.BytesIO(picture.png)) as image:
@@ -405,9 +406,12 @@ def test_the_page_stands_alone_and_the_markdown_finds_its_figures(tmp_path, repo
     study = make_study(tmp_path / "s", seeds=3, picture=True)
     assert report(study)[0] == 0
     html, md = ((study / "report" / name).read_text() for name in ("report.html", "report.md"))
-    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
-    assert len(sources) == 5  # an empty icon and four figures
+    found = re.findall(r'(?:src|srcset|href)="([^"]*)"', html)
+    sources, links = ([one for one in found if one.startswith("#") == inside] for inside in (False, True))
+    assert len(sources) == 6  # an empty icon and four figures, one of them also narrow
     assert all(source.startswith("data:") for source in sources)
+    assert len(links) > 3
+    assert all(f'id="{link[1:]}"' in html for link in links)
     linked = re.findall(r"\]\((figures/[^)]*)\)", md)
     assert len(linked) == 4
     assert all((study / "report" / path).is_file() for path in linked)
@@ -420,7 +424,10 @@ def test_what_stands_in_a_run_is_text_and_not_markup(tmp_path, report):
     sessions["sessions"][0]["command"] = "<script>alert(1)</script>"
     provenance.write_text(json.dumps(sessions))
     assert report(study)[0] == 0
-    assert "<script" not in (study / "report" / "report.html").read_text()
+    html = (study / "report" / "report.html").read_text()
+    assert html.count("<script") == 1  # the page's own
+    assert "<script>alert" not in html
+    assert html.count("&lt;script&gt;alert(1)") > 1
 
 
 def test_csv_holds_every_run_and_every_effect(tmp_path, report):

@@ -12,9 +12,8 @@ from scipy import stats
 from resgan.report import families as fam
 from resgan.report.bands import bands, summarised
 from resgan.report.best import compare_with_best
-from resgan.report.curves import FLOOR
 from resgan.report.effects import LEVEL, contrasts, t_interval
-from resgan.report.panels import mean_of_seen
+from resgan.report.panels import FLOOR, mean_of_seen
 
 FIVE = np.array([1.0, 2, 4, 8, 16])
 SEEDS = 3  # fresh seeds of a replicate
