@@ -18,7 +18,8 @@ COMMAND = Command(
     about="""Score a checkpoint, or images from anywhere, against real images: Frechet and kernel distances,
 Inception score, precision, recall, density, coverage, and the exact scores of the testbeds. Each score has a name that
 says what it is, a card that says how it was made, and where it is known what a perfect generator would score.""",
-    examples="""  python -m resgan.evaluate ckpt=runs/mine/checkpoints/final.ckpt
+    paths={"": "ckpt", **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".npz"), "fake")},
+    examples="""  python -m resgan.evaluate runs/mine/checkpoints/final.ckpt
   python -m resgan.evaluate ckpt=runs/factorial metrics.samples=2000        all runs of a study, in one table
   python -m resgan.evaluate ckpt=runs/mine/checkpoints/final.ckpt metrics=inception metrics.weights=inception.pth
   python -m resgan.evaluate fake=samples.npz real=cifar10 root=~/data

@@ -17,7 +17,9 @@ COMMAND = Command(
     options=SampleOptions,
     about="""Sample images from a checkpoint; the file is all it needs.
 Image i depends on its seed only, whichever others are asked for beside it.""",
-    examples="""  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples
+    paths={"": "ckpt"},
+    examples="""  python -m resgan.sample runs/mine/checkpoints/final.ckpt
+  python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-63 outdir=samples format=grid columns=8
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=0-9999 outdir=samples format=npz
   python -m resgan.sample ckpt=runs/mine/checkpoints/final.ckpt seeds=3,7,11 outdir=walk format=grid interpolate=8

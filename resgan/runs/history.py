@@ -103,6 +103,9 @@ ADDED = (
     Added("tuning.penalty", [0.1, 10.0]),
     Added("tuning.inits", []),
     Added("tuning.accept_edge", False),
+    # Loggers beside W&B
+    Added("tensorboard", False),
+    Added("csv", False),
 )
 
 # Smooth shapes, and fewer modes. The other options of data=shapes came with it, so that they need no rows above.
