@@ -127,7 +127,8 @@ def replay(run: Run, logger: FileLogger) -> None:
     """Log what the run has measured so far."""
     before = START
     for line in run.measurements():
-        logger.log(shown(line, before), images_seen=line["images_seen"])
+        if values := shown(line, before):
+            logger.log(values, images_seen=line["images_seen"])
         before = line if line["kind"] == "losses" else before
 
 
