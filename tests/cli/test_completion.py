@@ -88,7 +88,7 @@ complete -p resgan-train resgan-sample resgan-report
 def test_bash_puts_in_what_follows_the_last_equals_sign(tmp_path):
     """Bash splits a word at =, so that only what follows it is replaced."""
     command = tmp_path / "resgan-train"
-    command.write_text(f"#!/bin/bash\nexec {sys.executable} -m resgan.train \"$@\"\n")
+    command.write_text(f'#!/bin/bash\nexec {sys.executable} -m resgan.train "$@"\n')
     command.chmod(0o755)
     lines = ["resgan-train disc.residual=", "resgan-train generator.nor"]
     shown = subprocess.run(
