@@ -3,11 +3,13 @@
 import shutil
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from resgan import describe, evaluate, plan, sample, sweep, train
 from resgan.cli.completion import TRAIN, complete, paths_from, script
+from resgan.options.choices import Norm
 from resgan.options.conf import files_of
 from resgan.options.validation import names
 
@@ -21,7 +23,7 @@ def offered(line: str) -> list[str]:
 
 @pytest.mark.parametrize(("line", "expected"), [
     ("resgan-train generator.nor", ["generator.norm=", "generator.norm_place="]),
-    ("resgan-train generator.norm=", [f"generator.norm={norm}" for norm in ("none", "batch", "group", "pixel", "layer")]),
+    ("resgan-train generator.norm=", [f"generator.norm={norm}" for norm in get_args(Norm)]),
     ("resgan-train generator.norm=p", ["generator.norm=pixel"]),
     ("resgan-train -m generator.residual=true,f", ["generator.residual=true,false"]),
     ("resgan-train disc=s", ["disc=sngan"]),
@@ -40,7 +42,8 @@ def offered(line: str) -> list[str]:
     ("resgan-sample di", ["disc."]), ("resgan-sample disc.", ["disc.path="]), ("resgan-sample stu", []),
     ("resgan-sample pict", ["pictures/"]), ("resgan-train pict", []),
     ("resgan-evaluate metrics=in", ["metrics=inception"]), ("resgan-plan cluster=h", ["cluster=here"]),
-    ("resgan-plan generator.blo", ["generator.block=", "generator.blocks="]), ("resgan-sweep sampler=t", ["sampler=tpe"]),
+    ("resgan-plan generator.blo", ["generator.block=", "generator.blocks="]),
+    ("resgan-sweep sampler=t", ["sampler=tpe"]),
     ("resgan-train nosuch=", []), ("resgan-train generator=nosuch generator.wid", ["generator.width="]),
 ])  # fmt: skip
 def test_what_is_offered(tmp_path, monkeypatch, line, expected):

@@ -163,10 +163,8 @@ def test_a_stopped_run_says_so_and_goes_on_as_the_same(tmp_path, no_key):
     assert all(line["_step"] == line["images_seen"] for one in (first, second) for line in one["history"])
     scored = [line["images_seen"] for one in (first, second) for line in one["history"] if "tv" in line]
     assert scored == [0, 1000, 2000, 3000]  # each once
-    for one, session in zip(
-        (first, second), json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
-    ):
-        assert one["config"]["provenance"] == session  # commit, versions, device
+    sessions = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
+    assert [one["config"]["provenance"] for one in (first, second)] == sessions  # commit, versions, device
     assert {"train/lr_generator", "train/lr_disc", "train/images_per_second"} <= second["summary"].keys()
 
 
@@ -220,7 +218,7 @@ class Broken:
 
     finished = False
 
-    def log(self, *arguments):
+    def log(self, *arguments, step):
         raise BrokenPipeError("the service is gone")
 
     def finish(self, **arguments):

@@ -1,4 +1,4 @@
-"""TensorBoard and CSV: the values of metrics.jsonl against images, once each, also after a stop; never a reason to stop."""
+"""TensorBoard and CSV: the values of metrics.jsonl against images, each once, also after a stop; no reason to stop."""
 
 import csv
 import importlib.util
@@ -20,8 +20,10 @@ from resgan.training import loggers
 from resgan.training.loggers import open_csv, open_tensorboard, shown
 
 CONFIG = {"seed": 3, "generator": {"residual": True, "width": [8, 16], "lr_final": None}}
-SCORES = [{"images_seen": n, "kind": "scores", "seconds": n / 10, "scores": {"tv": 1 - n / 1000, "kl": None if n < 300 else 0.1}}
-          for n in (0, 100, 200, 300, 400)]  # fmt: skip
+SCORES = [
+    {"images_seen": n, "kind": "scores", "seconds": n / 10, "scores": {"tv": 1 - n / 1000, "kl": None}}
+    for n in (0, 100, 200, 300, 400)
+]
 LOSSES = [
     {"images_seen": n, "kind": "losses", "seconds": n / 50, "loss_d": n / 100, "lr_disc": 0.01} for n in (100, 200, 300)
 ]
