@@ -19,7 +19,8 @@ COMMAND = Command(
 Inception score, precision, recall, density, coverage, and the exact scores of the testbeds. Each score has a name that
 says what it is, a card that says how it was made, and where it is known what a perfect generator would score. What
 cannot be computed of so few samples is left out, and the reason stands below the table.""",
-    examples="""  python -m resgan.evaluate ckpt=runs/mine/checkpoints/final.ckpt
+    paths={"": "ckpt", **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".npz"), "fake")},
+    examples="""  python -m resgan.evaluate runs/mine
   python -m resgan.evaluate ckpt=runs/factorial metrics.samples=2000        all runs of a study, in one table
   python -m resgan.evaluate ckpt=runs/mine/checkpoints/final.ckpt metrics=fid
   python -m resgan.evaluate fake=theirs real=images metrics=fid metrics.weights=inception.pth      offline

@@ -17,7 +17,9 @@ COMMAND = Command(
     options=SampleOptions,
     about="""Sample images from a checkpoint, or from the run directory it lies in, to files, grids, films and pages.
 The checkpoint is all it needs. Image i depends on its seed only, whichever others are asked for beside it.""",
-    examples="""  python -m resgan.sample ckpt=runs/mine seeds=0-63 outdir=samples
+    paths={"": "ckpt"},
+    examples="""  python -m resgan.sample runs/mine
+  python -m resgan.sample ckpt=runs/mine seeds=0-63 outdir=samples
   python -m resgan.sample ckpt=runs/mine/checkpoints/best.ckpt seeds=0-63 format=grid columns=8
   python -m resgan.sample ckpt=runs/mine seeds=0-9999 format=npz
   python -m resgan.sample ckpt=runs/mine seeds=0-7 format=grid class=all        a row for each class, the same latents

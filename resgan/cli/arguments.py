@@ -7,8 +7,14 @@ from pathlib import Path
 from resgan.base.errors import OptionsError
 from resgan.cli.command import Command
 from resgan.options.conf import CONF, files_of
-from resgan.options.validation import names
+from resgan.options.validation import did_you_mean, names
 
+# Hydra's flags, and those of them that take the next word as their value.
+FLAGS = {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--info", "-i"}
+FLAGS_WITH_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    "--experimental-rerun",
+}
 # Paths, class names and lists of seeds are taken literally; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
     r"(ckpt|class|fake|real|outdir|run_dir|init_from|storage|name|seeds|data\.path|data\.labels|data\.root|root|generator\.path|disc\.path|metrics\.weights|metrics\.own|metrics\.cache|hydra\.sweep\.dir|wandb\.(?:project|entity|name))"
@@ -17,6 +23,55 @@ AS_TYPED = re.compile(
 )
 
 SWEEP_FLAGS = {"-m", "--multirun"}
+
+
+def as_options(arguments: list[str], command: Command) -> list[str]:
+    """Return the words of a line with each path that stands alone as the option it means, PATH -> ckpt=PATH.
+
+    Raises OptionsError for other words that are no option=value, such as --lr.
+    """
+    found: list[str] = []
+    for place, word in enumerate(arguments):
+        if place and arguments[place - 1] in FLAGS_WITH_VALUE:
+            found.append(word)
+        elif word.startswith("-"):
+            refuse_unknown_flag(word, arguments[place + 1 :], command)
+            found.append(word)
+        elif word.startswith("~") or ("=" in word and not is_path(word)):
+            found.append(word)
+        else:
+            found.append(f"{option_of_path(word, command)}={word}")
+    return found
+
+
+def is_path(word: str) -> bool:
+    """Tell a path with = in it from an option: a/b=c.ckpt is one if the file is there."""
+    return "/" in word.split("=")[0] and not word.startswith("hydra/") and Path(word).expanduser().exists()
+
+
+def option_of_path(word: str, command: Command) -> str:
+    """Return the option that a bare word of the line stands for. Raises OptionsError where there is none."""
+    if word and word not in names(command.options) and command.paths:
+        return command.paths.get(Path(word).suffix.lower(), command.paths[""])
+    if word in names(command.options):
+        raise OptionsError(f"{word}: expected {word}=value")
+    if Path(word).expanduser().exists() and {"run_dir", "data.path"} <= set(names(command.options)):
+        raise OptionsError(f"{word}: expected option=value, as in run_dir={word} or data=folder data.path={word}")
+    raise OptionsError(f"{word}: expected option=value{did_you_mean(word, names(command.options))}")
+
+
+def refuse_unknown_flag(word: str, later: list[str], command: Command) -> None:
+    """Refuse a flag that is not Hydra's: --lr 0.1, as many tools have it. Raises OptionsError."""
+    flag, _, value = word.partition("=")
+    if flag in FLAGS | FLAGS_WITH_VALUE:
+        return
+    if flag in ("-sc", "--shell-completion"):
+        raise OptionsError(f"{flag}: use --completion bash, zsh or fish, which knows the values too")
+    name, known = flag.strip("-").replace("-", "_"), names(command.options)
+    value = value or (later[0] if later and "=" not in later[0] and not later[0].startswith("--") else "VALUE")
+    if name in known:
+        raise OptionsError(f"{flag}: options are written without dashes: {name}={value}")
+    raise OptionsError(f"{flag}: options are written without dashes, and there is no {name}{did_you_mean(name, known)}")
 
 
 def quoted(argument: str) -> str:

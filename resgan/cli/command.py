@@ -1,7 +1,7 @@
 """The description of a command: its options, its help, and what runs before and after a study."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from resgan.experiment.study import Job, Study
@@ -15,6 +15,7 @@ class Command:
     about: str  # what it does, for --help
     examples: str
     config: str = ""  # the command whose file in conf/ it uses; empty: its own
+    paths: dict[str, str] = field(default_factory=dict)  # options that bare paths mean, by their ending; "": any
     before_study: Callable[[Study], None] | None = None
     after_study: Callable[[Study], None] | None = None
     run_stacked: Callable[[Sequence[tuple[Any, Job]], Callable[[Job, Exception], None]], None] | None = None

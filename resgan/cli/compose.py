@@ -82,3 +82,7 @@ def compose_options(command: Command, overrides: Sequence[str]) -> Options:
             return options_from(compose(command.primary, given), command, given)
     except (HydraException, OmegaConfBaseException) as error:
         raise OptionsError(explain(error, command, given)) from None
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise OptionsError(explain(error, command, given)) from None

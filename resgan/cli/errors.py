@@ -8,7 +8,8 @@ from resgan.cli.command import Command
 from resgan.cli.help import meanings_of
 from resgan.cli.launchers import missing
 from resgan.options.conf import files_of, read_primary
-from resgan.options.validation import did_you_mean, names
+from resgan.options.other_names import value_called
+from resgan.options.validation import did_you_mean, fields_of, names
 
 
 def explain(error: Exception, command: Command, arguments: list[str]) -> str:
@@ -21,16 +22,41 @@ def explain(error: Exception, command: Command, arguments: list[str]) -> str:
         name = "/".join([*inner, match[2]])
         if group == "hydra":
             return of_hydra(name)
-        return f"{group}={name}: expected one of {', '.join(files_of(group)) or 'none'}"
+        return unknown_file(group, name)
+    if match := re.search(r"Ambiguous value for argument '(.*)'$|Sweep parameters '(.*)' requires", text, re.MULTILINE):
+        return several_values(match[1] or match[2], command)
     if match := re.search(r"Could not append to config\. An item is already at '([^']*)'", text):
         return f"+{match[1]}: exists already; leave out the +"
     if type(error).__name__ == "MissingMandatoryValue":
         name = getattr(error, "full_key", None) or text.split()[-1]
         return f"{name}: required; give it as {name}=..."
+    if "Config group override must be" in text:  # a number, or true
+        words = [word.lstrip("+").partition("=") for word in arguments]
+        group, _, value = next((parts for parts in reversed(words) if parts[2] and files_of(parts[0])
+                                and parts[2] not in files_of(parts[0])), ("", "", ""))  # fmt: skip
+        return unknown_file(group, value) if group else f"{one_line(error)}; see --help"
     if "override_grammar" in text:
         line = one_line(error).split(" See https")[0]
         return f"{line}; expected option=value, with values such as true, 0.5, [8,16] or 'any text'"
     return one_line(error)
+
+
+def unknown_file(group: str, name: str) -> str:
+    ours = value_called(group, name)
+    hint = f"; did you mean {group}={ours}?" if ours else ""
+    return f"{group}={name}: expected one of {', '.join(files_of(group)) or 'none'}{hint}"
+
+
+def several_values(given: str, command: Command) -> str:
+    """Explain several values of an option on a line that is no sweep."""
+    name, _, values = given.partition("=")
+    kind = str(getattr(fields_of(command.options).get(name), "annotation", ""))
+    other = ""
+    if name == "seed" and "seeds" in names(command.options) and re.fullmatch(r"[\d,]+", values):
+        other = f", or seeds={values} to train them as one"
+    elif "list[" in kind:
+        other = f", or {name}=[{values}] for a list"
+    return f"{given}: several values make several runs; add -m for a sweep{other}"
 
 
 def of_hydra(name: str) -> str:

@@ -7,9 +7,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from resgan.base.console import one_line
 from resgan.base.errors import OptionsError
 from resgan.cli.arguments import (
+    as_options,
     is_sweep,
     one_job_for_all_seeds,
     quoted,
@@ -25,6 +25,7 @@ from resgan.experiment.study import Study
 
 def compose_jobs(words: list[str]) -> Study:
     """Compose the jobs; those of a sweep or of one run are a study without a name. Raises OptionsError."""
+    words = as_options(words, TRAIN)
     refuse_bases(words)
     refuse_stacks_side_by_side(words)
     given = one_job_for_all_seeds(words, TRAIN)
@@ -37,7 +38,7 @@ def compose_jobs(words: list[str]) -> Study:
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
-        raise OptionsError(f"{one_line(error)}; see python -m resgan.train --help") from None
+        raise OptionsError(explain(error, TRAIN, given)) from None
     if study is None:
         raise OptionsError("hydra/sweeper: this one chooses jobs as it goes, so they cannot be planned; use basic")
     return study

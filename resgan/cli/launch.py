@@ -24,6 +24,7 @@ from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
 from resgan.base.signals import cause_of, hand_on, stop_signals
 from resgan.cli.arguments import (
+    as_options,
     flags_first,
     one_job_for_all_seeds,
     quoted,
@@ -36,7 +37,7 @@ from resgan.cli.errors import explain
 from resgan.cli.launchers import in_this_process, is_of_a_launcher, share_this_machine
 from resgan.cli.study import announced, options_from, shares_stacks, varied_options
 from resgan.experiment.study import Job, Progress
-from resgan.options.conf import CONF
+from resgan.options.conf import CONF, named_as_typed
 
 
 class JobFailed(Exception):
@@ -45,6 +46,10 @@ class JobFailed(Exception):
 
 def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[str]) -> None:
     """Run all jobs of the command line `arguments`; invalid input ends the process with status 2."""
+    try:
+        arguments = as_options(arguments, command)
+    except OptionsError as error:
+        stop(one_line(error))
     waiting: list[tuple[Any, Job]] = []
     place = sweep_place(arguments)
     given = flags_first(one_job_for_all_seeds(arguments, command))
@@ -69,7 +74,7 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
-        stop(f"{one_line(error)}; see --help")
+        stop(explain(error, command, sys.argv[1:]))
 
 
 def make_task(
@@ -119,18 +124,20 @@ def make_task(
                 raise JobFailed from None
             if not isinstance(error, UserError | OmegaConfBaseException):
                 raise
-            stop(line_of(error, command))  # here for the same reason
+            stop(line_of(error, command, overrides))  # here for the same reason
 
     return task
 
 
-def line_of(error: Exception, command: Command) -> str:
-    return explain(error, command, sys.argv[1:]) if isinstance(error, OmegaConfBaseException) else one_line(error)
+def line_of(error: Exception, command: Command, overrides: list[str]) -> str:
+    if isinstance(error, OmegaConfBaseException):
+        return explain(error, command, sys.argv[1:])
+    return named_as_typed(one_line(error), overrides)
 
 
 def say_failed(command: Command, job: Job, error: Exception) -> None:
     """Print which job of a sweep failed, and why; with the traceback unless it is the user's mistake."""
-    say(f"job failed: {' '.join(job.overrides) or '(defaults)'}: {line_of(error, command)}")
+    say(f"job failed: {' '.join(job.overrides) or '(defaults)'}: {line_of(error, command, job.overrides)}")
     if not isinstance(error, UserError | OmegaConfBaseException):
         traceback.print_exception(error)
 

@@ -5,16 +5,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from resgan.base.console import end_unread
+from resgan.base.console import end_unread, stop
+from resgan.base.versions import version_text
 from resgan.cli.arguments import apart
 from resgan.cli.command import Command
+from resgan.cli.completion import SCRIPTS, TRAIN, complete, script
 from resgan.cli.help import help_text
 from resgan.experiment.study import Job
+
+OWN_FLAGS = ("--help", "-h", "--hydra-help", "--version")
 
 
 def run_with_words(command: Command, run: Callable[..., object]) -> None:
     """Run a command that passes on what is no option of its own: `run` gets these `words`, as typed."""
-    own, words = apart(sys.argv[1:], {*command.options.model_fields, "--help", "-h", "--hydra-help"})
+    if is_completion(sys.argv[1:]):
+        print_completion(sys.argv[1:], [command, TRAIN])
+        return
+    own, words = apart(sys.argv[1:], {*command.options.model_fields, *OWN_FLAGS})
     sys.argv[1:] = own
     run_command(command, partial(run, words=words))
 
@@ -25,6 +32,10 @@ def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
     try:
         if {"--help", "-h"} & set(arguments):
             print(help_text(command))
+        elif "--version" in arguments:
+            print(version_text())
+        elif is_completion(arguments):
+            print_completion(arguments, [command])
         else:
             from resgan.cli.launch import launch  # not needed for --help, and importing Hydra takes a third of a second
 
@@ -32,3 +43,18 @@ def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         end_unread()
+
+
+def is_completion(arguments: list[str]) -> bool:
+    return arguments[:1] in (["--complete"], ["--completion"])
+
+
+def print_completion(arguments: list[str], commands: list[Command]) -> None:
+    """Print the script for a shell, or the words that the last of a line can become."""
+    flag, value = arguments[0], " ".join(arguments[1:])
+    if flag == "--complete":
+        print("\n".join(complete(value, commands)))
+    elif value in SCRIPTS:
+        print(script(value))
+    else:
+        stop(f"--completion {value}".rstrip() + f": expected one of {', '.join(SCRIPTS)}")

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, flat, format_value
-from resgan.cli.arguments import quoted
+from resgan.cli.arguments import as_options, quoted
 from resgan.cli.compose import TRAIN, compose_options
 from resgan.cli.errors import explain
 from resgan.experiment.sweep.space import Dimension, Search
@@ -73,7 +73,7 @@ def configured(words: Sequence[str]) -> TrainOptions:
 
 def parse(words: Sequence[str]) -> list[Override]:
     """Parse the words by Hydra's grammar. Raises OptionsError for what is no option of a trial."""
-    for word in words:
+    for word in as_options(list(words), TRAIN):
         if word.startswith("-"):
             raise OptionsError(f"{word}: expected option=value; see --help")
         if word.lstrip("+~").partition("=")[0].partition(".")[0].partition("/")[0] in NOT_HERE:

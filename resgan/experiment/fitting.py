@@ -8,6 +8,7 @@ from resgan.base.errors import OptionsError
 from resgan.experiment.session import train_runs
 from resgan.experiment.several import find_place
 from resgan.experiment.study import Job
+from resgan.options.conf import named_as_typed
 from resgan.options.train import TrainOptions
 
 
@@ -43,6 +44,8 @@ def fit(options: TrainOptions) -> Result:
         )
     try:
         root, asked, trained = train_runs(options, job)
+    except OptionsError as error:
+        raise OptionsError(named_as_typed(str(error), options.overrides)) from error
     except SystemExit:
         raise KeyboardInterrupt from None  # the session has said where the run stands, and how to continue
     [result] = [done or trained[root] for done in asked.results]

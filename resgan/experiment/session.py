@@ -37,6 +37,7 @@ from resgan.training.callbacks import ProgressBar, RecorderCallback
 from resgan.training.checkpoints import State
 from resgan.training.fit import fit
 from resgan.training.gan import GAN
+from resgan.training.loggers import Loggers, check_tensorboard, open_csv, open_tensorboard
 from resgan.training.recorder import Recorder, Schedule
 
 EXIT_DIVERGED = 3
@@ -129,6 +130,7 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
     for one, run in each:
         if not components:
             check_processes(one, job)
+            check_tensorboard(one.tensorboard)
         reuse = components[0] if components else None
         begins = run is None or not checkpoints.can_continue(run.checkpoints)
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
@@ -281,6 +283,7 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     assert trainer.precision != "auto"
     if processes.first:
         say_precision(members[0])
+        say_idle_switches(members[0])
     recorders: list[Recorder] = []
     exit_code = 1
     try:
@@ -350,6 +353,14 @@ def say_precision(member: Member) -> None:
         say("computes in bf16-mixed (trainer.precision=auto); trainer.precision=32-true is float32 throughout")
 
 
+def say_idle_switches(member: Member) -> None:
+    """Announce networks without blocks, whose switch does nothing, once, when the run begins."""
+    for network in ("generator", "disc"):
+        options = getattr(member.options, network)
+        if getattr(options, "has_no_blocks", False) and not member.run.sessions():
+            say(f"{network}.blocks={format_value(options.blocks)}: without blocks {network}.residual does nothing")
+
+
 def stacked(members: Sequence[Member]) -> GAN:
     """Return the GAN of a single run, or the stack of all runs."""
     gans = [member.components.gan for member in members]
@@ -386,7 +397,7 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
             save=round(1000 * options.save_kimg),
             total=components.gan.total_images,
         ),
-        tracker=open_tracker(options, member.job, run, run_id=state.get("wandb_id"), counts=components.counts),
+        tracker=open_loggers(member, session),
         spec=components.spec,
         reference=mixed_batch(
             dataset, min(START_SAMPLES, len(dataset.train)), labelled=bool(components.spec["classes"])
@@ -397,6 +408,20 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
         seconds=state.get("seconds", 0.0),
         stop=stop,
     )
+
+
+def open_loggers(member: Member, session: PlainData) -> Loggers:
+    """Open W&B and the loggers that write into the run directory, each where the run stands."""
+    options, run, components = member.options, member.run, member.components
+    counts = components.counts | {"provenance": session}
+    tracker = open_tracker(options, member.job, run, run_id=member.state.get("wandb_id"), counts=counts)
+    files, config = [], options.model_dump(exclude={"wandb"})
+    if options.tensorboard:
+        images_seen, scores = components.gan.images_seen, list(components.scorer.cards)
+        files.append(open_tensorboard(run, config, scores, images_seen=images_seen))
+    if options.csv:
+        files.append(open_csv(run, config))
+    return Loggers(tracker, files)
 
 
 def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | None, counts: PlainData) -> Tracker:

@@ -39,7 +39,9 @@ def follow(place: Place, accelerator: str) -> None:
             if ordered is None:
                 return  # there is nothing to train
             options = check(TrainOptions, ordered["options"])
-            options = options.with_values({"trainer.progress": False, "wandb.mode": "disabled"})
+            options = options.with_values(
+                {"trainer.progress": False, "wandb.mode": "disabled", "tensorboard": False, "csv": False}
+            )
             set_threads(options)
             state = ordered["state"]
             components = build_components(options, begins=not state)

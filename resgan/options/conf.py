@@ -1,5 +1,7 @@
 """Read the files of conf/ as plain YAML, without Hydra: for --help, error messages and lists of valid names."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,3 +63,17 @@ def read_file(group: str, name: str) -> ConfFile:
 def read_yaml(path: Path) -> PlainData:
     # The C parser, where available: conf/ has many files, and --help must be instant.
     return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+def named_as_typed(line: str, words: Sequence[str]) -> str:
+    """Name a network in a message by the file that the words choose: generator.name=resnet -> generator=sngan."""
+    match = re.match(r"(generator|disc)\.name=\w+(?=:)", line)
+    if match is None:
+        return line
+    chosen = None
+    for word in words:
+        option, _, value = word.lstrip("+").partition("=")
+        if option == "experiment" and value in files_of("experiment"):
+            chosen = read_file("experiment", value).selects.get(match[1], chosen)
+        chosen = value if option == match[1] else None if option == f"{match[1]}.name" else chosen
+    return line if chosen is None else f"{match[1]}={chosen}{line[match.end() :]}"

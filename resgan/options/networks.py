@@ -91,6 +91,12 @@ class WithBlocks(Options):
     skip_scale: float | None = option("initial value of a learned factor on the skip; null: no factor")
     skip_final: NotNegative | None = option("final s in s join + (1 - s) F, from 1 over burn_in_kimg; null: s stays 1")
 
+    @property
+    def has_no_blocks(self) -> bool:
+        """True where the switch has nothing to act on."""
+        blocks = getattr(self, "blocks", 0)
+        return not any(blocks) if isinstance(blocks, list) else blocks == 0
+
     @model_validator(mode="after")
     def _blocks_can_learn(self) -> "WithBlocks":
         factors = {
@@ -120,10 +126,8 @@ class WithBlocks(Options):
                 f"spectral=true: init={self.init} ends every branch in zero, which no singular value can divide; "
                 "take one of them"
             )
-        blocks = getattr(self, "blocks", 0)
-        none = not any(blocks) if isinstance(blocks, list) else blocks == 0
-        if none and getattr(self, "conditional", "none") == "norm":
-            given = f"blocks={format_value(blocks)}"
+        if self.has_no_blocks and getattr(self, "conditional", "none") == "norm":
+            given = f"blocks={format_value(getattr(self, 'blocks', 0))}"
             raise ValueError(f"conditional=norm: with {given} no norm is class-conditional; use none or concat")
         return self
 

@@ -108,6 +108,8 @@ class TrainOptions(Options):
     score_kimg: NotNegative = option("thousands of images between scores; 0: only at the start and at the end")
     sample_kimg: NotNegative = option("thousands of images between grids of samples; 0: only at the end")
     save_kimg: NotNegative = option("thousands of images between checkpoints; 0: only at the end")
+    tensorboard: bool = option("also write tensorboard/ in the run directory")
+    csv: bool = option("also write csv/metrics.csv in the run directory")
     generator: AnyGenerator
     disc: AnyDisc
     loss: LossOptions

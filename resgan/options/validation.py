@@ -3,7 +3,7 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,6 +15,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, format_value
 from resgan.options.conf import files_of
+from resgan.options.other_names import (
+    group_called,
+    is_known,
+    is_name_elsewhere,
+    names_elsewhere,
+    options_called,
+    value_called,
+)
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -96,21 +104,49 @@ def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]
     if error["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
         return name, "is a group of options; choose one of its files, see --help"
     expected: str = EXPECTED.get(error["type"]) or (error["msg"][0].lower() + error["msg"][1:])
-    return (name if error["type"] == "missing" else f"{name}={format_value(error['input'])}"), expected.format(
-        **context
-    )
+    if error["type"] == "missing":
+        return name, expected
+    ours = value_called(name, format_value(error["input"]))
+    hint = f"; did you mean {name}={ours}?" if ours else ""
+    return f"{name}={format_value(error['input'])}", expected.format(**context) + hint
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Say what an unknown option may mean: what another tool calls so, or the nearest of those there are."""
     group, _, leaf = name.rpartition(".")
-    options = [option.rpartition(".") for option in known if option != name]
-    beside = [last for first, _, last in options if group and first == group]
-    if beside:  # in an existing group suggest only its own: disc.blocks is no help after generator.blocks
-        close = nearest(leaf, beside)
-        close = close and f"{group}.{close}"
-    else:
-        close = nearest(name, ["".join(parts) for parts in options])
-    return f"; did you mean {close}?" if close else "; see --help"
+    if group and not is_known(group, known):
+        if (ours := group_called(group)) and is_known(ours, known):
+            meant = f"{ours}.{leaf}"
+            return f"; did you mean {meant}?" if meant in known else did_you_mean(meant, known)
+        near = nearest(name, known)
+        return f"; did you mean {near}?" if near else did_you_mean(leaf, known)
+    others = [option for option in known if option != name]
+    elsewhere = group and any(option.endswith(f".{leaf}") for option in others)
+    found, note = (
+        ([], "") if elsewhere else options_called(leaf, others)
+    )  # disc.blocks is no help after generator.blocks
+    if found:
+        return f"; use {' or '.join(found)}" + (f" ({note})" if note else "")
+    if group:
+        if leaf in known:
+            return f"; did you mean {leaf}?"
+        near = nearest(leaf, [option.removeprefix(f"{group}.") for option in others if option.startswith(f"{group}.")])
+        return f"; did you mean {group}.{near}?" if near else "; see --help"
+    if is_name_elsewhere(name):  # of an option that this command does not have
+        return "; see --help"
+    near = nearest(name, [*others, *(option.rpartition(".")[2] for option in others), *names_elsewhere(others)])
+    if near is None:
+        return "; see --help"
+    if near in others:
+        return f"; did you mean {near}?"
+    meant = [option for option in others if option.endswith(f".{near}")] or options_called(near, others)[0]
+    return f"; did you mean {' or '.join(of_networks(meant))}?"
+
+
+def of_networks(options: list[str]) -> list[str]:
+    """Keep both networks' option of a name where both have it, else the first."""
+    both = [option for option in options if option.startswith(("generator.", "disc."))]
+    return both if len(both) > 1 else options[:1]
 
 
 def _is_type(step: str) -> bool:
@@ -124,30 +160,38 @@ def tags(model: type[Options]) -> set[str]:
     return {str(tag) for group in groups for tag in choices(group.model_fields.get("name"))}
 
 
-def nearest(name: str, known: list[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known option most similar to a mistyped one."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
 
 @cache
-def names(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, str]:
+def names(model: type[Options], *, variant: str | None = None) -> dict[str, str]:
     """Map every option of a model, dotted, to its meaning: for --help, and to suggest the nearest valid name.
 
     variant: include only the variant of this name in a group that has several.
     """
-    found: dict[str, str] = {}
+    return {name: meaning(field) for name, field in fields_of(model, variant=variant).items()}
+
+
+def meaning(field: FieldInfo) -> str:
+    valid = choices(field)
+    return f"{field.description}" + (f" ({', '.join(map(format_value, valid))})" if valid else "")
+
+
+@cache
+def fields_of(model: type[Options], prefix: str = "", *, variant: str | None = None) -> dict[str, FieldInfo]:
+    """Map every option of a model, dotted, to its field; see `names`."""
+    found: dict[str, FieldInfo] = {}
     for attribute, field in model.model_fields.items():
         name = field.alias or attribute
         models = [t for t in _members(field.annotation) if isinstance(t, type) and issubclass(t, Options)]
         chosen = [part for part in models if variant in choices(part.model_fields.get("name"))]
         for part in chosen or models:
-            found |= {k: v for k, v in names(part, f"{prefix}{name}.").items() if k not in found}
+            found |= {k: v for k, v in fields_of(part, f"{prefix}{name}.").items() if k not in found}
         if not models:
-            valid = choices(field)
-            found[prefix + name] = f"{field.description}" + (
-                f" ({', '.join(map(format_value, valid))})" if valid else ""
-            )
+            found[prefix + name] = field
     return found
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
 from resgan.base.console import stop
+from resgan.base.versions import version_text
 from resgan.runs.directory import RunError
 
 ABOUT = """Turn the runs of a study into an answer with its uncertainty: report.html (one file, no network), report.md,
@@ -28,8 +30,14 @@ def main() -> None:
         stop(f"--out {arguments.out}: cannot be written ({error.strerror})")
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line, where argparse would print the usage too."""
+        stop(f"{message}; see --help")
+
+
 def parser() -> argparse.ArgumentParser:
-    given = argparse.ArgumentParser(
+    given = Parser(
         "python -m resgan.report",
         description=ABOUT,
         epilog=EXAMPLES,
@@ -41,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     given.add_argument(
         "--out", type=Path, help="directory for the report (default: report/ in the first of the directories)"
     )
+    given.add_argument("--version", action="version", version=version_text())
     given.add_argument("--mixed-code", action="store_true", help="allow runs of different commits in one table")
     given.add_argument("--wandb", metavar="PROJECT", help="also attach the report to the study's group in W&B")
     return given

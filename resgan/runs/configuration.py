@@ -10,6 +10,8 @@ BOOKKEEPING = (
     "tuning.accept_edge",
     "data.cache",
     "wandb",
+    "tensorboard",
+    "csv",
     "trainer.threads",
     "trainer.progress",
     "trainer.stack",

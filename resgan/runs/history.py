@@ -111,6 +111,9 @@ ADDED = (
     Added("data.fit", "crop", ("folder",)),
     Added("data.enlarge", False, ("folder",)),
     Added("data.labels", "folders", ("folder",), keeps=True),  # a dataset.json was not read
+    # Loggers beside W&B
+    Added("tensorboard", False),
+    Added("csv", False),
 )
 
 # Smooth shapes, and fewer modes. The other options of data=shapes came with it, so that they need no rows above.

@@ -22,7 +22,7 @@ SECONDS_TO_FINISH = 300  # to wait for unsent data, which stays on disk for `wan
 
 
 class Tracker:
-    """A W&B run, or nothing with mode "disabled". Every line is logged against `images_seen`, not W&B's step."""
+    """A W&B run, or nothing with mode "disabled". W&B's step is `images_seen`, which goes on in a continued run."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Tracker:
         arguments["job_type"] = job_type
         if "WANDB_SWEEP_ID" not in os.environ:  # a sweep's agent sets all of these itself
             arguments |= {"project": project, "entity": entity}
-            if run_id is not None and mode == "online":
-                arguments |= {"id": run_id, "resume": "allow"}
+            if run_id is not None:  # offline too: `wandb sync` puts all folders of an id into one run
+                arguments |= {"id": run_id, "resume": "allow" if mode == "online" else None}
         self.run = run = start(mode, arguments)
         if not run.offline:
             say(f"W&B shows this run at {run.url}")
@@ -59,16 +59,15 @@ class Tracker:
         return self.run.id if self.run else None
 
     def log(self, values: PlainData, *, images_seen: int) -> None:
-        self._tell(
-            lambda run: run.log({k: v for k, v in values.items() if v is not None} | {"images_seen": images_seen})
-        )
+        given = {name: value for name, value in values.items() if value is not None} | {"images_seen": images_seen}
+        self._tell(lambda run: run.log(given, step=images_seen))
 
     def log_image(self, name: str, image: Tensor, *, images_seen: int, caption: str | None = None) -> None:
         def show(run: "WandbRun") -> None:
             import wandb
 
             shown = wandb.Image(to_array(image), caption=caption or f"{images_seen} images seen")
-            run.log({name: shown, "images_seen": images_seen})
+            run.log({name: shown, "images_seen": images_seen}, step=images_seen)
 
         self._tell(show)
 
@@ -140,8 +139,7 @@ def start(mode: Any, arguments: PlainData) -> Any:
         if mode == "offline":
             raise
         say(f"W&B is not reachable ({first_line(error)}); logging offline")
-        arguments = {key: value for key, value in arguments.items() if key not in ("id", "resume")}
-        return wandb.init(mode="offline", settings=settings, **arguments)
+        return wandb.init(mode="offline", settings=settings, **{**arguments, "resume": None})
 
 
 def first_line(error: BaseException) -> str:

@@ -242,6 +242,12 @@ class GAN(pl.LightningModule):
         """Return the share of the burn-in that is done, from 0 to 1."""
         return min(1.0, self.images_seen / self.burn_in) if self.burn_in else 1.0
 
+    def learning_rates(self) -> dict[str, float]:
+        """Return the learning rate of each network's next step."""
+        progress, burnt_in = min(1.0, self.images_seen / self.total_images), self.burnt_in()
+        adams = {"generator": self.generator_adam, "disc": self.disc_adam}
+        return {name: float(adam.at(progress=progress, burnt_in=burnt_in)["lr"]) for name, adam in adams.items()}
+
     def latents(self, purpose: str, count: int) -> Tensor:
         """Draw standard normal latents (count, latent_dim), decided by (seed, purpose, images_seen)."""
         drawn = self.randomness.latents(purpose, count, images_seen=self.images_seen)

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,10 +18,10 @@ from resgan.base.signals import Stopped, StopSignal
 from resgan.metrics.scorer import Scorer
 from resgan.nets import sampling
 from resgan.runs.directory import Run
-from resgan.runs.tracking import Tracker
 from resgan.training import checkpoints
 from resgan.training.checkpoints import State
 from resgan.training.gan import GAN
+from resgan.training.loggers import START, Loggers, shown
 from resgan.training.penalties import gradient
 
 LOSS_EVERY = 50  # steps between two readings of the losses: each is a sync with the device
@@ -48,9 +49,9 @@ class Schedule:
 
 
 class Recorder:
-    """Fill the run directory and W&B. Every event is tied to images_seen, so a continued run repeats none."""
+    """Fill the run directory and tell the loggers. Every event is tied to images_seen: a continued run repeats none."""
 
-    def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Tracker,
+    def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Loggers,
                  spec: State, reference: Sequence[Tensor], reals: Tensor, seconds: float,
                  stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
@@ -61,6 +62,7 @@ class Recorder:
         measured = run.measurements()
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
         self.has_start = any(m["kind"] == "start" for m in measured)
+        self.losses_before = next((m for m in reversed(measured) if m["kind"] == "losses"), START)
         self.seconds_before, self.started = seconds, time.monotonic()
         self.stop = stop or StopSignal()
         self.diverged = False
@@ -79,7 +81,7 @@ class Recorder:
             self.record_start()
         if self.writes and not self.run.reals.exists():
             self.record_reals()
-        self.record_due()
+        self.record_due(again=True)
         self.stop_if_asked()
 
     def after_step(self) -> None:
@@ -97,10 +99,11 @@ class Recorder:
     def is_time_for_losses(self, now: int) -> bool:
         return now // self.gan.batch_size % LOSS_EVERY == 0
 
-    def record_due(self) -> None:
+    def record_due(self, *, again: bool = False) -> None:
+        """Record what is due at this place; again: in a new session, without what the last one has recorded here."""
         before = self.gan.images_seen - self.gan.batch_size
         now, schedule = self.gan.images_seen, self.schedule
-        if self.writes and schedule.due(schedule.sample, before=before, now=now):
+        if self.writes and schedule.due(schedule.sample, before=before, now=now) and not (again and self.grid.exists()):
             self.record_samples()
         if now not in self.scored and (now == 0 or schedule.due(schedule.score, before=before, now=now)):
             self.record_scores()
@@ -125,8 +128,12 @@ class Recorder:
     def record_losses(self) -> None:
         losses = self.read_losses()
         if self.writes:
-            self.run.append({"images_seen": self.gan.images_seen, "kind": "losses", **losses})
-            self.tracker.log({f"train/{k}": v for k, v in losses.items()}, images_seen=self.gan.images_seen)
+            rates = {f"lr_{network}": rate for network, rate in self.gan.learning_rates().items()}
+            now = self.gan.images_seen
+            line = {"images_seen": now, "kind": "losses", "seconds": self.seconds(), **losses, **rates}
+            self.run.append(line)
+            self.tracker.log(shown(line, self.losses_before), images_seen=now)
+            self.losses_before = line
 
     def read_losses(self) -> dict[str, float]:
         losses = {name: float(value) for name, value in self.gan.losses.items()}
@@ -146,12 +153,17 @@ class Recorder:
         images.save_png(image, self.run.reals)
         self.tracker.log_image("reals", image, images_seen=self.gan.images_seen, caption="real samples")
 
+    @property
+    def grid(self) -> Path:
+        """The file for the grid of samples of this place."""
+        return self.run.samples / f"{self.gan.images_seen:09d}.png"
+
     def record_samples(self) -> None:
         count = len(self.reals)
         z = sampling.latents(range(count), dim=self.gan.latent_dim)
         labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
         image = images.to_image(sampling.generate(self.gan.generator_ema, z, labels))
-        images.save_png(image, self.run.samples / f"{self.gan.images_seen:09d}.png")
+        images.save_png(image, self.grid)
         self.tracker.log_image("samples", image, images_seen=self.gan.images_seen)
 
     def record_scores(self) -> None:

@@ -10,7 +10,7 @@ from helpers.options import options_of
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from resgan.base.plain_data import flat
-from resgan.cli.arguments import apart, is_sweep, quoted
+from resgan.cli.arguments import apart, as_options, is_sweep, quoted
 from resgan.cli.search import read_search
 from resgan.options.conf import CONF, files_of
 from resgan.options.evaluate import EvaluateOptions
@@ -105,6 +105,7 @@ def test_the_examples_of_help_are_valid():
             arguments = shlex.split(re.split(r"\s{3,}", line.strip())[0])[3:]
             if is_sweep(arguments):
                 arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
+            arguments = as_options(arguments, module.COMMAND)
             check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))
 
 

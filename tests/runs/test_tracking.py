@@ -148,7 +148,8 @@ def test_a_study_is_a_group_and_its_report_belongs_to_it(tmp_path, no_key):
     assert "<h1>" in (log.parent / "files" / page).read_text()
 
 
-def test_a_stopped_run_says_so_and_goes_on_as_another(tmp_path, no_key):
+def test_a_stopped_run_says_so_and_goes_on_as_the_same(tmp_path, no_key):
+    """`wandb sync` puts folders of one id into one run, in order; W&B's steps must go on from one to the next."""
     options = [*TINY, "run_dir=run"]
     process = start("train", *options, cwd=tmp_path, **no_key)
     process.wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
@@ -156,7 +157,15 @@ def test_a_stopped_run_says_so_and_goes_on_as_another(tmp_path, no_key):
     assert run("train", *options, cwd=tmp_path, **no_key).returncode == 0
     first, second = map(read, logs(tmp_path / "run"))
     assert (first["exit_code"], second["exit_code"]) == (143, 0)
-    assert first["id"] != second["id"]
+    assert first["id"] == second["id"]
+    steps = [line["_step"] for one in (first, second) for line in one["history"]]
+    assert steps == sorted(steps)
+    assert all(line["_step"] == line["images_seen"] for one in (first, second) for line in one["history"])
+    scored = [line["images_seen"] for one in (first, second) for line in one["history"] if "tv" in line]
+    assert scored == [0, 1000, 2000, 3000]  # each once
+    sessions = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
+    assert [one["config"]["provenance"] for one in (first, second)] == sessions  # commit, versions, device
+    assert {"train/lr_generator", "train/lr_disc", "train/images_per_second"} <= second["summary"].keys()
 
 
 def test_a_server_that_cannot_be_reached_does_not_stop_the_run(tmp_path, no_key):
@@ -209,7 +218,7 @@ class Broken:
 
     finished = False
 
-    def log(self, *arguments):
+    def log(self, *arguments, step):
         raise BrokenPipeError("the service is gone")
 
     def finish(self, **arguments):
