@@ -26,7 +26,7 @@ class Lines(tqdm):
     def close(self) -> None:
         if not self.disable:
             self.disable = True
-            self._decr_instances(self)
+            self._decr_instances(self)  # type: ignore[attr-defined]  # missing from tqdm's types
 
 
 def progress_bar(

@@ -58,7 +58,8 @@ def open_source(path: Path) -> Source:
 
 
 def open_folder(path: Path) -> Source:
-    images, tables = {}, {}
+    images: dict[str, Read] = {}
+    tables: dict[str, Read] = {}
     for folder, folders, files in os.walk(path, followlinks=True, onerror=raise_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(folder).relative_to(path).as_posix()

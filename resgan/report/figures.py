@@ -1,7 +1,7 @@
 """Figures of a report. Each is a function of panels; the same runs give the same bytes."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,6 +141,7 @@ def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
     whole = [curve.bounds(panel) if panel.seeds else {} for panel in curve.panels]
     depths = np.array([curve.position(panel) for panel in curve.panels])
     kept = np.array([panel in curve.kept for panel in curve.panels])
+    margin = margin_of(curve)
     size, shape = ((4.3, 5.2), {"nrows": 2}) if narrow else ((8.6, 3.6), {"ncols": 2})
     with drawing(*size, **shape, sharey=True) as (canvas, both):
         for axes, (network, names) in zip(both, BESIDE.items(), strict=True):
@@ -156,7 +157,7 @@ def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
                 if len(ends) == 1:  # a single depth has no area to fill
                     axes.vlines(depths[kept] * (1 + 0.02 * k), *ends.T, color=colour, linewidth=1.5)
             axes.axhline(0, color="black", linewidth=1)
-            if margin := margin_of(curve):
+            if margin:
                 axes.axhspan(-margin, margin, color="#e9e9e9", zorder=0)
             axes.set_xscale("log", base=2)
             axes.set_xticks(depths, [curve.depth_of(panel) for panel in curve.panels])
@@ -211,12 +212,12 @@ def curves(panel: Panel, name: str) -> Figure:
         return rendered(name, f"{panel.primary} while training, mean and 95 % interval over seeds{said}", canvas)
 
 
-def time_axis(axes: Any, records: list[Record]) -> None:
+def time_axis(axes: Any, records: Sequence[Record]) -> None:
     points = records[0].config.get("data.name") == "gaussians"
     axes.set_xlabel(f"real {'points' if points else 'images'} that D has seen, in thousands")
 
 
-def draw_perfect(axes: Any, score: Score, records: list[Record]) -> str:
+def draw_perfect(axes: Any, score: Score, records: Sequence[Record]) -> str:
     """Draw the score of a perfect generator where it is known, of a share; return how a caption says so."""
     ideals = {(record.result.get("ideal") or {}).get(score.name) for record in records if record.result} - {None}
     if score.scale != "share" or len(ideals) != 1:

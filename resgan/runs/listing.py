@@ -41,12 +41,12 @@ def list_runs(root: Path) -> list[Listed]:
 def listed(path: Path) -> Listed:
     run = Run(path)
     files = [file for file in path.rglob("*") if file.is_file()]
-    about = {"changed": max((file.stat().st_mtime for file in files), default=0.0)}
-    about["size"] = sum(file.stat().st_size for file in files)
+    changed = max((file.stat().st_mtime for file in files), default=0.0)
+    room = sum(file.stat().st_size for file in files)
     try:
         config, result, measured = run.stored_config(like={}), run.read_result(), run.measurements()
     except RunError:
-        return Listed(path, "damaged", "", "", "", "", **about)
+        return Listed(path, "damaged", "", "", "", "", changed, room)
     arm = ARMS[bool(config.get(SWITCHES[0])), bool(config.get(SWITCHES[1]))]
     seen = result["images_seen"] if result else max((m["images_seen"] for m in measured), default=0)
     length, seen = float(config.get("total_kimg", 0)), seen / 1000
@@ -57,7 +57,8 @@ def listed(path: Path) -> Listed:
         str(config.get("data.name", "")),
         f"{seen:g}" if seen >= length else f"{seen:g}/{length:g}",
         score_of(result, measured),
-        **about,
+        changed,
+        room,
     )
 
 
