@@ -73,10 +73,11 @@ def open_zip(path: Path) -> Source:
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("neither a folder nor an archive, or an archive that was cut short")
     archive = zipfile.ZipFile(path)  # stays open as long as its readers; threads may share it
-    images, tables = (
-        {image_name(info.filename): partial(archive.read, info) for info in archive.infolist() if wanted(info.filename)}
-        for wanted in (is_image, is_table)
-    )
+    images: dict[str, Read] = {}
+    tables: dict[str, Read] = {}
+    for info in archive.infolist():
+        if (readers := images if is_image(info.filename) else tables if is_table(info.filename) else None) is not None:
+            readers[image_name(info.filename)] = partial(archive.read, info)
     return Source(path, sorted(images), images.items, tables)
 
 
