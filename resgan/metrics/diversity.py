@@ -15,7 +15,7 @@ ALL_EQUAL = "needs real samples that differ; these are all equal"
 
 
 def all_equal(samples: Tensor) -> bool:
-    return bool((samples == samples[:1]).all())
+    return all(bool((part == samples[:1]).all()) for part in samples.split(1024))  # ends at the first that differs
 
 
 def total_variance(samples: Tensor) -> float:
