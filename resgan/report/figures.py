@@ -1,7 +1,7 @@
 """Figures of a report. Each is a function of panels; the same runs give the same bytes."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -169,7 +169,7 @@ def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
             axes.set_ylabel("hurt  ←   →  help")
         canvas.supylabel(effect_axis(curve.score_of(curve.primary)), fontsize=9)
         hollow = "; hollow: not on the curve" if not kept.all() else ""
-        grey = ". Grey: the margin, within which an effect does not matter" if margin else ""
+        grey = ". Grey: the margin, within which an effect does not matter" if margin_of(curve) else ""
         said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands{grey}{hollow}"
         return rendered(name, said, canvas)
 
@@ -211,12 +211,12 @@ def curves(panel: Panel, name: str) -> Figure:
         return rendered(name, f"{panel.primary} while training, mean and 95 % interval over seeds{said}", canvas)
 
 
-def time_axis(axes: Any, records: list[Record]) -> None:
+def time_axis(axes: Any, records: Sequence[Record]) -> None:
     points = records[0].config.get("data.name") == "gaussians"
     axes.set_xlabel(f"real {'points' if points else 'images'} that D has seen, in thousands")
 
 
-def draw_perfect(axes: Any, score: Score, records: list[Record]) -> str:
+def draw_perfect(axes: Any, score: Score, records: Sequence[Record]) -> str:
     """Draw the score of a perfect generator where it is known, of a share; return how a caption says so."""
     ideals = {(record.result.get("ideal") or {}).get(score.name) for record in records if record.result} - {None}
     if score.scale != "share" or len(ideals) != 1:
