@@ -170,7 +170,7 @@ def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
             axes.set_ylabel("hurt  ←   →  help")
         canvas.supylabel(effect_axis(curve.score_of(curve.primary)), fontsize=9)
         hollow = "; hollow: not on the curve" if not kept.all() else ""
-        grey = ". Grey: the margin, within which an effect does not matter" if margin else ""
+        grey = ". Grey: the margin, within which an effect does not matter" if margin_of(curve) else ""
         said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands{grey}{hollow}"
         return rendered(name, said, canvas)
 
