@@ -415,12 +415,12 @@ def open_loggers(member: Member, session: PlainData) -> Loggers:
     options, run, components = member.options, member.run, member.components
     counts = components.counts | {"provenance": session}
     tracker = open_tracker(options, member.job, run, run_id=member.state.get("wandb_id"), counts=counts)
-    files, config = [], options.model_dump(exclude={"wandb"})
+    gan, files, config = components.gan, [], options.model_dump(exclude={"wandb"})
     if options.tensorboard:
-        images_seen, scores = components.gan.images_seen, list(components.scorer.cards)
-        files.append(open_tensorboard(run, config, scores, images_seen=images_seen))
+        scores = list(components.scorer.cards)
+        files.append(open_tensorboard(run, config, gan.learning_rates, scores, images_seen=gan.images_seen))
     if options.csv:
-        files.append(open_csv(run, config))
+        files.append(open_csv(run, config, gan.learning_rates))
     return Loggers(tracker, files)
 
 

@@ -238,13 +238,14 @@ class GAN(pl.LightningModule):
     def _average(self) -> ema.Average:
         return ema.Average(self.generator_ema, self.generator)
 
-    def burnt_in(self) -> float:
-        """Return the share of the burn-in that is done, from 0 to 1."""
-        return min(1.0, self.images_seen / self.burn_in) if self.burn_in else 1.0
+    def burnt_in(self, images_seen: int | None = None) -> float:
+        """Return the share of the burn-in that is done, from 0 to 1, at a place of the run; None: where it stands."""
+        seen = self.images_seen if images_seen is None else images_seen
+        return min(1.0, seen / self.burn_in) if self.burn_in else 1.0
 
-    def learning_rates(self) -> dict[str, float]:
-        """Return the learning rate of each network's next step."""
-        progress, burnt_in = min(1.0, self.images_seen / self.total_images), self.burnt_in()
+    def learning_rates(self, images_seen: int) -> dict[str, float]:
+        """Return the learning rate of each network at a place of the run."""
+        progress, burnt_in = min(1.0, images_seen / self.total_images), self.burnt_in(images_seen)
         adams = {"generator": self.generator_adam, "disc": self.disc_adam}
         return {name: float(adam.at(progress=progress, burnt_in=burnt_in)["lr"]) for name, adam in adams.items()}
 

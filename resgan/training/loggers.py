@@ -17,6 +17,7 @@ from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.runs.directory import Run
 from resgan.runs.tracking import Tracker
 
+Rates = Callable[[int], dict[str, float]]  # images seen -> the learning rate of each network
 START: PlainData = {"images_seen": 0, "seconds": 0.0}
 
 
@@ -26,13 +27,14 @@ def check_tensorboard(wanted: bool) -> None:
         raise OptionsError("tensorboard=true: not installed; pip install 'resgan[tensorboard]'")
 
 
-def shown(line: PlainData, before: PlainData = START) -> PlainData:
-    """Return the values that a line of metrics.jsonl is shown by; `before`: the line of losses before it."""
+def shown(line: PlainData, before: PlainData, rates: Rates) -> PlainData:
+    """Return the values that a line of metrics.jsonl is shown by; `before`: the line of losses before it, or START."""
     if line["kind"] == "scores":
         return line["scores"]
     if line["kind"] != "losses":
         return {}
     values = {f"train/{name}": line[name] for name in line if name not in ("images_seen", "kind", "seconds")}
+    values |= {f"train/lr_{network}": rate for network, rate in rates(line["images_seen"]).items()}
     if (seconds := line.get("seconds", 0.0) - before.get("seconds", 0.0)) > 0:
         values["train/images_per_second"] = (line["images_seen"] - before["images_seen"]) / seconds
     return values
@@ -78,7 +80,7 @@ class FileLogger:
         self.logger = None
 
 
-def open_tensorboard(run: Run, config: PlainData, scores: list[str], *, images_seen: int) -> FileLogger:
+def open_tensorboard(run: Run, config: PlainData, rates: Rates, scores: list[str], *, images_seen: int) -> FileLogger:
     """Open <run>/tensorboard. It goes on after `images_seen`: readers of TensorBoard drop what an earlier session wrote
     beyond. Where there is nothing yet, it begins with what the run has measured so far.
     """
@@ -98,7 +100,7 @@ def open_tensorboard(run: Run, config: PlainData, scores: list[str], *, images_s
 
     logger = FileLogger("TensorBoard", make)
     if not begun:
-        replay(run, logger)
+        replay(run, logger, rates)
         for path in sorted(run.samples.glob("[0-9]*.png")):
             if int(path.stem) <= images_seen:
                 logger.log_image("samples", read_image(path), images_seen=int(path.stem))
@@ -107,7 +109,7 @@ def open_tensorboard(run: Run, config: PlainData, scores: list[str], *, images_s
     return logger
 
 
-def open_csv(run: Run, config: PlainData) -> FileLogger:
+def open_csv(run: Run, config: PlainData, rates: Rates) -> FileLogger:
     """Open <run>/csv/metrics.csv, written anew from metrics.jsonl, so that no row is there twice and none is lost."""
     folder = run.path / "csv"
 
@@ -119,15 +121,15 @@ def open_csv(run: Run, config: PlainData) -> FileLogger:
         return logger
 
     logger = FileLogger("CSV", make)
-    replay(run, logger)
+    replay(run, logger, rates)
     return logger
 
 
-def replay(run: Run, logger: FileLogger) -> None:
+def replay(run: Run, logger: FileLogger, rates: Rates) -> None:
     """Log what the run has measured so far."""
     before = START
     for line in run.measurements():
-        if values := shown(line, before):
+        if values := shown(line, before, rates):
             logger.log(values, images_seen=line["images_seen"])
         before = line if line["kind"] == "losses" else before
 

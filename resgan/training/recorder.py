@@ -128,11 +128,10 @@ class Recorder:
     def record_losses(self) -> None:
         losses = self.read_losses()
         if self.writes:
-            rates = {f"lr_{network}": rate for network, rate in self.gan.learning_rates().items()}
             now = self.gan.images_seen
-            line = {"images_seen": now, "kind": "losses", "seconds": self.seconds(), **losses, **rates}
+            line = {"images_seen": now, "kind": "losses", "seconds": self.seconds(), **losses}
             self.run.append(line)
-            self.tracker.log(shown(line, self.losses_before), images_seen=now)
+            self.tracker.log(shown(line, self.losses_before, self.gan.learning_rates), images_seen=now)
             self.losses_before = line
 
     def read_losses(self) -> dict[str, float]:
