@@ -195,7 +195,7 @@ def draw_samples(options: EvaluateOptions, path: Path, device: str) -> Tensor:
     generator = sampling.with_norm_mode(raw, options.metrics.norm_mode, dim=z.shape[1], shares=shares)
     batches = -(-len(z) // sampling.CHUNK)
     with progress_bar(total=batches, label="generating", unit="batches", show=options.progress) as bar:
-        samples = sampling.generate(generator, z, labels, on_batch=lambda: bar.update() and None)
+        samples = sampling.generate(generator, z, labels, on_batch=bar.update)
     if not samples.isfinite().all():
         raise OptionsError(f"ckpt={path}: its samples are not finite (NaN or infinity); there is nothing to score")
     return samples

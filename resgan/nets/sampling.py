@@ -134,7 +134,7 @@ def generate(
     z: Tensor,  # latents (N, latent_dim)
     labels: Tensor | None = None,  # (N,), where the generator is class-conditional
     *,
-    on_batch: Callable[[], None] | None = None,  # called after each chunk
+    on_batch: Callable[[], object] | None = None,  # called after each chunk
 ) -> Tensor:
     """Generate samples in float32 without TF32; returns (N, C, H, W) in [-1, 1], or (N, 2), on the CPU."""
     device = next(generator.parameters()).device
