@@ -58,7 +58,7 @@ def test_the_examples_of_help_are_valid(tmp_path, monkeypatch):
     ("cluster.nods=2", "cluster.nods: there is no such option; did you mean cluster.nodes?"),
     ("cluster.nodes=0", "cluster.nodes=0: expected at least 1"),
     ("generator.residul=true", "did you mean generator.residual?"),
-    ("generator=null", "Config group override must be"),
+    ("generator=null", "generator=null: expected one of dcgan, lab"),
     ("seed=1,2", "seed=1,2: several values make several runs; add -m"),
     ("-m seed=0,-1", "seed=-1: expected at least 0"),
     ("study=nosuch", "study=nosuch: expected one of controls"),
