@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from resgan.report.figures import grids
 from resgan.report.panels import panels
 from resgan.report.records import ARM_NAMES, Arm, Record, read_runs
+from resgan.report.samples import grids
 
 Rates = tuple[float, float]  # of G and of D
 DOCS = Path(__file__).resolve().parent.parent / "docs"

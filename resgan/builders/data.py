@@ -76,7 +76,8 @@ def class_shares(options: TrainOptions, dataset: Dataset) -> dict[str, float]:
     """
     if not is_conditional(options):
         return {}
-    refuse_no_classes(options, dataset.name, dataset.classes)
+    if dataset.labels is None:
+        refuse_no_classes(options, dataset.name, ())
     assert dataset.labels is not None
     counts = torch.bincount(dataset.labels, minlength=len(dataset.classes))
     return dict(zip(dataset.classes, (counts / counts.sum()).tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -48,6 +49,7 @@ def refuse_several_values(words: list[str]) -> None:
     """Refuse an option with several values on a line that is no sweep. Raises OptionsError, Hydra's errors."""
     if is_sweep(words):
         return
-    for override in OverridesParser.create().parse_overrides([quoted(word) for word in words]):
+    given = get_args_parser().parse_args([quoted(word) for word in words])
+    for override in OverridesParser.create().parse_overrides(given.overrides):
         if override.is_sweep_override():
             raise OptionsError(f"{override.input_line}: several values make several runs; add -m for a sweep")

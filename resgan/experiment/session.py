@@ -149,8 +149,8 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
-            locks.enter_context(logged(one.run.log))
             check_labels(one.options, one.run, own.dataset)
+            locks.enter_context(logged(one.run.log))
             changed = one.run.go_on_with(one.options.model_dump())
             state = restore(one.run, own)
             say_changes(one.run, changed, own.gan)

@@ -26,7 +26,7 @@ def tell_end(root: Path, ended: Sequence[tuple[Run, Result]], job: Job) -> None:
 
 def outcome(run: Run, result: Result) -> str:
     """Format the primary endpoint of a run in a few words, beside that of the untrained generator."""
-    name, seconds = result["primary"], duration(result["seconds"])
+    name, seconds = result["primary"], duration(result.get("seconds", 0))
     if (value := result["scores"][name]) is None:
         return f"{result['status']} at {result['images_seen'] / 1000:g} kimg, after {seconds}"
     start = format_known(scores_at_start(run), name)

@@ -95,12 +95,10 @@ class TrainOptions(Options):
         "the run directory; null: a new one under runs/, named by date and time"
     )
     init_from: Annotated[str, Field(min_length=1)] | None = option(
-        "checkpoint or run directory whose weights a new run begins with; null: weights drawn from the seed"
+        "checkpoint or run directory whose weights a new run begins with; null: none"
     )
     init_optimisers: bool = option("begin with the optimisers' moments of init_from too")
-    total_kimg: float = option(
-        "length of the run, in thousands of real images shown to D; a greater one trains a finished run longer", gt=0
-    )
+    total_kimg: float = option("length of the run, in thousands of real images shown to D; it may grow later", gt=0)
     burn_in_kimg: NotNegative = option(
         "thousands of images in which options with a _final value move to it (cosine); 0: none"
     )

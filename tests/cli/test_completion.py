@@ -38,7 +38,7 @@ def offered(line: str) -> list[str]:
     ("resgan-train run_dir=pictures/", ["run_dir=pictures/a.png"]),
     ("resgan-train study=smo", ["study=smoke"]), ("resgan-train stu", ["study="]),
     ("resgan-train hydra/launcher=j", ["hydra/launcher=joblib"]), ("resgan-train --v", ["--version"]),
-    ("resgan-sample format=", [f"format={name}" for name in ("png", "grid", "npz", "zip")]),
+    ("resgan-sample format=", [f"format={name}" for name in ("png", "grid", "npz", "zip", "gif", "mp4", "html")]),
     ("resgan-sample di", ["disc."]), ("resgan-sample disc.", ["disc.path="]), ("resgan-sample stu", []),
     ("resgan-sample pict", ["pictures/"]), ("resgan-train pict", []),
     ("resgan-evaluate metrics=in", ["metrics=inception"]), ("resgan-plan cluster=h", ["cluster=here"]),

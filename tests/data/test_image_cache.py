@@ -362,4 +362,5 @@ def test_a_run_is_the_same_run_with_and_without():
     assert differences(old, new) == []
     del old["data"]["cache"]
     assert differences(old, new) == []
-    assert arm_name(["data=folder", "data.cache=False"]) == arm_name(["data=folder"])
+    arms = [arm_name(["data=folder", *more], residual=(True, True)) for more in (["data.cache=False"], [])]
+    assert arms == ["both_data-folder"] * 2

@@ -79,8 +79,10 @@ def test_a_signal_stops_all_and_the_command_continues_them(tmp_path):
     process.wait_for(lambda: len(list(tmp_path.rglob("last.ckpt"))) == 4)
     process.send(signal.SIGTERM).wait()
     assert process.returncode == 128 + signal.SIGTERM
-    assert "continue with:" in process.stderr
-    assert "trainer.stack=8 run_dir=s" in process.stderr.splitlines()[-1]
+    said = process.stderr.splitlines()
+    [place] = [place for place, line in enumerate(said) if line.endswith("continue with:")]
+    assert said[place + 1].endswith("trainer.stack=8 run_dir=s")
+    assert said[-1].startswith("resgan: sweep: 4 open")
     assert not list(tmp_path.rglob("result.json"))
 
 

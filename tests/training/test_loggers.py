@@ -73,7 +73,7 @@ def test_the_learning_rates_are_those_of_the_steps():
     """Half of the way, and a quarter, with a cosine and without a decay; while the GAN itself has not begun."""
     words = [*TINY, "generator.lr=0.4", "generator.decay=cosine", "disc.lr=0.2", "disc.decay=none", "total_kimg=4"]
     words += ["disc.lr_final=0.1", "burn_in_kimg=2"]
-    [components] = build_all([configure(*words)], Job([], [], None))
+    [components] = build_all([(configure(*words), None)], Job([], [], None))
     found = [components.gan.learning_rates(images_seen) for images_seen in (0, 1000, 2000, 4000)]
     assert [rate["generator"] for rate in found] == pytest.approx([0.4, 0.2 * (1 + 0.5**0.5), 0.2, 0.0])
     assert [rate["disc"] for rate in found] == pytest.approx([0.2, 0.15, 0.1, 0.1])
@@ -167,7 +167,7 @@ def test_without_tensorboard_nothing_begins(refused, monkeypatch):
     assert refused(train, *TINY, "tensorboard=true", "wandb=disabled") == (
         "resgan: tensorboard=true: not installed; pip install 'resgan[tensorboard]'\n"
     )
-    build_all([configure(*TINY, "csv=true")], Job([], [], None))  # needs no extra
+    build_all([(configure(*TINY, "csv=true"), None)], Job([], [], None))  # needs no extra
 
 
 def test_they_are_no_part_of_what_a_run_is():

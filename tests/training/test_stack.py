@@ -503,7 +503,8 @@ def test_a_stack_in_a_sweep_has_its_runs_by_arm_and_seed(tmp_path):
     swept = run("train", "-m", *TINY, "generator.residual=true,false", "seeds=0,2", "run_dir=s", cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
     found = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("result.json")}
-    arms = {next(part for part in Path(path).parts if "generator.residual" in part) for path in found}
+    arms = {Path(path).parts[1] for path in found}
+    assert arms == {"both", "residual-D"}
     assert len(found) == 4
     assert len(arms) == 2
     assert {Path(path).name for path in found} == {"0", "2"}
