@@ -148,7 +148,7 @@ class ProgressBar(pl.Callback):
         words = [
             f"{self.name}{gan.images_seen / 1000:8.1f} of {gan.total_images / 1000:.1f} kimg",
             f"{done / max(steps, 1e-9):7.0f} img/s",
-            f"{duration(left)} left" if gan.images_seen < gan.total_images else duration(elapsed),
+            f"{duration(left)} left" if gan.images_seen < gan.total_images else f"in {duration(elapsed)}",
             self._losses(gan),
         ]
         return "  ".join(words)

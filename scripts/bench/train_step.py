@@ -74,8 +74,8 @@ def through_lightning(options: TrainOptions, dataset: Dataset, steps: int) -> fl
         data = DataModule(dataset, batch_size=options.batch_size, images_seen=0, total_images=gan.total_images,
                           seeds=[0], flip=False, on_device=False)  # fmt: skip
         recording = RecorderCallback([recorder], stop=StopSignal())
-        fit(gan, data, callbacks=[recording, ProgressBar(recording, show=True), clock], accelerator="cpu", precision="32-true",
-            deterministic=False)  # fmt: skip
+        callbacks = [recording, ProgressBar(recording, show=True), clock]
+        fit(gan, data, callbacks=callbacks, accelerator="cpu", precision="32-true", deterministic=False)
     return clock.seconds
 
 
