@@ -171,7 +171,8 @@ def draw_over_depth(curve: Curve, name: str, *, narrow: bool) -> Figure:
         canvas.supylabel(effect_axis(curve.score_of(curve.primary)), fontsize=9)
         hollow = "; hollow: not on the curve" if not kept.all() else ""
         grey = ". Grey: the margin, within which an effect does not matter" if margin_of(curve) else ""
-        said = f"What residual blocks change in {curve.primary}, with simultaneous 95 % bands{grey}{hollow}"
+        among = f" ({curve.title})" if curve.title else ""
+        said = f"What residual blocks change in {curve.primary}{among}, with simultaneous 95 % bands{grey}{hollow}"
         return rendered(name, said, canvas)
 
 

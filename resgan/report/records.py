@@ -191,6 +191,10 @@ def title(what: PlainData, others: list[PlainData]) -> str:
         twin = {"generator": "disc", "disc": "generator"}.get(network)
         shared = twin and all(d.get(key) == d.get(f"{twin}.{short}") for d in others)
         parts[short if shared else key] = format_value(what.get(key))
+    if "tuning.inits" in parts:  # what it means, rather than a list that is empty in one of the groups
+        inits = what["tuning.inits"]
+        own = f"the best start of {', '.join(inits)}" if inits else "one start for all arms"
+        return ", ".join([*(f"{key}={value}" for key, value in parts.items() if key != "tuning.inits"), own])
     return ", ".join(f"{key}={value}" for key, value in parts.items())
 
 
