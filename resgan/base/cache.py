@@ -56,7 +56,7 @@ def entries_of(directory: Path) -> list[Entry]:
     found, now = [], time.time()
     for path in directory.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # another process has removed it
-            if path.is_file() and ".unfinished-" not in path.name:
+            if path.is_file() and ".unfinished-" not in path.name and path.suffix != ".lock":
                 folder, status = path.relative_to(directory).parts[:-1], path.stat()
                 kind = folder[0] if folder else "statistics"
                 found.append(Entry(path, kind, status.st_size, max(0.0, now - status.st_mtime)))

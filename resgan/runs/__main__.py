@@ -43,12 +43,12 @@ def show_cache(days: float | None) -> None:
     directory = cache_directory()
     if days is not None:
         removed = prune(directory, days=days)
-        say(f"removed {len(removed)} entries, {size(sum(one.size for one in removed))}")
+        say(f"removed {len(removed)} files, {size(sum(one.size for one in removed))}")
     entries = entries_of(directory)
     for kind in sorted({one.kind for one in entries}):
         found = [one for one in entries if one.kind == kind]
         room, oldest = size(sum(one.size for one in found)), ago(max(one.unused for one in found))
-        print(f"{kind:<12}  {len(found):5} entries  {room:>8}  last used {oldest} or later")
+        print(f"{kind:<12}  {len(found):5} files  {room:>8}  last used {oldest} or later")
     print(f"{size(sum(one.size for one in entries))} in {directory} (RESGAN_CACHE)")
 
 

@@ -75,6 +75,7 @@ def test_what_was_not_used_for_long_is_pruned(tmp_path, monkeypatch, capsys):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * 1500)
         os.utime(path, (time.time() - 86400 * days,) * 2)
+    (tmp_path / "weights" / "w.pth.lock").touch()
     assert [(one.path.name, one.kind) for one in entries_of(tmp_path)] == [
         ("w.pth", "weights"),
         ("old.npy", "pictures"),
@@ -86,8 +87,12 @@ def test_what_was_not_used_for_long_is_pruned(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == f"6 kB in {tmp_path} (RESGAN_CACHE)"
     call(monkeypatch, "--prune", "30")
     shown = capsys.readouterr()
-    assert shown.err == "resgan: removed 2 entries, 3 kB\n"
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.features.npz", "new.npy"]
+    assert shown.err == "resgan: removed 2 files, 3 kB\n"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "a.features.npz",
+        "new.npy",
+        "w.pth.lock",
+    ]
     assert len(prune(tmp_path, days=0)) == 2
 
 
