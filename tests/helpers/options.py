@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from resgan.base.plain_data import nested as nested
+
 # A run of one second: tiny networks on points in the plane, with exact scores only.
 TINY = [
     "data=gaussians",
@@ -32,15 +34,3 @@ def options_of(*overrides: str, config: str = "train") -> dict:
     conf = Path(__file__).resolve().parents[2] / "conf"
     with initialize_config_dir(str(conf), version_base="1.3"):
         return OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
-
-
-def nested(config: dict) -> dict:
-    """Nest a flattened configuration, as in config.yaml."""
-    found: dict = {}
-    for option, value in config.items():
-        *groups, name = option.split(".")
-        place = found
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = value
-    return found
