@@ -21,7 +21,7 @@ import yaml
 from resgan.base.errors import UserError
 from resgan.base.files import try_lock, write_atomically
 from resgan.base.plain_data import PlainData, flat, nan_to_none
-from resgan.runs.configuration import changes, refusals
+from resgan.runs.configuration import LENGTH, changes, refusals
 from resgan.runs.history import completed, kept
 
 Result = PlainData  # the content of result.json
@@ -60,7 +60,8 @@ class Run:
         """
         if changed := changes(self.stored_config(like=config), config):
             self._write_config(config)
-        if (result := self.read_result()) is not None:
+        result = self.read_result()
+        if result is not None and self.read_result(until_kimg=flat(config)[LENGTH]) is None:
             os.replace(self.result, self.path / f"result-{result['images_seen'] / 1000:g}kimg.json")
         return changed
 
