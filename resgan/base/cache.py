@@ -35,6 +35,9 @@ def say_corrupt(path: Path, error: Exception) -> None:
 # What it holds.
 
 
+KINDS = (("pictures",), ("weights",))  # folders; statistics of real images lie at the top
+
+
 @dataclass(frozen=True)
 class Entry:
     """A file of the cache."""
@@ -58,6 +61,8 @@ def entries_of(directory: Path) -> list[Entry]:
         with contextlib.suppress(FileNotFoundError):  # another process has removed it
             if path.is_file() and ".unfinished-" not in path.name and path.suffix != ".lock":
                 folder, status = path.relative_to(directory).parts[:-1], path.stat()
+                if folder not in KINDS and not (folder == () and path.suffix == ".npz"):
+                    continue  # not ours: the directory may hold more than the cache
                 kind = folder[0] if folder else "statistics"
                 found.append(Entry(path, kind, status.st_size, max(0.0, now - status.st_mtime)))
     return sorted(found, key=lambda entry: -entry.unused)

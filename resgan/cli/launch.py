@@ -34,7 +34,7 @@ from resgan.cli.arguments import (
 )
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
-from resgan.cli.launchers import in_this_process, is_of_a_launcher, share_this_machine
+from resgan.cli.launchers import in_this_process, is_of_a_launcher, on_a_cluster, share_this_machine
 from resgan.cli.study import announced, options_from, shares_stacks, varied_options
 from resgan.experiment.study import Job, Progress
 from resgan.options.conf import CONF, named_as_typed
@@ -89,7 +89,7 @@ def make_task(
     A job that shares a stack with others is not run at once, but appended to `waiting` until all jobs are composed.
     """
 
-    started = time.monotonic()
+    started = time.time()
     typed = [quoted(argument) for argument in arguments if "=" in argument and not argument.startswith("-")]
 
     def task(config: DictConfig) -> object:
@@ -104,7 +104,7 @@ def make_task(
             side_by_side=sweep and share_this_machine(settings),
             varied=varied_options(settings, OverridesParser.create().parse_overrides(typed)) if sweep else None,
             progress=progress,
-            started=started if in_this_process(settings) else time.monotonic(),  # of this machine
+            started=time.time() if on_a_cluster(settings) else started,
         )
         try:
             options = options_from(config, command, overrides)

@@ -9,6 +9,7 @@ from resgan.base.plain_data import flat, nested
 from resgan.experiment.study import Job, arm_directory, typed_options
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check, names
+from resgan.runs.configuration import INTERVALS, LENGTH
 from resgan.runs.directory import Result, Run, RunError
 from resgan.runs.history import AS_BEFORE
 
@@ -32,7 +33,8 @@ def as_begun(options: TrainOptions, job: Job) -> TrainOptions:
 
     So that run_dir alone goes on with a run. Raises RunError for a run that belongs to a replicate.
     """
-    if job.sweep_dir is not None or options.run_dir is None or options.seeds or options.replicate is not None:
+    several = options.seeds is not None or options.replicate is not None
+    if not job.resumes or job.sweep_dir is not None or options.run_dir is None or several:
         return options
     run, typed = Run(Path(options.run_dir).expanduser()), typed_options(job.overrides)
     if not run.config.is_file():
@@ -40,8 +42,8 @@ def as_begun(options: TrainOptions, job: Job) -> TrainOptions:
     stored = run.stored_config(like=names(TrainOptions))
     if stored.get("replicate") is not None:
         raise RunError(
-            f"run_dir={run.path}: is of replicate {stored['replicate']} of {run.path.parent.parent}, which decides its "
-            "options; go on with all of it by the command that began it"
+            f"run_dir={run.path}: is of replicate {stored['replicate']}, which decides its options; go on with all of "
+            "it by the command that began it"
         )
     if stored.get("data.name") != "shapes_hard":  # data=shapes once meant shapes_hard, and still does for those runs
         typed |= {override.partition("=")[0] for override in job.overrides if override in AS_BEFORE}
@@ -71,6 +73,9 @@ def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
     continued, results = [], []
     for one, run in runs:
         kept = (run if run.config.exists() else run_beside(run, job)).kept_options(like=one.model_dump())
+        if job.resumes and run.config.exists():  # a length that is not typed is no wish to change it
+            stored = run.stored_config(like=one.model_dump())
+            kept |= {name: stored[name] for name in (LENGTH, *INTERVALS) if name in stored}
         one = one.with_values({name: value for name, value in kept.items() if name not in typed})
         run.check(one.model_dump())
         continued.append(one)

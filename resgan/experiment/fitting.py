@@ -36,7 +36,7 @@ def fit(options: TrainOptions) -> Result:
     for name, value in (("seeds", options.seeds), ("replicate", options.replicate)):
         if value is not None:
             raise OptionsError(f"{name}={value}: fit trains one run; call it for each, with seed")
-    job = Job(options.overrides, options.overrides, None)
+    job = Job(options.overrides, options.overrides, None, resumes=False)
     if (place := find_place(options, job)) is not None:
         raise OptionsError(
             f"trainer.devices={options.trainer.devices}: fit starts its own processes, and here are {place.count} of a "

@@ -41,7 +41,7 @@ NAMED = 8  # runs that a list of failures names
 def announce(study: Study) -> None:
     """Print the plan of a study; of another sweep, how many runs it is. Raises OptionsError, DataError."""
     if not study.name:
-        say(f"a sweep of {len(study.runs)} runs in {study.place}")
+        say(f"a sweep of {len(study.runs)} run{'s' * (len(study.runs) != 1)} in {study.place}")
         return
     check_searches(study)
     ended = [status_of(study, job, options) for job, options in study.runs]
@@ -239,7 +239,7 @@ class Cost:
 def seconds_of_run(stack: Sequence[TrainOptions], *, side_by_side: bool) -> float:
     """Estimate how long one run of a stack takes: time some steps and a small scoring, alone on the machine."""
     start = time.perf_counter()
-    components = build_components(without_bars(stack[0]), side_by_side=side_by_side)
+    components = build_components(without_bars(stack[0]), side_by_side=side_by_side, begins=False)
     return cost_of_run(stack, components, start=time.perf_counter() - start).seconds
 
 

@@ -71,7 +71,8 @@ def replicate_steps(options: TrainOptions, job: Job) -> Steps:
         candidate_options(options, candidate, job, rung=0, number=number)  # refused now, not when a run begins
     root = directory_of(options, job)
     runs = [Run(root / str(one.seed)) for one in options.each_seed()]
-    has_said_so = job.sweep_dir is not None and all(run.result.exists() for run in runs)
+    ended = [run.read_result(until_kimg=options.total_kimg) is not None for run in runs]
+    has_said_so = job.sweep_dir is not None and all(ended)
 
     if candidates:
         winner = yield from best_candidate(options, candidates, root, job, quiet=has_said_so)

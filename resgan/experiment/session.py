@@ -149,10 +149,15 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
+            one.run.check(one.options.model_dump())  # again: another process may have had it since
+            if (ended := one.run.read_result(until_kimg=one.options.total_kimg)) is not None:
+                results[one.run.path] = ended
+                continue
             check_labels(one.options, one.run, own.dataset)
+            check_initial(one.run, own)
             locks.enter_context(logged(one.run.log))
-            changed = one.run.go_on_with(one.options.model_dump())
             state = restore(one.run, own)
+            changed = one.run.go_on_with(one.options.model_dump())
             say_changes(one.run, changed, own.gan)
             members.append(Member(one.options, one.run, one.job, own, state, changed))
         for group in at_same_progress(members):
@@ -200,6 +205,8 @@ def open_among(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
 def restore(run: Run, components: RunComponents) -> State:
     """Restore the GAN from its newest valid checkpoint. Returns the state in it; empty where there is none."""
     gan, state = components.gan, checkpoints.newest_valid(run.checkpoints) or {}
+    if not state and run.result.exists():
+        raise RunError(f"run_dir={run.path}: has ended and has no checkpoint left to go on from; give another run_dir")
     if state:
         gan.load_training_state(state)
         gan.losses = dict(state["losses"])
@@ -236,6 +243,16 @@ def check_labels(options: TrainOptions, run: Run, dataset: Dataset) -> None:
         raise RunError(
             f"run_dir={run.path}: the labels of data={dataset.name} have changed since this run began; "
             "give the labels it was made with, or another run_dir"
+        )
+
+
+def check_initial(run: Run, components: RunComponents) -> None:
+    """Refuse to begin a run again with other weights of init_from than it began with. Raises RunError."""
+    now = components.initial
+    before = next((session["init_from"] for session in run.sessions() if "init_from" in session), now)
+    if now and before and before["sha256"] != now["sha256"]:
+        raise RunError(
+            f"run_dir={run.path}: init_from={now['path']} has changed since this run began; give another run_dir"
         )
 
 
@@ -329,14 +346,20 @@ def seconds_left(member: Member) -> float | None:
         raise OptionsError(
             f"trainer.max_hours={hours:g}: needs a system with timers, and Python's main thread; use null"
         )
-    return None if hours is None else 3600 * hours - (time.monotonic() - member.job.started)
+    return None if hours is None else 3600 * hours - (time.time() - member.job.started)
 
 
 def about_session(member: Member) -> PlainData:
     """Describe what a session of a run does: its length, what is not as it was, and whose weights it begins with."""
     initial = {"init_from": member.components.initial} if member.components.initial and not member.state else {}
     changed = {"changed": member.changed} if member.changed else {}
-    return {"total_kimg": member.options.total_kimg} | changed | initial
+    arm = arm_of_run(member.run, member.options, member.job)
+    return {"arm": arm, "total_kimg": member.options.total_kimg} | changed | initial
+
+
+def arm_of_run(run: Run, options: TrainOptions, job: Job) -> str:
+    """Name the arm as the first session of the run did: one that goes on by its directory alone is of no sweep."""
+    return next((session["arm"] for session in run.sessions() if "arm" in session), arm_of(options, job))
 
 
 def build_progress(member: Member, recording: RecorderCallback) -> ProgressBar:
@@ -425,7 +448,7 @@ def open_loggers(member: Member, session: PlainData) -> Loggers:
 
 
 def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | None, counts: PlainData) -> Tracker:
-    arm = arm_of(options, job)
+    arm = arm_of_run(run, options, job)
     return Tracker(
         mode=options.wandb.mode,
         directory=run.path,
@@ -475,7 +498,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
     start = [m for m in recorder.run.measurements() if m["kind"] == "start"]
     return {
         "status": "diverged" if recorder.diverged else "finished",
-        "arm": arm_of(options, job),
+        "arm": arm_of_run(recorder.run, options, job),
         "seed": options.seed,
         "images_seen": recorder.gan.images_seen,
         "seconds": round(recorder.seconds(), 1),

@@ -63,7 +63,9 @@ def train_replicates(jobs: Sequence[tuple[TrainOptions, Job]], failed: Failed) -
         for _ in train_in_stacks(todo, failed):
             pass
         for job, steps, wanted in asked:
-            if all(run.result.exists() for _, run in wanted.runs):  # else it has been told
+            if all(
+                run.read_result(until_kimg=one.total_kimg) is not None for one, run in wanted.runs
+            ):  # else it has been told
                 go_on(job, steps, known_results(wanted))
 
 

@@ -26,7 +26,8 @@ class Job:
     side_by_side: bool = False  # do several jobs share this machine's cores?
     varied: frozenset[str] | None = None  # options that the sweep varies; None: not known, or no sweep
     progress: "Progress | None" = None  # of the sweep, where its runs are known
-    started: float = field(default_factory=time.monotonic)  # when the command began, on this machine's clock
+    started: float = field(default_factory=time.time)  # when the command began
+    resumes: bool = True  # do options that were not typed stay those of the run in run_dir?
 
 
 def arm_of(options: TrainOptions, job: Job) -> str:
@@ -43,7 +44,7 @@ def arm_directory(sweep_dir: Path, options: TrainOptions, job: Job) -> Path:
     if (earlier := sweep_dir / earlier_arm_name(job.overrides)).exists():
         return earlier
     usual = sweep_dir / (name := arm_of(options, job))
-    return sweep_dir / with_hash(name, job.overrides) if is_of_another_arm(usual, options, job) else usual
+    return sweep_dir / with_hash(name, job.overrides, job.varied) if is_of_another_arm(usual, options, job) else usual
 
 
 def is_of_another_arm(directory: Path, options: TrainOptions, job: Job) -> bool:
@@ -90,7 +91,7 @@ class Progress:
     def line(self) -> str:
         """Count the runs that have ended, and estimate the time for the others by those of this session."""
         ended = count_ended(self.runs)
-        elapsed = time.monotonic() - self.started
+        elapsed = time.time() - self.started
         left = elapsed * (len(self.runs) - ended) / max(1, ended - self.ended)
         return f"run {ended} of {len(self.runs)}" + (f", {duration(left)} left" if ended < len(self.runs) else "")
 
@@ -128,7 +129,7 @@ class Study:
     def progress(self) -> Progress:
         lengths = (options.total_kimg for _, options in self.runs)
         runs = tuple(zip(self.places(), lengths, strict=True))
-        return Progress(runs, count_ended(runs), time.monotonic())
+        return Progress(runs, count_ended(runs), time.time())
 
     def arm(self, overrides: Sequence[str], options: TrainOptions) -> Path:
         """Return the directory of a job's arm."""

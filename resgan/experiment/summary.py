@@ -122,19 +122,15 @@ def arguments_of(run: Run, job: Job) -> list[str]:
     return list(typed.values())
 
 
-def run_length(run: Run) -> float:
-    """Return the length of a run in kimg."""
-    return float(run.stored_config(like={})["total_kimg"])
-
-
 def next_commands(run: Run, result: Result, job: Job) -> list[tuple[str, str]]:
     rows = []
     if result["status"] == "finished":
         outdir = run.path / "more_samples"
         sample = [f"ckpt={run.path}", "seeds=0-63", f"outdir={outdir}", "format=grid"]
         rows.append(("draw samples", as_typed(sample, command="sample")))
-        longer = [f"run_dir={run.path}", f"total_kimg={2 * run_length(run):g}"]
-        rows.append(("train longer", as_typed(longer)))
+        if (config := run.stored_config(like={})).get("replicate") is None:
+            longer = [f"run_dir={run.path}", f"total_kimg={2 * float(config['total_kimg']):g}"]
+            rows.append(("train longer", as_typed(longer)))
     offline = sorted(run.path.glob("wandb/offline-run-*"))
     if offline:
         rows.append(("send to W&B", shlex.join(["wandb", "sync", *map(str, offline)])))

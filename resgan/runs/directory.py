@@ -178,7 +178,7 @@ class Run:
             raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
         return (
             None
-            if result["status"] == "finished" and result.get("images_seen", math.inf) < 1000 * until_kimg
+            if result["status"] == "finished" and result.get("images_seen", math.inf) < round(1000 * until_kimg)
             else result
         )
 

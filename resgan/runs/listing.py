@@ -1,6 +1,7 @@
 """Runs on disk as a table: what each is, how far it is, what it reached, and how much room it takes."""
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,17 +42,30 @@ def list_runs(root: Path) -> list[Listed]:
 def listed(path: Path) -> Listed:
     run = Run(path)
     files = [file for file in path.rglob("*") if file.is_file()]
-    changed = max((file.stat().st_mtime for file in files), default=0.0)
-    room = sum(file.stat().st_size for file in files)
+    facts = [found for file in files if (found := status_of_file(file)) is not None]
+    changed = max((found.st_mtime for found in facts), default=0.0)
+    room = sum(found.st_size for found in facts)
     try:
-        config, result, measured = run.stored_config(like={}), run.read_result(), run.measurements()
-    except RunError:
+        return whole(run, changed, room)
+    except (RunError, OSError, LookupError, TypeError, ValueError):
         return Listed(path, "damaged", "", "", "", "", changed, room)
+
+
+def status_of_file(path: Path) -> os.stat_result | None:
+    """Return what the system knows of a file; None where a run that is saving has just renamed it."""
+    with suppress(OSError):
+        return path.stat()
+    return None
+
+
+def whole(run: Run, changed: float, room: int) -> Listed:
+    """Describe a run. Raises RunError, OSError, LookupError, TypeError, ValueError where its files are damaged."""
+    config, result, measured = run.stored_config(like={}), run.read_result(), run.measurements()
     arm = ARMS[bool(config.get(SWITCHES[0])), bool(config.get(SWITCHES[1]))]
     seen = result["images_seen"] if result else max((m["images_seen"] for m in measured), default=0)
     length, seen = float(config.get("total_kimg", 0)), seen / 1000
     return Listed(
-        path,
+        run.path,
         status_of(run, result),
         arm,
         str(config.get("data.name", "")),

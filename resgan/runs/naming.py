@@ -4,11 +4,12 @@ import hashlib
 import re
 from collections.abc import Collection, Sequence
 
-from resgan.runs.configuration import PERMISSIONS, is_bookkeeping
+from resgan.runs.configuration import INTERVALS, LENGTH, PERMISSIONS, is_bookkeeping
 
 SWITCHES = ("generator.residual", "disc.residual")
 ARMS = {(False, False): "plain", (False, True): "residual-D", (True, False): "residual-G", (True, True): "both"}
 SPELLING = {"True": "true", "False": "false", "None": "null"}
+FREE = {LENGTH, *INTERVALS}  # a run may go on with others
 LONGEST = 100  # characters
 
 
@@ -24,7 +25,7 @@ def arm_name(overrides: Sequence[str], *, residual: tuple[bool, bool], varied: C
         for override in map(_as_typed, overrides)
         if (key := _key(override)) not in SWITCHES
         and not _is_bookkeeping_override(override)
-        and (varied is None or key in varied)
+        and (key in varied if varied is not None else key not in FREE)
     )
     parts = [re.sub(r"^disc\.", "D.", re.sub(r"^generator\.", "G.", override)) for override in named]
     parts = [override.removeprefix("experiment=") for override in parts]
@@ -33,12 +34,14 @@ def arm_name(overrides: Sequence[str], *, residual: tuple[bool, bool], varied: C
     name = re.sub(r"[^A-Za-z0-9._+-]", "", usual)
     if name == usual and len(name) <= LONGEST:
         return name
-    return with_hash(name[:LONGEST], overrides)
+    return with_hash(name[:LONGEST], overrides, varied)
 
 
-def with_hash(name: str, overrides: Sequence[str]) -> str:
-    """Append a hash of all overrides that identify an arm to its name."""
-    kept = sorted(_as_typed(override) for override in overrides if not _is_bookkeeping_override(override))
+def with_hash(name: str, overrides: Sequence[str], varied: Collection[str] | None = None) -> str:
+    """Append a hash of all overrides that identify an arm to its name; a run may change its length and go on."""
+    free = FREE - set(varied or ())
+    named = (_as_typed(override) for override in overrides if not _is_bookkeeping_override(override))
+    kept = sorted(override for override in named if _key(override) not in free)
     return f"{name}_{hashlib.blake2b('_'.join(kept).encode(), digest_size=4).hexdigest()}"
 
 

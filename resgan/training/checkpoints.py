@@ -83,13 +83,13 @@ def load(path: Path) -> State:
 
 def can_continue(directory: Path) -> bool:
     """Check whether there is a checkpoint to continue from, valid or not."""
-    return any((directory / name).exists() for name in (LAST, PREVIOUS))
+    return any((directory / name).exists() for name in (LAST, PREVIOUS, FINAL))
 
 
 def newest_valid(directory: Path) -> State | None:
     """Load the state to continue from; None where there is no checkpoint. Raises CheckpointError if none is valid."""
     errors = []
-    for name in (LAST, PREVIOUS):
+    for name in (LAST, PREVIOUS, FINAL):  # the last: of a run that had ended, and is made longer
         if (directory / name).exists():
             try:
                 return load(directory / name)

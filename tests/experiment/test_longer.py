@@ -11,7 +11,7 @@ import yaml
 from helpers.options import TINY
 from helpers.processes import run
 
-from resgan import train
+from resgan import configure, fit, train
 from resgan.training import checkpoints
 
 SHORT = [*TINY, "total_kimg=2", "disc.steps=2", "generator.norm=batch"]
@@ -103,6 +103,61 @@ def test_what_a_run_does_not_go_on_with(copied, refused, monkeypatch, arguments,
     said = refused(train, "run_dir=short", *arguments)
     assert says in said
     assert said.count(" was ") <= 12
+
+
+def test_a_length_that_is_no_whole_number_of_images_ends_once(copied):
+    """1000 x 2.001 is 2000.9999999999998 in floats."""
+    arguments = [*SHORT, "batch_size=3", "total_kimg=2.001", "disc.steps=1", "run_dir=odd"]
+    assert 1000 * 2.001 != 2001
+    assert run("train", *arguments, cwd=copied).returncode == 0
+    again = run("train", *arguments, cwd=copied)
+    assert "odd is finished already" in again.stderr
+    assert [path.name for path in (copied / "odd").glob("result*.json")] == ["result.json"]
+
+
+def test_a_length_that_is_not_typed_is_kept(copied):
+    """In sweeps and stacks too, whose options are not those of a run: the default of points is 512 kimg."""
+    arguments = [word for word in SHORT if not word.startswith("total_kimg")]
+    assert run("train", *arguments, "total_kimg=2", "seeds=0-1", "run_dir=both", cwd=copied).returncode == 0
+    again = run("train", *arguments, "seeds=0-1", "run_dir=both", cwd=copied)
+    assert again.returncode == 0
+    assert again.stderr.count("is finished already") == 2
+
+
+def test_damage_is_noticed_before_a_run_is_made_longer(copied):
+    """Without last.ckpt it goes on from the final one; without any it is refused, and its result stays."""
+    folder = copied / "short" / "checkpoints"
+    for name in ("last.ckpt", "previous.ckpt", "best.ckpt"):
+        (folder / name).unlink()
+    process = run("train", "run_dir=short", "total_kimg=3", cwd=copied)
+    assert process.returncode == 0, process.stderr
+    assert "continues short at 2.0 kimg" in process.stderr
+    result = (copied / "short" / "result.json").read_text()
+    for path in folder.glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:-100])
+    refused = run("train", "run_dir=short", "total_kimg=5", cwd=copied)
+    assert (refused.returncode, "is damaged or cut short" in refused.stderr) == (2, True)
+    for path in folder.glob("*.ckpt"):
+        path.unlink()
+    refused = run("train", "run_dir=short", "total_kimg=5", cwd=copied)
+    assert (refused.returncode, "has no checkpoint left" in refused.stderr) == (2, True), refused.stderr
+    assert (copied / "short" / "result.json").read_text() == result
+    assert yaml.safe_load((copied / "short" / "config.yaml").read_text())["total_kimg"] == 3.0
+
+
+def test_an_arm_keeps_its_name_when_its_run_goes_on_alone(copied):
+    assert run("train", "-m", *SHORT, "generator.lr=0.002,0.003", "run_dir=s", cwd=copied).returncode == 0
+    assert run("train", "run_dir=s/both_G.lr-0.003/0", "total_kimg=3", cwd=copied).returncode == 0
+    assert json.loads((copied / "s" / "both_G.lr-0.003" / "0" / "result.json").read_text())["arm"] == "both_G.lr-0.003"
+
+
+def test_python_gives_all_options(copied, monkeypatch):
+    """`fit` takes no option from the directory: what was changed after `configure` is not seen as typed."""
+    monkeypatch.chdir(copied)
+    given = configure(*SHORT, "run_dir=short")
+    assert fit(given).scores["tv"] is not None
+    with pytest.raises(ValueError, match="seed was 0, is 5"):
+        fit(given.model_copy(update={"seed": 5}))
 
 
 def test_intervals_of_records_are_free(copied):
