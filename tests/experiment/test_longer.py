@@ -145,6 +145,7 @@ def test_damage_is_noticed_before_a_run_is_made_longer(copied):
     assert yaml.safe_load((copied / "short" / "config.yaml").read_text())["total_kimg"] == 3.0
 
 
+@pytest.mark.slow
 def test_an_arm_keeps_its_name_when_its_run_goes_on_alone(copied):
     assert run("train", "-m", *SHORT, "generator.lr=0.002,0.003", "run_dir=s", cwd=copied).returncode == 0
     assert run("train", "run_dir=s/both_G.lr-0.003/0", "total_kimg=3", cwd=copied).returncode == 0
@@ -177,6 +178,7 @@ def test_a_falling_rate_is_told(copied):
     assert "generator.decay" not in process.stderr
 
 
+@pytest.mark.slow
 def test_seeds_grow_together(copied):
     """A stack of two seeds, of which one was made longer alone."""
     arguments = [*SHORT, "seeds=0-1", "run_dir=both"]
@@ -269,6 +271,7 @@ def test_a_limit_of_time_saves_and_stops(copied):
     assert checkpoints.load(copied / "limited" / "checkpoints" / "last.ckpt")["images_seen"] >= seen
 
 
+@pytest.mark.slow
 def test_a_limit_of_time_ends_a_sweep(copied):
     arguments = ["-m", *SHORT, "total_kimg=1000000", "seed=0,1", "trainer.max_hours=0.001", "run_dir=sweep"]
     process = run("train", *arguments, cwd=copied)
