@@ -77,7 +77,7 @@ def rendered(name: str, alt: str, canvas: Canvas) -> Figure:
     png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
         canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.savefig(svg, format="svg", dpi=160, metadata={"Date": None, "Creator": None})
     return Figure(name, alt, png.getvalue(), svg.getvalue())
 
 

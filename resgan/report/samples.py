@@ -99,7 +99,8 @@ def draw_points(axes: Any, points: np.ndarray, *, modes: int) -> None:
     x, y = np.meshgrid(line, line)
     for centre in zip(x.flat, y.flat, strict=True):
         axes.add_patch(Circle(centre, VALID_SD * SD, fill=False, edgecolor=RED, linewidth=1))
-    axes.plot(*points.T, ".", color=BLUE, markersize=2.5, alpha=0.7, markeredgewidth=0)
+    # As pixels inside the SVG: two thousand points of each arm as paths would be a megabyte.
+    axes.plot(*points.T, ".", color=BLUE, markersize=2.5, alpha=0.7, markeredgewidth=0, rasterized=True)
     axes.set_xlim(-LIMIT, LIMIT)
     axes.set_ylim(-LIMIT, LIMIT)
     axes.set_aspect("equal")
