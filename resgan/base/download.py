@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from resgan.base.console import reason, say
 from resgan.base.errors import UserError
 from resgan.base.files import atomic_writer, locked
+from resgan.base.progress import progress_bar
 
 SILENCE = 30.0  # seconds without a byte, after which a server is given up
 PART = 1 << 20  # bytes that are read at a time
@@ -81,7 +80,7 @@ def opened(url: str) -> Any:
 def parts_of(response: Any) -> Iterator[bytes]:
     """Yield the content of a response. Raises DownloadError where the connection breaks before its end."""
     expected, read = length_of(response), 0
-    with tqdm(total=expected, unit="B", unit_scale=True, delay=1, disable=None) as bar:
+    with progress_bar(total=expected, label="fetching", unit="B", show=True, scale=True) as bar:
         while part := read_part(response):
             read += len(part)
             bar.update(len(part))

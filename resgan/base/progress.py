@@ -21,7 +21,8 @@ class Lines(tqdm):
         done = self.format_dict
         rate = done["rate"] or (done["n"] - done["initial"]) / max(done["elapsed"], 1e-9)
         left = f", {duration((self.total - self.n) / rate)} left" if self.total and rate else ""
-        say(f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}{left}")
+        total = f" of {self.total:,}" if self.total else ""
+        say(f"{self.desc}: {self.n:,}{total} {self.unit}{left}")
 
     def close(self) -> None:
         if not self.disable:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.errors import OptionsError
 from resgan.cli.arguments import last_value, quoted, refuse_bases
 from resgan.cli.command import Command
-from resgan.cli.errors import explain
+from resgan.cli.errors import explained
 from resgan.cli.study import options_from
 from resgan.options.conf import CONF
 from resgan.options.evaluate import EvaluateOptions
@@ -74,15 +72,9 @@ def compose_options(command: Command, overrides: Sequence[str]) -> Options:
                 f"{name}={value}: stands for many runs, which is for the command line; give the options of one run"
             )
     refuse_bases(given)
-    try:
+    with explained(command, given):
         for override in OverridesParser.create().parse_overrides(given):
             if override.is_sweep_override():
                 raise OptionsError(f"{override.input_line}: is a sweep, which is for the command line; give one value")
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return options_from(compose(command.primary, given), command, given)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise OptionsError(explain(error, command, given)) from None
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        raise OptionsError(explain(error, command, given)) from None

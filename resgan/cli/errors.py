@@ -1,8 +1,14 @@
 """Translate Hydra's errors to one line that names the option and what is valid."""
 
+import contextlib
 import re
+from collections.abc import Iterator
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import one_line
+from resgan.base.errors import OptionsError
 from resgan.cli.arguments import last_value
 from resgan.cli.command import Command
 from resgan.cli.help import meanings_of
@@ -10,6 +16,19 @@ from resgan.cli.launchers import missing
 from resgan.options.conf import files_of, read_primary
 from resgan.options.other_names import value_called
 from resgan.options.validation import did_you_mean, fields_of, names
+
+
+@contextlib.contextmanager
+def explained(command: Command, arguments: list[str]) -> Iterator[None]:
+    """Turn an error of Hydra or OmegaConf inside into an OptionsError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise OptionsError(explain(error, command, arguments)) from None
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise OptionsError(explain(error, command, arguments)) from None
 
 
 def explain(error: Exception, command: Command, arguments: list[str]) -> str:

@@ -5,8 +5,6 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.errors import OptionsError
 from resgan.cli.arguments import (
@@ -19,7 +17,7 @@ from resgan.cli.arguments import (
     sweep_place,
 )
 from resgan.cli.compose import TRAIN
-from resgan.cli.errors import explain
+from resgan.cli.errors import explained
 from resgan.cli.study import read_study
 from resgan.experiment.study import Study
 
@@ -31,15 +29,9 @@ def compose_jobs(words: list[str]) -> Study:
     refuse_stacks_side_by_side(words)
     given = one_job_for_all_seeds(words, TRAIN)
     GlobalHydra.instance().clear()  # that of the command that asks, which has done its work: there can be only one
-    try:
+    with explained(TRAIN, given):
         refuse_several_values(given)
         study = read_study(TRAIN, given, sweep_place(given) or Path())
-    except (HydraException, OmegaConfBaseException) as error:
-        raise OptionsError(explain(error, TRAIN, given)) from None
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        raise OptionsError(explain(error, TRAIN, given)) from None
     if study is None:
         raise OptionsError("hydra/sweeper: this one chooses jobs as it goes, so they cannot be planned; use basic")
     return study

@@ -76,7 +76,7 @@ class Survey:
 
     @property
     def fitting(self) -> Fitting | None:
-        """What training would do, at a suggested size where none is given; None where images are taken as they are."""
+        """Return what training would do, at a suggested size where none is given; None: it takes images as they are."""
         options, sizes = self.options, self.sizes
         if options.size is not None:
             return Fitting(side=options.size, fit=options.fit, enlarge=options.enlarge)

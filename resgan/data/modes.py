@@ -1,4 +1,4 @@
-"""Where the modes of the grid of Gaussians lie, as plain numbers."""
+"""Places of the modes of the grid of Gaussians, as plain numbers."""
 
 import math
 

@@ -1,8 +1,7 @@
 """Facts about a command line besides its options: one job, or a whole study."""
 
-import contextlib
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,21 +86,22 @@ class Progress:
     runs: tuple[tuple[Path, float], ...]  # directories, and lengths in kimg
     ended: int
     started: float
+    _known: set[Path] = field(default_factory=set, compare=False)  # that have ended: a result is read once
 
     def line(self) -> str:
         """Count the runs that have ended, and estimate the time for the others by those of this session."""
-        ended = count_ended(self.runs)
+        self._known.update(path for path, kimg in self.runs if path not in self._known and has_ended(path, kimg))
+        ended = len(self._known)
         elapsed = time.time() - self.started
         left = elapsed * (len(self.runs) - ended) / max(1, ended - self.ended)
         return f"run {ended} of {len(self.runs)}" + (f", {duration(left)} left" if ended < len(self.runs) else "")
 
 
-def count_ended(runs: Iterable[tuple[Path, float]]) -> int:
-    count = 0
-    for path, kimg in runs:
-        with contextlib.suppress(RunError):
-            count += Run(path).read_result(until_kimg=kimg) is not None
-    return count
+def has_ended(path: Path, kimg: float) -> bool:
+    try:
+        return Run(path).read_result(until_kimg=kimg) is not None
+    except RunError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ class Study:
     def progress(self) -> Progress:
         lengths = (options.total_kimg for _, options in self.runs)
         runs = tuple(zip(self.places(), lengths, strict=True))
-        return Progress(runs, count_ended(runs), time.time())
+        known = {path for path, kimg in runs if has_ended(path, kimg)}
+        return Progress(runs, len(known), time.time(), known)
 
     def arm(self, overrides: Sequence[str], options: TrainOptions) -> Path:
         """Return the directory of a job's arm."""

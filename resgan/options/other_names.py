@@ -1,4 +1,4 @@
-"""What other tools call the options and their values, so that the first word that comes to mind leads to ours."""
+"""Names of options and values in other tools, so that the first word that comes to mind leads to ours."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple

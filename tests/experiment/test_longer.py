@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.comparing import final, measured, same
 from helpers.options import TINY
 from helpers.processes import run
 
@@ -15,24 +16,6 @@ from resgan import configure, fit, train
 from resgan.training import checkpoints
 
 SHORT = [*TINY, "total_kimg=2", "disc.steps=2", "generator.norm=batch"]
-
-
-def state_of(path: Path) -> dict:
-    state = checkpoints.load(path / "checkpoints" / "final.ckpt")
-    return {key: value for key, value in state.items() if key not in ("seconds", "wandb_id")}
-
-
-def equal(a, b) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    return a == b
-
-
-def measured(path: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def sessions(path: Path) -> list[dict]:
@@ -62,7 +45,7 @@ def test_a_finished_run_grows_to_what_it_would_have_been(short, copied):
     assert process.returncode == 0, process.stderr
     assert "short: total_kimg was 2.0, is 4.0" in process.stderr
     path, whole = copied / "short", short / "whole"
-    assert equal(state_of(path), state_of(whole))
+    assert same(final(path), final(whole))
     assert measured(path) == measured(whole)
     assert json.loads((path / "result.json").read_text())["scores"] == measured(whole)[-1]["scores"]
     assert json.loads((path / "result-2kimg.json").read_text()) == before
@@ -206,7 +189,7 @@ def test_weights_of_another_run(copied):
     arguments += ["generator.norm=batch", "save_kimg=0.05"]
     process = run("train", *arguments, "init_from=short", "run_dir=new", cwd=copied)
     assert process.returncode == 0, process.stderr
-    old, new = state_of(copied / "short"), state_of(copied / "new")
+    old, new = final(copied / "short"), final(copied / "new")
     assert new["images_seen"] == 100
     for network in ("generator", "disc"):
         names = [name for name in old[network] if name.endswith("weight")]
@@ -229,10 +212,10 @@ def test_moments_on_request(copied):
         arguments = [*SHORT, "total_kimg=0.1", "generator.lr=0.003", "init_from=short/checkpoints/final.ckpt"]
         arguments += [f"init_optimisers={asked}", f"run_dir={name}"]
         assert run("train", *arguments, cwd=copied).returncode == 0
-    steps = {name: state_of(copied / name)["disc_adam"]["state"][0]["step"] for name in ("with", "without", "short")}
+    steps = {name: final(copied / name)["disc_adam"]["state"][0]["step"] for name in ("with", "without", "short")}
     assert steps["with"] == steps["short"] + 2
     assert steps["without"] == 2
-    assert state_of(copied / "with")["generator_adam"]["param_groups"][0]["lr"] == 0.003
+    assert final(copied / "with")["generator_adam"]["param_groups"][0]["lr"] == 0.003
 
 
 @pytest.mark.parametrize(

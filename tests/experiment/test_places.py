@@ -1,4 +1,4 @@
-"""Where the runs of a sweep lie."""
+"""Directories of the runs of a sweep."""
 
 from pathlib import Path
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.comparing import final, measured, same
 from helpers.options import TINY
 from helpers.processes import run, start
 
@@ -28,27 +29,6 @@ IMAGES = [
     "disc.decay=none", "disc.lr_final=5e-4", "disc.beta2_final=0.9", "generator.ema_kimg_final=1",
     "generator.skip=orthogonal", "generator.skip_final=0", "disc.skip=gradient", "generator.inner=2",
 ]  # fmt: skip
-
-
-def final(path) -> dict:
-    """Load the final checkpoint, except for what depends on the clock and on where it was logged."""
-    state = checkpoints.load(path / "checkpoints" / "final.ckpt")
-    return {key: value for key, value in state.items() if key not in ("seconds", "wandb_id")}
-
-
-def same(a, b) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
-
-
-def measured(path) -> list[dict]:
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def assert_same_run(path, whole) -> None:

@@ -1,6 +1,11 @@
-"""Comparisons of two implementations."""
+"""Comparisons of two implementations, and of two runs."""
+
+import json
+from pathlib import Path
 
 import torch
+
+from resgan.training import checkpoints
 
 
 def disturbed(net: torch.nn.Module) -> torch.nn.Module:
@@ -27,3 +32,27 @@ def flat_tensors(state: object, name: str = "") -> dict[str, torch.Tensor]:
         return {name: state}
     items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
     return {key: tensor for one, part in items for key, tensor in flat_tensors(part, f"{name}/{one}").items()}
+
+
+# Runs.
+
+
+def final(path: Path) -> dict:
+    """Load the final checkpoint, except for what depends on the clock and on where it was logged."""
+    state = checkpoints.load(path / "checkpoints" / "final.ckpt")
+    return {key: value for key, value in state.items() if key not in ("seconds", "wandb_id")}
+
+
+def same(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def measured(path: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.pictures import Pictures
 from helpers.precisions import precisions
 from PIL import Image
 from torch import Tensor, nn
@@ -495,16 +496,6 @@ def test_scores_of_inception_are_those_of_torch_fidelity_and_torchmetrics(incept
     theirs.update(fake, real=False)
     theirs.update(real[:32], real=True)
     assert kernel == pytest.approx(float(theirs.compute()[0]), rel=1e-4)  # torchmetrics computes in float32
-
-    class Pictures(torch.utils.data.Dataset):
-        def __init__(self, images: Tensor) -> None:
-            self.images = images
-
-        def __len__(self) -> int:
-            return len(self.images)
-
-        def __getitem__(self, index: int) -> Tensor:
-            return self.images[index]
 
     found = torch_fidelity.calculate_metrics(
         input1=Pictures(fake),

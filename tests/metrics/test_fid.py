@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from helpers.pictures import Pictures
 from helpers.serving import serving
 from PIL import Image
 from torch import Tensor, nn
@@ -241,16 +242,6 @@ def test_fid_in_one_line_is_torch_fidelitys(tmp_path, monkeypatch):
     with serving(content) as server:
         monkeypatch.setattr(weight_files, "INCEPTION_URL", server.url())
         found = resgan.score(fake, real, "metrics=fid", "device=cpu")
-
-    class Pictures(torch.utils.data.Dataset):
-        def __init__(self, images: Tensor) -> None:
-            self.images = images
-
-        def __len__(self) -> int:
-            return len(self.images)
-
-        def __getitem__(self, index: int) -> Tensor:
-            return self.images[index]
 
     theirs = torch_fidelity.calculate_metrics(
         input1=Pictures(fake),

@@ -159,7 +159,7 @@ def test_the_controls_in_a_browser(tmp_path, html):
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here")
 def test_the_page_without_its_script(tmp_path, html):
-    """What it holds can be read, nothing is there to press, and a phone is told that tables scroll."""
+    """All of it can be read, nothing is there to press, and a phone is told that tables scroll."""
     start, rest = html.split("<script>")
     found, _ = look(tmp_path, start + rest.split("</script>")[1], width=390, height=844)
     assert found["buttons"] == 0

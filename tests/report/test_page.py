@@ -1,4 +1,4 @@
-"""What a reader of the page sees first, can reach and can read: words, structure, contrast, and commands."""
+"""The page as its reader meets it: the first words, structure, contrast, and commands."""
 
 import itertools
 import re
