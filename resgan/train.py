@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 
 from resgan.cli.command import Command
 from resgan.cli.run import run_command
+from resgan.experiment.begun import as_begun
 from resgan.experiment.study import Job, Study
 from resgan.options.train import TrainOptions
 
 
 def train(options: TrainOptions, job: Job) -> float:
+    options = as_begun(options, job)
     # Imported only after the options are checked, because they import torch.
     if options.trainer.devices * options.trainer.nodes > 1:
         from resgan.experiment.worker import follows

@@ -51,11 +51,18 @@ def flush_directory(path: Path) -> None:
         os.close(handle)
 
 
-def try_lock(path: Path) -> IO[str] | None:
+def try_lock(path: Path, *, patience: float = 0) -> IO[str] | None:
     """Lock a file until it is closed, or this process ends; None where it is locked. Raises UserError.
 
-    A process that inherits the file keeps the lock until it ends too.
+    patience: seconds to wait for another process. A process that inherits the file keeps the lock until it ends too.
     """
+    until = time.monotonic() + patience
+    while (file := _lock_at_once(path)) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    return file
+
+
+def _lock_at_once(path: Path) -> IO[str] | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
     try:
@@ -71,6 +78,20 @@ def try_lock(path: Path) -> IO[str] | None:
         file.close()
         raise UserError(f"{path}: cannot be locked ({error.strerror})") from error
     return file
+
+
+def is_locked(path: Path) -> bool:
+    """Check whether a process has locked a file, which may be another user's: it is only read. Raises OSError."""
+    with path.open() as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except ImportError:
+            return False
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextlib.contextmanager

@@ -81,9 +81,20 @@ def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
         continued.append(one)
         results.append(result := run.read_result(until_kimg=one.total_kimg))
         if result is not None:
+            extend_diverged(run, one, result)
             longer = "a greater total_kimg trains it longer, " if result["status"] == "finished" else ""
             say(f"{run.path} is finished already ({result['status']}); {longer}another run_dir runs it again")
     return continued, results
+
+
+def extend_diverged(run: Run, options: TrainOptions, result: Result) -> None:
+    """Give a run that diverged the greater length that is asked for: it would have diverged on the way there.
+
+    So that it counts among the runs of a study that is made longer. Raises RunError.
+    """
+    if result["status"] == "diverged" and options.total_kimg > run.stored_config(like=options.model_dump())[LENGTH]:
+        with run.locked():
+            run.go_on_with(options.model_dump())
 
 
 def run_beside(run: Run, job: Job) -> Run:

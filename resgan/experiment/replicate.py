@@ -17,7 +17,7 @@ from resgan.base.files import write_atomically
 from resgan.base.plain_data import PlainData, format_value, nan_to_none
 from resgan.builders.components import build_components
 from resgan.experiment import search
-from resgan.experiment.begun import named_directory
+from resgan.experiment.begun import extend_diverged, named_directory
 from resgan.experiment.precision import with_precision
 from resgan.experiment.search import Candidate, Outcome, Rung
 from resgan.experiment.searches import has_ended
@@ -111,6 +111,8 @@ def missing(wanted: Wanted) -> list[tuple[TrainOptions, Run]]:
     """Return the runs without a result. Raises RunError for directories of other options."""
     for options, run in wanted.runs:
         run.check(options.model_dump(), may_grow=not options.tuning.candidates)  # its search was for this length
+        if (result := run.read_result()) is not None:
+            extend_diverged(run, options, result)
     return [(o, run) for o, run in wanted.runs if run.read_result(until_kimg=o.total_kimg) is None]
 
 

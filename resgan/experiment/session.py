@@ -19,7 +19,7 @@ from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
 from resgan.builders.stacking import stacks_of
 from resgan.data.dataset import Dataset
-from resgan.experiment.begun import as_begun, find_begun, named_directory, runs_in
+from resgan.experiment.begun import find_begun, named_directory, runs_in
 from resgan.experiment.precision import with_precision
 from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
 from resgan.experiment.study import Job, arm_of, typed_options
@@ -171,7 +171,7 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
 
 def runs_of_job(options: TrainOptions, job: Job) -> JobRuns:
     """Find the runs of a job, and the results that exist. Raises UserError."""
-    options = tuned(as_begun(options, job), job)
+    options = tuned(options, job)
     refuse_seed_beside_seeds(options, job)
     root, each = named_directory(options, job), options.each_seed()
     results: list[Result | None] = [None] * len(each)

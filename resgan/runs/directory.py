@@ -3,7 +3,9 @@
 config.yaml      the composed options        provenance.json  versions, git commit, device, command
 metrics.jsonl    one line per measurement    samples/         grids on fixed latents, and real samples: reals.png
 checkpoints/     last, best, final           result.json      written last: status, scores, counts, times
-log.txt          messages and progress       result-200kimg.json  of a run that was made longer: as it ended before
+log.txt          messages and progress
+
+A run that was made longer keeps its earlier end, as result-200kimg.json and checkpoints/final-200kimg.ckpt.
 """
 
 import contextlib
@@ -25,6 +27,7 @@ from resgan.runs.configuration import LENGTH, changes, refusals
 from resgan.runs.history import completed, kept
 
 Result = PlainData  # the content of result.json
+LOCK_PATIENCE = 0.5  # seconds: a list of runs, which looks whether they are running, holds a lock for an instant
 SEARCH = "search"  # the directory of a search's runs, and the file beside it with their outcome
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C, where there is one: a study has many files
 
@@ -54,7 +57,7 @@ class Run:
             self._write_config(config)
 
     def go_on_with(self, config: PlainData) -> PlainData:
-        """Write down the options that a run goes on with and set an earlier result aside, as result-200kimg.json.
+        """Write down the options that a run goes on with and set an earlier end aside, as result-200kimg.json.
 
         Returns those that are not as they were, as {"total_kimg": [200, 400]}. Call only with the lock held.
         """
@@ -62,7 +65,9 @@ class Run:
             self._write_config(config)
         result = self.read_result()
         if result is not None and self.read_result(until_kimg=flat(config)[LENGTH]) is None:
-            os.replace(self.result, self.path / f"result-{result['images_seen'] / 1000:g}kimg.json")
+            for file in (self.checkpoints / "final.ckpt", self.result):  # the result last: until then this is repeated
+                if file.exists():
+                    os.replace(file, file.with_stem(f"{file.stem}-{result['images_seen'] / 1000:g}kimg"))
         return changed
 
     def _write_config(self, config: PlainData) -> None:
@@ -123,7 +128,7 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second process from writing here. The system releases the lock however the process ends."""
-        if (lock := try_lock(self.path / ".lock")) is None:
+        if (lock := try_lock(self.path / ".lock", patience=LOCK_PATIENCE)) is None:
             raise RunError(f"run_dir={self.path}: another process is running it now")
         with lock:
             self.clear_unfinished()

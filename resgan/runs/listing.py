@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from resgan.base.files import try_lock
+from resgan.base.files import is_locked
 from resgan.base.plain_data import PlainData
 from resgan.runs.directory import Run, RunError, run_directories
 from resgan.runs.naming import ARMS, SWITCHES
@@ -81,13 +81,6 @@ def status_of(run: Run, result: PlainData | None) -> str:
     if lock.exists() and is_locked(lock):
         return "running"
     return result["status"] if result else "stopped"
-
-
-def is_locked(path: Path) -> bool:
-    if (lock := try_lock(path)) is None:
-        return True
-    lock.close()
-    return False
 
 
 def score_of(result: PlainData | None, measured: Sequence[PlainData]) -> str:

@@ -1,5 +1,6 @@
 """Checkpoints: files that describe themselves in plain data, and are never half written."""
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -83,16 +84,32 @@ def load(path: Path) -> State:
 
 def can_continue(directory: Path) -> bool:
     """Check whether there is a checkpoint to continue from, valid or not."""
-    return any((directory / name).exists() for name in (LAST, PREVIOUS, FINAL))
+    return any(path.exists() for path in to_continue_from(directory))
+
+
+def to_continue_from(directory: Path) -> list[Path]:
+    """List the paths of checkpoints that a run may continue from, best first, whether they exist or not.
+
+    The final one is of a run that has ended and is made longer, which keeps it as final-200kimg.ckpt.
+    """
+    earlier = sorted(directory.glob("final-*kimg.ckpt"), key=kimg_of, reverse=True)
+    return [*(directory / name for name in (LAST, PREVIOUS, FINAL)), *earlier]
+
+
+def kimg_of(path: Path) -> float:
+    """Return 200 of final-200kimg.ckpt; -1 for a name that has no number there."""
+    with contextlib.suppress(ValueError):
+        return float(path.stem.removeprefix("final-").removesuffix("kimg"))
+    return -1
 
 
 def newest_valid(directory: Path) -> State | None:
     """Load the state to continue from; None where there is no checkpoint. Raises CheckpointError if none is valid."""
     errors = []
-    for name in (LAST, PREVIOUS, FINAL):  # the last: of a run that had ended, and is made longer
-        if (directory / name).exists():
+    for path in to_continue_from(directory):
+        if path.exists():
             try:
-                return load(directory / name)
+                return load(path)
             except CheckpointError as error:
                 errors.append(error)
     if errors:

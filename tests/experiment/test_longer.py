@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 import yaml
 from helpers.comparing import final, measured, same
 from helpers.options import TINY
-from helpers.processes import run
+from helpers.processes import run, start
 
 from resgan import configure, fit, train
+from resgan.report.records import read_runs
 from resgan.training import checkpoints
 
 SHORT = [*TINY, "total_kimg=2", "disc.steps=2", "generator.norm=batch"]
@@ -60,13 +62,52 @@ def test_a_finished_run_grows_to_what_it_would_have_been(short, copied):
     assert "img/s" not in again.stderr
 
 
+def test_while_it_grows_its_newest_checkpoint_counts(short, copied):
+    """Its earlier end stays under its own name, and is enough to go on from."""
+    path = copied / "short"
+    arguments = ["run_dir=short", "total_kimg=4", "save_kimg=1"]
+    started = start("train", *arguments, cwd=copied)
+    started.wait_for(lambda: (path / "checkpoints" / "final-2kimg.ckpt").exists())
+    started.send(signal.SIGKILL).wait()
+    assert not (path / "checkpoints" / "final.ckpt").exists()
+    assert checkpoints.find(path) == path / "checkpoints" / "last.ckpt"
+    for name in ("last.ckpt", "previous.ckpt"):
+        (path / "checkpoints" / name).write_bytes(b"damaged")
+    assert run("train", *arguments, cwd=copied).returncode == 0
+    assert same(final(path), final(short / "whole"))
+    assert checkpoints.load(path / "checkpoints" / "final-2kimg.ckpt")["images_seen"] == 2000
+
+
+def test_the_newest_of_earlier_ends_comes_first(tmp_path):
+    """By the number, 16 after 4 and 0.5, and whatever has no number last."""
+    for kimg in ("4", "16", "0.5", "odd"):
+        (tmp_path / f"final-{kimg}kimg.ckpt").touch()
+    found = [path.name for path in checkpoints.to_continue_from(tmp_path)]
+    assert found[:3] == ["last.ckpt", "previous.ckpt", "final.ckpt"]
+    assert found[3:] == [f"final-{kimg}kimg.ckpt" for kimg in ("16", "4", "0.5", "odd")]
+
+
+def test_a_diverged_run_counts_at_a_greater_length(tmp_path, monkeypatch):
+    """In a sweep that is made longer, so that a report does not set it apart; its result stays."""
+    monkeypatch.chdir(tmp_path)
+    rates = ["-m", *SHORT, "disc.lr=0.001,1e30", "run_dir=sweep"]
+    for kimg in (1, 2):
+        assert run("train", *rates, f"total_kimg={kimg}", cwd=tmp_path).returncode == 0
+    records = read_runs([tmp_path / "sweep"])
+    assert [(record.status, record.config["total_kimg"]) for record in records] == [("finished", 2), ("diverged", 2)]
+    assert len({repr(record.settings(without=["disc.lr"])) for record in records}) == 1
+    assert [len(list(record.path.glob("result*.json"))) for record in records] == [2, 1]
+
+
 def test_the_directory_alone_goes_on(copied):
     """Options that were typed when it began, such as the seed and another arm, stand in config.yaml."""
     arguments = ["seed=3", "generator.residual=false", "disc.lr=0.005", *SHORT]
     assert run("train", *arguments, "run_dir=a", cwd=copied).returncode == 0
     (copied / "a" / "result.json").unlink()
+    before = final(copied / "a")
     process = run("train", "run_dir=a", cwd=copied)
     assert process.returncode == 0, process.stderr
+    assert same(final(copied / "a"), before)
     config = yaml.safe_load((copied / "a" / "config.yaml").read_text())
     assert (config["seed"], config["generator"]["residual"], config["disc"]["lr"]) == (3, False, 0.005)
     four = shlex.split(next(line for line in process.stdout.splitlines() if "all four arms" in line))[3:]
@@ -249,9 +290,9 @@ def test_a_limit_of_time_saves_and_stops(copied):
     assert "stopped by trainer.max_hours at" in process.stderr
     assert "continue with" in process.stderr
     seen = checkpoints.load(copied / "limited" / "checkpoints" / "last.ckpt")["images_seen"]
-    again = run("train", "run_dir=limited", cwd=copied)  # with the same limit, which is part of its options
+    again = run("train", "run_dir=limited", "trainer.max_hours=0.002", cwd=copied)  # else the stored limit holds
     assert again.returncode == 142
-    assert checkpoints.load(copied / "limited" / "checkpoints" / "last.ckpt")["images_seen"] >= seen
+    assert checkpoints.load(copied / "limited" / "checkpoints" / "last.ckpt")["images_seen"] > seen
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """The run directory: claimed once, refused to others, never half written."""
 
+import fcntl
 import json
+import threading
 
 import pytest
 
+from resgan.base.files import is_locked
 from resgan.base.plain_data import nan_to_none
 from resgan.runs.configuration import differences
 from resgan.runs.directory import Run, RunError
@@ -51,6 +54,20 @@ def test_two_processes_do_not_share_a_run(tmp_path):
         pass
     with Run(tmp_path).locked():
         pass
+
+
+def test_a_look_at_the_lock_disturbs_nobody(tmp_path):
+    """Neither another look nor a run that begins in this instant; the file may be another user's."""
+    path = tmp_path / ".lock"
+    path.touch(mode=0o444)
+    look = path.open()
+    fcntl.flock(look, fcntl.LOCK_SH)  # as is_locked for an instant
+    assert not is_locked(path)
+    later = threading.Timer(0.1, look.close)
+    later.start()
+    with Run(tmp_path).locked():
+        assert is_locked(path)
+    later.join()
 
 
 def test_measurements_survive_a_cut_and_forget_what_is_done_again(tmp_path):
