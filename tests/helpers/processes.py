@@ -46,6 +46,10 @@ def child(request):
         os.dup2(os.open(path, flags), number)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
     sys.argv = [request["module"], *request["arguments"]]
+    if place := os.environ.get("RESGAN_TEST_KILL"):
+        from helpers.kills import kill_at
+
+        kill_at(place)
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 for line in iter(sys.stdin.readline, ""):
@@ -60,6 +64,9 @@ for line in iter(sys.stdin.readline, ""):
 """
 
 
+HERE = str(Path(__file__).resolve().parent.parent)  # of the package helpers
+
+
 @functools.cache
 def server() -> subprocess.Popen:
     process = subprocess.Popen(
@@ -67,7 +74,11 @@ def server() -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")]),
+        },
     )
     atexit.register(process.communicate)  # closing its input ends the server
     return process
