@@ -1,12 +1,13 @@
 """Atomic writing of files, none of which is ever half written, and locks that end with their process."""
 
 import contextlib
+import importlib
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from resgan.base.console import say
 from resgan.base.errors import UserError
@@ -54,23 +55,31 @@ def flush_directory(path: Path) -> None:
 def try_lock(path: Path) -> IO[str] | None:
     """Lock a file until it is closed, or this process ends; None where it is locked. Raises UserError.
 
-    A process that inherits the file keeps the lock until it ends too.
+    A process that inherits the file keeps the lock until it ends too; on Windows none inherits it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
     try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has none of these locks
-        return file
-    except BlockingIOError:
+        lock(file)
+    except (BlockingIOError, PermissionError):
         file.close()
         return None
     except OSError as error:  # some network file systems have none either
         file.close()
         raise UserError(f"{path}: cannot be locked ({error.strerror})") from error
     return file
+
+
+def lock(file: IO[str]) -> None:
+    """Lock an open file. Where it is locked, raises BlockingIOError, or PermissionError on Windows."""
+    try:
+        import fcntl
+    except ImportError:
+        msvcrt: Any = importlib.import_module("msvcrt")  # Windows; Any, since type checkers elsewhere see it empty
+        file.seek(0)  # it locks bytes, from the position of the file on; they need not be there
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
