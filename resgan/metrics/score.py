@@ -5,11 +5,11 @@ Lightning module. `reset` forgets the samples; the real side is not a state and 
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from resgan.base.device import has_float64
@@ -29,11 +29,11 @@ class Score(Metric):
         super().__init__(**options)
         self.card = card or {}  # how it was measured: two scores may be compared where their cards are equal
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], *rest: Any) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
         """Move the states with a module, but not to a device without float64, such as MPS: scores then stay where
         they are, and take samples from there.
         """
-        return super()._apply(fn, *rest) if has_float64(fn(torch.zeros(())).device.type) else self
+        return super()._apply(fn, exclude_state) if has_float64(fn(torch.zeros(())).device.type) else self
 
     @property
     def readings(self) -> Mapping[str, Reading]:

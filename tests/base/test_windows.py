@@ -15,6 +15,7 @@ from helpers.options import TINY
 import resgan
 from resgan.base import files
 from resgan.base.signals import stop_signals
+from resgan.options.sweep import SweepOptions
 from resgan.runs.directory import Run, RunError
 
 MISSING = ("SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "setitimer", "getitimer", "ITIMER_REAL")
@@ -102,6 +103,16 @@ def test_a_limit_of_time_needs_a_timer(tmp_path, windows):
     words = [*TINY, "wandb=disabled", f"run_dir={tmp_path / 'run'}", "trainer.max_hours=1"]
     with pytest.raises(ValueError, match=r"trainer\.max_hours=1: needs a system with timers"):
         resgan.fit(resgan.configure(*words))
+
+
+def test_a_search_is_refused(tmp_path, monkeypatch):
+    from resgan.experiment.sweep import command
+
+    monkeypatch.setattr(command, "sys", types.SimpleNamespace(platform="win32"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(files.UserError, match=r"resgan\.sweep: not on Windows"):
+        command.run_sweep(SweepOptions.model_construct(run_dir=None, storage=None), None, None, typed=[])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_log_takes_any_letter_where_the_system_writes_few(tmp_path, monkeypatch):
