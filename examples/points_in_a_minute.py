@@ -23,7 +23,7 @@ def main() -> None:
     gan = resgan.load_gan(result.checkpoint)
     points = gan.sample(seeds=range(9))  # (9, 2); seed 7 gives the same point every time
     print(points)
-    print("samples as a picture:", *sorted(result.path.glob("samples/*.png"))[-1:])
+    print("samples as an image:", *sorted(result.path.glob("samples/*.png"))[-1:])
 
 
 if __name__ == "__main__":

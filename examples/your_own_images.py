@@ -1,6 +1,6 @@
-"""Your own images: a folder, zip or tar of pictures, at any size; then a grid, an interpolation's latents and an FD.
+"""Your own images: a folder, zip or tar of images, at any size; then a grid, an interpolation's latents and an FD.
 
-python examples/your_own_images.py PICTURES [KIMG]
+python examples/your_own_images.py IMAGES [KIMG]
 """
 
 import sys
@@ -9,10 +9,10 @@ import resgan
 
 
 def main() -> None:
-    pictures, kimg = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "1000"
+    images, kimg = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "1000"
     options = resgan.configure(
         "data=folder",
-        f"data.path={pictures}",
+        f"data.path={images}",
         "data.size=32",  # resized and cropped to 32 x 32
         "data.flip=true",  # half of them mirrored
         "disc.residual=false",
@@ -30,7 +30,7 @@ def main() -> None:
     print("between two seeds:", tuple(between.shape))
 
     fakes = gan.sample(seeds=range(256))
-    print("the same from tensors:", resgan.score(fakes, pictures, "size=32", "metrics.scores=[frechet]"))
+    print("the same from tensors:", resgan.score(fakes, images, "size=32", "metrics.scores=[frechet]"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,13 @@ resgan.score(gan.sample(range(2000)), "gaussians")  # {"tv": ..., "validity": ..
 docs/python.md lists the public names.
 """
 
+import os
+import sys
+
 import lazy_loader
+
+if sys.platform == "darwin":  # before torch is imported, which reads it then: what MPS lacks is computed on the CPU
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 # The names are those of __init__.pyi. Each is imported on first use: torch takes a second, and --help does not need it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Train all four arms on real images and on the hard-edged testbed, and write the page that shows them.
 #
-#   scripts/first_light.sh PICTURES [RUNS]
+#   scripts/first_light.sh IMAGES [RUNS]
 #
-# PICTURES: a folder, zip or tar of images (resized to 32 x 32). RUNS: directory of the runs, runs/ by default; a second
+# IMAGES: a folder, zip or tar of images (resized to 32 x 32). RUNS: directory of the runs, runs/ by default; a second
 # call continues what is there. Two arms run side by side, with one thread each.
 set -euo pipefail
-pictures=$1
+images=$1
 runs=${2:-runs}
 
 four_arms() { # name, overrides...
@@ -21,7 +21,7 @@ four_arms() { # name, overrides...
 }
 
 mkdir -p "$runs"
-four_arms first_light experiment=first_light data.path="$pictures"
+four_arms first_light experiment=first_light data.path="$images"
 lab=(join=sum norm=pixel norm_place=branch fan_in=nominal first_bias=false)  # the defaults when the page was made
 four_arms first_light_shapes data=shapes_hard "${lab[@]/#/generator.}" "${lab[@]/#/disc.}" batch_size=8 total_kimg=40 \
   score_kimg=10 sample_kimg=10 save_kimg=10 loss.r1=0.1 loss.r2=0.1 trainer.precision=32-true

@@ -1,6 +1,6 @@
 """Write docs/first-light.md and its images from the runs of scripts/first_light.sh.
 
-python scripts/first_light_page.py RUNS_ON_PICTURES RUNS_ON_SHAPES
+python scripts/first_light_page.py RUNS_ON_IMAGES RUNS_ON_SHAPES
 """
 
 import json
@@ -149,13 +149,13 @@ def section(title: str, about: str, arms: list[Arm], stem: str, score: str) -> s
 
 
 def main() -> None:
-    pictures, shapes = (read(Path(argument)) for argument in sys.argv[1:3])
-    frechet = pictures[0].result["primary"]
-    card = pictures[0].result["cards"][frechet]
-    about_pictures = (
-        f"CIFAR-10 (A. Krizhevsky, 2009) as JPEG files, {card['n_real']:,} training pictures at 32 x 32:\n"
-        "`python -m resgan.train experiment=first_light data.path=PICTURES`.\n"
-        f"`{frechet}` compares {card['n_fake']:,} samples with all training pictures; it is no FID, and cannot be\n"
+    images, shapes = (read(Path(argument)) for argument in sys.argv[1:3])
+    frechet = images[0].result["primary"]
+    card = images[0].result["cards"][frechet]
+    about_images = (
+        f"CIFAR-10 (A. Krizhevsky, 2009) as JPEG files, {card['n_real']:,} training images at 32 x 32:\n"
+        "`python -m resgan.train experiment=first_light data.path=IMAGES`.\n"
+        f"`{frechet}` compares {card['n_fake']:,} samples with all training images; it is no FID, and cannot be\n"
         "compared with one."
     )
     about_shapes = (
@@ -166,7 +166,7 @@ def main() -> None:
     exact = next(name for name in shapes[0].result["scores"] if name.startswith("fd"))
     parts = [
         HEAD,
-        section("Real pictures: cifar10-jpeg", about_pictures, pictures, "first-light-pictures", frechet),
+        section("Real images: cifar10-jpeg", about_images, images, "first-light-pictures", frechet),
         section("The hard-edged testbed", about_shapes, shapes, "first-light-shapes", exact),
     ]
     (DOCS / "first-light.md").write_text("\n".join(parts))
@@ -174,10 +174,10 @@ def main() -> None:
 
 HEAD = """# First light
 
-All four arms, trained by `scripts/first_light.sh PICTURES`, which also wrote this page. **One seed an arm and a small
+All four arms, trained by `scripts/first_light.sh IMAGES`, which also wrote this page. **One seed an arm and a small
 budget: this shows how far each arm came, not which arm is better.** Learning rates and penalty weights decide much of
 it, and not alike in all arms ([defaults.md](defaults.md)). Grids show the averaged generators on the same latents.
-Where all pictures of an arm are alike it has collapsed, and its distance then says how far that one picture is off.
+Where all images of an arm are alike it has collapsed, and its distance then says how far that one image is off.
 """
 
 if __name__ == "__main__":

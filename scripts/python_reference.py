@@ -12,6 +12,8 @@ import resgan
 STUB = Path(resgan.__file__).with_suffix(".pyi")
 HEAD = """# resgan from Python
 
+The public names of the package, and a run from options to scores in five lines.
+
 ```python
 import resgan
 

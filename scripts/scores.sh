@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # The figures of docs/scores.md: real images against real images, and the arms of scripts/first_light.sh.
 #
-#   scripts/scores.sh PICTURES ARMS [OUT]
+#   scripts/scores.sh IMAGES ARMS [OUT]
 #
-# PICTURES: a folder with train/ and test/ (CIFAR-10 as files). ARMS: the runs of first_light.sh on these images.
+# IMAGES: a folder with train/ and test/ (CIFAR-10 as files). ARMS: the runs of first_light.sh on these images.
 # OUT: directory for the measurements and tables, runs/scores by default.
 set -euo pipefail
-pictures=$1 arms=$2 out=${3:-runs/scores}
+images=$1 arms=$2 out=${3:-runs/scores}
 mkdir -p "$out"
 
 # Random halves of train: their score is that of a generator that samples the data distribution itself.
-python - "$pictures/train" "$out" <<'PYTHON'
+python - "$images/train" "$out" <<'PYTHON'
 import sys
 import numpy as np
 import torch
@@ -22,6 +22,6 @@ PYTHON
 
 score() { local name=$1; shift; python -m resgan.evaluate "$@" outdir="$out/$name" | tee "$out/$name.txt"; }
 
-score test_to_train fake="$pictures/test" real="$pictures/train" split=train
+score test_to_train fake="$images/test" real="$images/train" split=train
 score halves fake="$out/one_half.npz" real="$out/other_half.npz" split=half
-score arms ckpt="$arms" real="$pictures/train" split=train
+score arms ckpt="$arms" real="$images/train" split=train

@@ -222,9 +222,9 @@ def main() -> None:
     print(f"{seconds():.2f} s for all scores of 10,000 samples\n")
     table("| samples | within tau / 2 | tau (valid) | 1.5 tau | least distance | median |", fixed_point_rows())
     table(f"| damage | valid | {' | '.join(shapes.FORMS)} | the 24 classes |", damage_rows())
-    table("| pictures | median distance | error from | to | other verdicts of 150 |", error_rows())
+    table("| images | median distance | error from | to | other verdicts of 150 |", error_rows())
     noisy = " | ".join(f"noise {sd:g}" for sd in NOISE)
-    table(f"| training pictures | replayed | {noisy} | moved 0.1 | moved 0.3 | fresh draws |", copying_rows())
+    table(f"| training images | replayed | {noisy} | moved 0.1 | moved 0.3 | fresh draws |", copying_rows())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def read_folder(folder: Path) -> tuple[Tensor, Tensor]:
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     files = [(path, label) for label, cls in enumerate(classes) for path in sorted(cls.iterdir())]
     if not files:
-        raise SystemExit(f"error: --data: no pictures in {folder}/<class>/")
+        raise SystemExit(f"error: --data: no images in {folder}/<class>/")
     pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path, _ in files])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     return images, torch.tensor([label for _, label in files])
@@ -99,7 +99,7 @@ def main() -> None:
     images, labels = read_folder(args.data / "train")
     start = time.perf_counter()
     train(net, images, labels, epochs=args.epochs, batch=args.batch, seed=args.seed)
-    print(f"trained on {len(images):,} pictures in {time.perf_counter() - start:.0f} s")
+    print(f"trained on {len(images):,} images in {time.perf_counter() - start:.0f} s")
 
     print(f"test accuracy {accuracy(net, *read_folder(args.data / 'test')):.4f}")
     print(f"parameters {sum(p.numel() for p in net.parameters()):,}")

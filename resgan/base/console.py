@@ -22,7 +22,7 @@ def note(line: str) -> None:
     """Write a line, with the time, to the logs of the runs at hand. A log that cannot be written is done without."""
     now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
     for path in _logs:
-        with contextlib.suppress(OSError), open(path, "a") as file:
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
             file.write(f"{now}  {line}\n")
 
 

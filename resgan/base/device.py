@@ -2,14 +2,18 @@
 
 import getpass
 import itertools
+import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
+from resgan.base.console import say_once
 from resgan.base.errors import OptionsError
 from resgan.base.files import try_lock
 
@@ -20,7 +24,31 @@ def find_accelerator(option: str, name: str) -> str:
     wanted = {"auto": next(kind for kind in has if has[kind]), "gpu": "cuda"}.get(name, name)
     if not has[wanted]:
         raise OptionsError(f"{option}={name}: this machine has none; use auto or cpu")
+    if wanted == "mps":
+        say_fallbacks()
     return wanted
+
+
+@cache
+def say_fallbacks() -> None:
+    """Say in one line what MPS lacks and the CPU computes in its place: torch's own warning of it is three lines long.
+
+    `resgan/__init__.py` switches this on (PYTORCH_ENABLE_MPS_FALLBACK), before torch is imported.
+    """
+    show = warnings.showwarning
+
+    def say_or_show(message: Warning | str, *rest: Any) -> None:
+        if found := re.match(r"The operator '(\S+)' is not currently supported on the MPS backend", str(message)):
+            say_once(f"mps: has no {found[1]}, which is computed on the CPU")
+        else:
+            show(message, *rest)
+
+    warnings.showwarning = say_or_show
+
+
+def has_float64(device_type: str) -> bool:
+    """Check for float64, which Apple's MPS has not."""
+    return device_type != "mps"
 
 
 _claims: list[IO[str]] = []  # open files, each locked until the process ends

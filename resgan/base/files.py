@@ -1,12 +1,13 @@
 """Atomic writing of files, none of which is ever half written, and locks that end with their process."""
 
 import contextlib
+import importlib
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from resgan.base.console import say
 from resgan.base.errors import UserError
@@ -54,7 +55,8 @@ def flush_directory(path: Path) -> None:
 def try_lock(path: Path, *, patience: float = 0) -> IO[str] | None:
     """Lock a file until it is closed, or this process ends; None where it is locked. Raises UserError.
 
-    patience: seconds to wait for another process. A process that inherits the file keeps the lock until it ends too.
+    patience: seconds to wait for another process. A process that inherits the file keeps the lock until it ends too; on
+    Windows none inherits it.
     """
     until = time.monotonic() + patience
     while (file := _lock_at_once(path)) is None and time.monotonic() < until:
@@ -66,12 +68,8 @@ def _lock_at_once(path: Path) -> IO[str] | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
     try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has none of these locks
-        return file
-    except BlockingIOError:
+        lock(file)
+    except (BlockingIOError, PermissionError):
         file.close()
         return None
     except OSError as error:  # some network file systems have none either
@@ -84,14 +82,25 @@ def is_locked(path: Path) -> bool:
     """Check whether a process has locked a file, which may be another user's: it is only read. Raises OSError."""
     with path.open() as file:
         try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except ImportError:
-            return False
-        except BlockingIOError:
+            lock(file, shared=True)
+        except (BlockingIOError, PermissionError):
             return True
     return False
+
+
+def lock(file: IO[str], *, shared: bool = False) -> None:
+    """Lock an open file. Where it is locked, raises BlockingIOError, or PermissionError on Windows.
+
+    shared: beside others that do so, and not beside one who does not; on Windows there is no such lock.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        msvcrt: Any = importlib.import_module("msvcrt")  # Windows; Any, since type checkers elsewhere see it empty
+        file.seek(0)  # it locks bytes, from the position of the file on; they need not be there
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def sums_of(samples: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sums of x (d,) and of |x|^2 (), in float64."""
     total, squares = torch.zeros(samples[0].numel(), dtype=torch.float64), 0.0
     for chunk in samples.split(2000):
-        values = (to_float(chunk) if chunk.dtype == torch.uint8 else chunk).flatten(1).double().cpu()
+        values = (to_float(chunk) if chunk.dtype == torch.uint8 else chunk).flatten(1).cpu().double()
         total += values.sum(0)
         squares += float(values.square().sum())
     return total, torch.tensor(squares, dtype=torch.float64)

@@ -13,6 +13,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from resgan.base.device import has_float64
+
 
 def symmetric_root(matrix: Tensor) -> Tensor:
     """R with R R = matrix and R = R^T, for a symmetric positive semi-definite matrix (d, d)."""
@@ -52,7 +54,7 @@ class MomentSums:
         if features.ndim != 2:
             raise ValueError(f"features must have the shape (N, d), got {tuple(features.shape)}")
         x = features.detach()
-        x = x.cpu().double() if x.device.type == "mps" else x.double()  # MPS has no float64
+        x = x.double() if has_float64(x.device.type) else x.cpu().double()
         self.count += len(x)
         self.total = self.total + x.sum(0)
         self.products = self.products + x.T @ x

@@ -5,12 +5,14 @@ Lightning module. `reset` forgets the samples; the real side is not a state and 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torchmetrics import Metric
 
+from resgan.base.device import has_float64
 from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
 
@@ -26,6 +28,12 @@ class Score(Metric):
     def __init__(self, *, card: PlainData | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.card = card or {}  # how it was measured: two scores may be compared where their cards are equal
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
+        """Move the states with a module, but not to a device without float64, such as MPS: scores then stay where
+        they are, and take samples from there.
+        """
+        return super()._apply(fn, exclude_state) if has_float64(fn(torch.zeros(())).device.type) else self
 
     @property
     def readings(self) -> Mapping[str, Reading]:

@@ -1,4 +1,4 @@
-"""Measure the cost of loading data: python scripts/bench/data.py --folder PICTURES
+"""Measure the cost of loading data: python scripts/bench/data.py --folder IMAGES
 
 Milliseconds per batch from memory, on one thread; and for a folder or archive of images, if one is given, the seconds
 to load it without a cache, for the first time with one, and again.
@@ -18,8 +18,8 @@ from resgan.training.batches import Batches
 
 SETS = {  # samples, batch, mirrored
     "128 points": (torch.randn(100_000, 2), 128, False),
-    "8 pictures of 16 x 16": (torch.randint(0, 256, (600, 3, 16, 16), dtype=torch.uint8), 8, False),
-    "64 pictures of 32 x 32, mirrored": (torch.randint(0, 256, (50_000, 3, 32, 32), dtype=torch.uint8), 64, True),
+    "8 images of 16 x 16": (torch.randint(0, 256, (600, 3, 16, 16), dtype=torch.uint8), 8, False),
+    "64 images of 32 x 32, mirrored": (torch.randint(0, 256, (50_000, 3, 32, 32), dtype=torch.uint8), 64, True),
 }
 
 
@@ -41,7 +41,7 @@ def seconds_of_load(path: Path, cache: Path | None) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="pictures of one size: a folder, zip or tar")
+    parser.add_argument("--folder", type=Path, help="images of one size: a folder, zip or tar")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found = {name: milliseconds_of_batch(*of) for name, of in SETS.items()}

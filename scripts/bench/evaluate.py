@@ -1,6 +1,6 @@
 """Measure the cost of a score: resgan's FID against torchmetrics' default, in turns, on the same images and weights.
 
-    python scripts/bench/evaluate.py [--pictures 32] [--rounds 5] [--threads N]
+    python scripts/bench/evaluate.py [--images 32] [--rounds 5] [--threads N]
 
 Print, for Inception's features and for the Frechet distance at 2048 features, both times, their ratio, and the
 difference of the values; and what a second evaluation against the same reference still computes for the reals. The
@@ -44,9 +44,9 @@ def compare_features(path: Path, pictures: torch.Tensor, rounds: int) -> None:
     ours, theirs = in_turns(lambda: extract(extractor, pictures), lambda: default.update(pictures, real=False), rounds)
     mine, reference = extract(extractor, pictures), same_resize.inception(pictures)
     apart = float((mine - reference).abs().max() / reference.abs().max())
-    print(f"Inception's features of {len(pictures)} pictures 32x32")
-    print(f"  ours           {len(pictures) / ours:7.2f} pictures/s")
-    print(f"  torchmetrics   {len(pictures) / theirs:7.2f} pictures/s   ratio {theirs / ours:.2f}")
+    print(f"Inception's features of {len(pictures)} images 32x32")
+    print(f"  ours           {len(pictures) / ours:7.2f} images/s")
+    print(f"  torchmetrics   {len(pictures) / theirs:7.2f} images/s   ratio {theirs / ours:.2f}")
     print(f"  features apart by {apart:.1e} of the largest (torchmetrics with antialias=False, which is FID's resize)")
 
 
@@ -83,19 +83,19 @@ def second_evaluation(path: Path, pictures: torch.Tensor) -> None:
     with tempfile.TemporaryDirectory() as folder:
         first = seconds(lambda: Reference(extractor, pictures, cache=Path(folder)).moments.root)
         again = seconds(lambda: Reference(extractor, pictures, cache=Path(folder)).moments.root)
-    print(f"The real side of {len(pictures)} pictures: {first:.2f} s at first, {again:.2f} s again (read from disk)")
+    print(f"The real side of {len(pictures)} images: {first:.2f} s at first, {again:.2f} s again (read from disk)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=32)
+    parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     pictures = torch.randint(
-        256, (arguments.pictures, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        256, (arguments.images, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "inception.pth"

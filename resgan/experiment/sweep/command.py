@@ -3,12 +3,13 @@
 import json
 import os
 import secrets
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from resgan.base.console import say, stop
-from resgan.base.errors import OptionsError
+from resgan.base.errors import OptionsError, UserError
 from resgan.base.files import locked, write_atomically
 from resgan.base.plain_data import PlainData
 from resgan.base.signals import StopSignal
@@ -38,6 +39,10 @@ def run_sweep(options: SweepOptions, search: Search, usual: TrainOptions, *, typ
 
     usual: options of a run where nothing is searched.
     """
+    if sys.platform == "win32":
+        raise UserError(
+            "resgan.sweep: not on Windows, where a worker cannot hand its lock to its run; use resgan.train -m"
+        )
     if options.run_dir is not None:
         check_writable("run_dir", Path(options.run_dir).expanduser())
     if options.storage is not None:
