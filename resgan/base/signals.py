@@ -2,8 +2,9 @@
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
@@ -38,6 +39,39 @@ def hand_on(status: object) -> None:
         handler(number, None)
 
 
+_depth = 0  # of what is unbroken now
+_at_its_end: list[Callable[[], object]] = []
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """Let what is inside end before a signal ends the command.
+
+    For C code that calls Python, such as torch.save: it turns the SystemExit of a handler into an error of its own.
+    """
+    global _depth
+    if threading.current_thread() is not threading.main_thread():  # where no handler is called
+        yield
+        return
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+        if not _depth and _at_its_end:
+            end = _at_its_end[0]
+            _at_its_end.clear()
+            end()
+
+
+def once_unbroken_ends(end: Callable[[], object]) -> None:
+    """Call `end`, which ends the command, from a handler: at once, or when what is `unbroken` is over."""
+    if _depth:
+        _at_its_end.append(end)
+    else:
+        end()
+
+
 class StopSignal:
     """The signal that asked the command to stop, if any."""
 
@@ -68,5 +102,5 @@ class StopSignal:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
-            raise SystemExit(128 + number)  # Ctrl-C after an earlier signal: at once
+            once_unbroken_ends(lambda: sys.exit(128 + number))  # Ctrl-C after an earlier signal: at once
         self.number = number  # only recorded here, since a handler can do little safely

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.signals import cause_of, hand_on, stop_signals
+from resgan.base.signals import cause_of, hand_on, once_unbroken_ends, stop_signals
 from resgan.cli.arguments import (
     as_options,
     flags_first,
@@ -183,7 +183,7 @@ def ending_on_signals() -> Iterator[None]:
     """End the command on a signal with the signal's status and no traceback. A run handles signals while it trains."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        stop(f"stopped by {cause_of(number)}", status=128 + number)
+        once_unbroken_ends(lambda: stop(f"stopped by {cause_of(number)}", status=128 + number))
 
     before = {number: signal.signal(number, end) for number in stop_signals()}
     try:

@@ -1,5 +1,6 @@
 """The entry point of every command: --help at once, everything else through Hydra."""
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -43,6 +44,8 @@ def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         end_unread()
+    except KeyboardInterrupt:  # before the command listens to signals, such as while Hydra is imported
+        stop("stopped by SIGINT", status=128 + signal.SIGINT)
 
 
 def is_completion(arguments: list[str]) -> bool:

@@ -6,7 +6,7 @@ import signal
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resgan.base.console import logged, note, say, say_once
@@ -22,6 +22,7 @@ from resgan.data.dataset import Dataset
 from resgan.experiment.begun import find_begun, named_directory, runs_in
 from resgan.experiment.precision import with_precision
 from resgan.experiment.several import all_processes, check_processes, dismiss_others, order
+from resgan.experiment.stacks import about_stack, has_diverged, say_if_changed, settle, stacks_to_train
 from resgan.experiment.study import Job, arm_of, typed_options
 from resgan.experiment.summary import continue_command, outcome, tell_end
 from resgan.experiment.tuning import tuned
@@ -39,6 +40,7 @@ from resgan.training.fit import fit
 from resgan.training.gan import GAN
 from resgan.training.loggers import Loggers, check_tensorboard, open_csv, open_tensorboard
 from resgan.training.recorder import Recorder, Schedule
+from resgan.training.stack import stand_in
 
 EXIT_DIVERGED = 3
 START_SAMPLES = 256  # real samples for the measurements at step 0
@@ -119,7 +121,7 @@ def train_together(
     """
     todo, results = open_among(runs, job)
     trained = {}
-    for stack in stacks_of(todo, lambda one: one.options, most=most):
+    for stack in stacks_to_train(todo, most=most):
         trained |= train_claimed(stack, build_all([(one.options, one.run) for one in stack], job), root)
     return [result or trained[run.path] for (_, run), result in zip(runs, results, strict=True)]
 
@@ -127,12 +129,12 @@ def train_together(
 def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list[RunComponents]:
     """Build the components of runs that differ only in what may differ in a stack. Raises UserError."""
     components: list[RunComponents] = []
-    for one, run in each:
+    begins = any(run is None or not checkpoints.can_continue(run.checkpoints) for _, run in each)
+    for one, _ in each:
         if not components:
             check_processes(one, job)
             check_tensorboard(one.tensorboard)
         reuse = components[0] if components else None
-        begins = run is None or not checkpoints.can_continue(run.checkpoints)
         components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
         if components[-1].dataset.note:
             say_once(components[-1].dataset.note)
@@ -143,9 +145,8 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
 
 def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], root: Path) -> dict[Path, Result]:
     """Claim and lock the directories, and train the runs to their end. Returns their results by directory."""
-    results = {}
+    results, opened = {}, []
     with contextlib.ExitStack() as locks:
-        members = []
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
@@ -156,11 +157,9 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
             check_labels(one.options, one.run, own.dataset)
             check_initial(one.run, own)
             locks.enter_context(logged(one.run.log))
-            state = restore(one.run, own)
-            changed = one.run.go_on_with(one.options.model_dump())
-            say_changes(one.run, changed, own.gan)
-            members.append(Member(one.options, one.run, one.job, own, state, changed))
-        for group in at_same_progress(members):
+            opened.append(Member(one.options, one.run, one.job, own, state={}))
+        stacks = [where_they_stand(stack) for stack in stacks_to_train(opened, most=None)]
+        for group in (group for stack in stacks for group in at_same_progress(stack)):
             for member, result in zip(group, train_with_others(group, root), strict=True):
                 results[member.run.path] = result
     return results
@@ -200,6 +199,26 @@ def open_among(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
 
 
 # Where runs stand.
+
+
+def where_they_stand(stack: Sequence[Member]) -> list[Member]:
+    """Restore runs that are trained together, all at one place unless checkpoints are damaged."""
+    place = settle([member.run for member in stack]) if len(stack) > 1 else None
+    restored, diverged = [], []
+    for member in stack:
+        run, own = member.run, member.components
+        if place is not None and has_diverged(run, until=place):
+            diverged.append(own.gan)
+            state = checkpoints.newest_valid(run.checkpoints) or {}
+        else:
+            state = restore(run, own)
+        changed = run.go_on_with(member.options.model_dump())
+        say_changes(run, changed, own.gan)
+        restored.append(replace(member, state=state, changed=changed))
+    going = [member.components.gan for member in stack if member.components.gan not in diverged]
+    for gan in diverged if going else ():
+        stand_in(gan, going[0])
+    return restored
 
 
 def restore(run: Run, components: RunComponents) -> State:
@@ -264,7 +283,7 @@ def labels_of_run(options: TrainOptions, dataset: Dataset) -> PlainData:
 def at_same_progress(members: Sequence[Member]) -> list[list[Member]]:
     """Group runs by images seen and structure.
 
-    A process killed while saving can leave some runs behind the others, and a run begun earlier may keep other options.
+    Damaged checkpoints can leave some runs behind the others, and a run begun earlier may keep other options.
     """
     groups: dict[int, list[Member]] = {}
     for member in members:
@@ -296,17 +315,22 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     """
     trainer, accelerator, stop = members[0].options.trainer, members[0].components.accelerator, StopSignal()
     agreed = StopSignal() if processes.count > 1 else None
-    session = provenance(accelerator=accelerator, arguments=members[0].job.arguments) | {"together": len(members)}
+    session = provenance(accelerator=accelerator, arguments=members[0].job.arguments)
+    runs = [member.run for member in members]
     assert trainer.precision != "auto"
     if processes.first:
         say_precision(members[0])
         say_idle_switches(members[0])
+        if 0 < members[0].components.gan.images_seen < members[0].components.gan.total_images:
+            say_if_changed(runs)
     recorders: list[Recorder] = []
     exit_code = 1
     try:
         for member in members:
             member.components.scorer.prepare()  # with a bar of its own; from disk where it was made before
-            recorders.append(build_recorder(member, agreed or stop, session | about_session(member)))
+            recorders.append(
+                build_recorder(member, agreed or stop, session | about_stack(member.run, runs) | about_session(member))
+            )
         gan = stacked(members)
         if processes.count > 1:
             gan.join(processes)
@@ -336,6 +360,8 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
     finally:
         for recorder in recorders:
             recorder.tracker.finish(exit_code or (EXIT_DIVERGED if recorder.diverged else 0))
+    if stop.number is not None and callable(signal.getsignal(stop.number)):
+        signal.raise_signal(stop.number)  # it came after the last step, where nothing was left to stop: others follow
     return results
 
 
@@ -429,6 +455,7 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
             dataset, GRID if len(dataset.shape) == 3 else POINTS, by_class=bool(components.spec["classes"])
         ),
         seconds=state.get("seconds", 0.0),
+        saved=state.get("images_seen"),
         stop=stop,
     )
 
@@ -479,7 +506,7 @@ def conclude_job(asked: JobRuns, root: Path, trained: Mapping[Path, Result]) -> 
 def conclude(member: Member, recorder: Recorder) -> Result:
     """Record how a run ended."""
     if recorder.diverged and recorder.writes:
-        seen = recorder.gan.images_seen
+        seen = recorder.images_seen
         say(f"diverged at {seen / 1000:.1f} kimg: a loss is not a finite number; recorded as such ({member.run.path})")
     result = make_result(member.options, member.job, recorder, member.components.counts)
     recorder.tracker.summarise({"status": result["status"], **result["scores"]})
@@ -493,14 +520,12 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
     scorer, scored = recorder.scorer, recorder.scored
     final = dict.fromkeys(scorer.cards) if recorder.diverged else scored[max(scored)]
     primary = final[scorer.primary]
-    best = min((n for n in scored if n and scored[n][scorer.primary] is not None),
-               key=lambda n: scored[n][scorer.primary], default=None)  # fmt: skip
     start = [m for m in recorder.run.measurements() if m["kind"] == "start"]
     return {
         "status": "diverged" if recorder.diverged else "finished",
         "arm": arm_of_run(recorder.run, options, job),
         "seed": options.seed,
-        "images_seen": recorder.gan.images_seen,
+        "images_seen": recorder.images_seen,
         "seconds": round(recorder.seconds(), 1),
         "primary": scorer.primary,
         "objective": scorer.worst if primary is None else primary,
@@ -508,7 +533,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "not_computed": scorer.not_computed({} if recorder.diverged else final),
         "ideal": scorer.ideal_scores(),
         "meanings": scorer.meanings,
-        "best": {"images_seen": best, "scores": scored[best]} if best else None,
+        "best": {"images_seen": recorder.best, "scores": scored[recorder.best]} if recorder.best else None,
         "cards": scorer.cards,
         "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,
         **counts,

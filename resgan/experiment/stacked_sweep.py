@@ -16,6 +16,7 @@ from resgan.experiment.session import (
     runs_of_job,
     train_claimed,
 )
+from resgan.experiment.stacks import stacks_to_train
 from resgan.experiment.study import Job
 from resgan.options.train import TrainOptions
 from resgan.runs.directory import Result
@@ -71,7 +72,7 @@ def train_replicates(jobs: Sequence[tuple[TrainOptions, Job]], failed: Failed) -
 
 def train_in_stacks(runs: Sequence[OpenRun], failed: Failed) -> Iterator[dict[Path, Result]]:
     """Train runs to their end, stack by stack, and yield the results of each stack."""
-    for stack in stacks_of(runs, lambda run: run.options, most=runs[0].options.trainer.stack if runs else None):
+    for stack in stacks_to_train(runs, most=runs[0].options.trainer.stack if runs else None):
         with telling([run.job for run in stack], failed):
             components = build_all([(run.options, run.run) for run in stack], stack[0].job)
             yield train_claimed(stack, components, stack[0].run.path)

@@ -62,7 +62,7 @@ class RecorderCallback(pl.Callback):
     def sync_from_stack(
         self, module: pl.LightningModule, unstack: Callable[[GAN, dict[int, GAN]], None] = unstack_into
     ) -> None:
-        """Copy the stack's state into each recorder's GAN; diverged runs keep the state in which they diverged."""
+        """Copy the stack's state into each recorder's GAN; those that have diverged stay as they are."""
         if self.recorders[0].gan is not module:
             going = {place: recorder.gan for place, recorder in enumerate(self.recorders) if not recorder.diverged}
             unstack(_gan(module), going)
@@ -74,23 +74,22 @@ class RecorderCallback(pl.Callback):
             try:
                 recorder.record_losses()
             except Diverged:
-                recorder.diverged = True
+                recorder.give_up()
         self.end_if_all_diverged()
 
     def for_each_active(self, do: Callable[[Recorder], None]) -> None:
         """Call `do` on each active recorder. Raises Stopped when all have saved, Diverged when all have diverged."""
-        going = self.going()
-        for recorder in going:
+        for recorder in self.going():
             try:
                 do(recorder)
             except Diverged:
-                recorder.diverged = True
+                recorder.give_up()
             except Stopped:
-                break
+                pass  # it has saved, and the others shall come as far
         stop = self.agreed or self.stop
         if stop.number is not None:  # earlier recorders may have been past saving when the signal came
-            for recorder in going:
-                with contextlib.suppress(Stopped, Diverged):
+            for recorder in self.going():
+                with contextlib.suppress(Stopped):
                     recorder.stop_if_asked()
             raise Stopped(stop.number)
         self.end_if_all_diverged()

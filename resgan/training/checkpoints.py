@@ -12,6 +12,7 @@ import torch
 
 from resgan.base.errors import UserError
 from resgan.base.files import atomic_writer, flush_directory
+from resgan.base.signals import unbroken
 
 State = dict[str, Any]  # nested dictionaries and lists of tensors and plain data
 
@@ -25,7 +26,7 @@ class CheckpointError(UserError):
 
 def save(path: Path, state: State) -> None:
     """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one."""
-    with atomic_writer(path) as file:
+    with unbroken(), atomic_writer(path) as file:
         torch.save({"format": FORMAT, **state}, file)
     flush_directory(path.parent)
 
@@ -115,3 +116,27 @@ def newest_valid(directory: Path) -> State | None:
     if errors:
         raise errors[0]
     return None
+
+
+def places(directory: Path) -> set[int]:
+    """Find where a run can go on: images seen in its valid checkpoints, and 0 where it has saved once at most."""
+    found: set[int] = set()
+    for name in (LAST, PREVIOUS, FINAL):
+        with contextlib.suppress(CheckpointError):
+            found.add(load(directory / name)["images_seen"])
+    saved_twice = (directory / PREVIOUS).exists() or (directory / FINAL).exists()
+    return found if saved_twice or (not found and can_continue(directory)) else found | {0}
+
+
+def go_back(directory: Path, place: int) -> None:
+    """Drop checkpoints so that the newest valid one is at `place`, one of `places`."""
+    for name in (LAST, PREVIOUS):
+        with contextlib.suppress(CheckpointError):
+            if load(directory / name)["images_seen"] == place:
+                os.replace(directory / name, directory / LAST)
+                break
+    else:
+        for name in (LAST, PREVIOUS):
+            (directory / name).unlink(missing_ok=True)
+    if directory.exists():
+        flush_directory(directory)

@@ -1,9 +1,10 @@
 """Records of a GAN in training: scores, grids, checkpoints and losses, and when each is due."""
 
+import contextlib
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from resgan.base import images
 from resgan.base.console import say
 from resgan.base.device import full_precision
+from resgan.base.plain_data import PlainData
 from resgan.base.rng import make_generator
 from resgan.base.signals import Stopped, StopSignal
 from resgan.metrics.scorer import Scorer
@@ -53,7 +55,7 @@ class Recorder:
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Loggers,
                  spec: State, reference: Sequence[Tensor], reals: Tensor, seconds: float,
-                 stop: StopSignal | None = None) -> None:  # fmt: skip
+                 saved: int | None = None, stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
         self.reference = reference  # real samples as D sees them, and their labels: for the record at step 0
@@ -64,13 +66,23 @@ class Recorder:
         self.has_start = any(m["kind"] == "start" for m in measured)
         self.losses_before = next((m for m in reversed(measured) if m["kind"] == "losses"), START)
         self.seconds_before, self.started = seconds, time.monotonic()
+        self.saved = saved  # the place of the newest checkpoint: saved again, it would be previous.ckpt as well
         self.stop = stop or StopSignal()
-        self.diverged = False
+        self.diverged_at = next((m["images_seen"] for m in measured if m["kind"] == "diverged"), None)
 
     @property
     def writes(self) -> bool:
         """Does this process write? Of several that train a run only the first does; all do the same otherwise."""
         return self.gan.processes.first
+
+    @property
+    def diverged(self) -> bool:
+        return self.diverged_at is not None
+
+    @property
+    def images_seen(self) -> int:
+        """The place of the run, or where it diverged."""
+        return self.gan.images_seen if self.diverged_at is None else self.diverged_at
 
     # What is due.
 
@@ -180,10 +192,10 @@ class Recorder:
         self.scored[now] = scores = self.scorer.measure(samples)  # over the samples of all processes
         if not self.writes:
             return
+        if self.best == now:  # before the line: a run that is killed in between scores again
+            checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
         self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
         self.tracker.log(scores, images_seen=now)
-        if now and self.is_best(now):
-            checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
 
     def own_share(self, drawn: Tensor) -> Tensor:
         """Return this process's part of the draws, in whole chunks of sampling as far as there are enough of them."""
@@ -195,18 +207,19 @@ class Recorder:
         own = processes.share(torch.arange(chunks))
         return drawn[(owner >= own[0]) & (owner <= own[-1])]
 
-    def is_best(self, now: int) -> bool:
-        primary = self.scorer.primary
-        earlier = [s[primary] for n, s in self.scored.items() if 0 < n < now and s.get(primary) is not None]
-        value = self.scored[now].get(primary)
-        return value is not None and value < min(earlier, default=math.inf)
+    @property
+    def best(self) -> int | None:
+        """The place of best.ckpt, which is also that of `best` in result.json; None: there is none."""
+        return best_place(self.scored, self.scorer.primary)
 
     def save(self) -> None:
         self.refuse_nan()  # a diverged state is not saved
         if not self.writes:
             return
         try:
-            checkpoints.save_last(self.run.checkpoints, self.state())
+            if self.saved != self.gan.images_seen:
+                checkpoints.save_last(self.run.checkpoints, self.state())
+                self.saved = self.gan.images_seen
             if self.gan.images_seen >= self.schedule.total:
                 checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
         except OSError as error:
@@ -218,8 +231,15 @@ class Recorder:
 
     def stop_if_asked(self) -> None:
         if self.stop.number is not None:
-            self.save()
+            with contextlib.suppress(Diverged):  # to be found at the place where a run that is not stopped finds it
+                self.save()
             raise Stopped(self.stop.number)
+
+    def give_up(self) -> None:
+        """Note that the run has diverged here. Members of a stack stay diverged when it is stopped and goes on."""
+        self.diverged_at = self.gan.images_seen
+        if self.writes:
+            self.run.append({"images_seen": self.diverged_at, "kind": "diverged"})
 
     # What a checkpoint and a result hold.
 
@@ -235,3 +255,13 @@ class Recorder:
             "losses": dict(self.gan.losses),  # the last of each, since lazy penalties are not computed at every step
             **self.gan.training_state(),
         }
+
+
+def best_place(scored: Mapping[int, PlainData], primary: str) -> int | None:
+    """Find where the primary score was lowest, at first; None where it never was a number.
+
+    The measurement of the untrained networks, at 0, does not count.
+    """
+    values = {place: scores.get(primary) for place, scores in sorted(scored.items()) if place}
+    numbers = {place: value for place, value in values.items() if value is not None and math.isfinite(value)}
+    return min(numbers, key=numbers.__getitem__, default=None)

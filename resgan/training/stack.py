@@ -118,6 +118,19 @@ def load_stacked(stack: GAN, gans: Sequence[GAN]) -> None:
     stack.losses = {name: torch.stack([gan.losses[name] for gan in gans]) for name in gans[0].losses if name in known}
 
 
+def stand_in(gan: GAN, other: GAN) -> None:
+    """Give a GAN that has diverged the state of another member, so that their stack goes on with as many members.
+
+    A member's bits depend on how many there are, and not on the values of the others. Its settings stay its own, since
+    they decide how the stack computes.
+    """
+    own, state = gan.training_state(), copy.deepcopy(other.training_state())
+    for adam in ("generator_adam", "disc_adam"):
+        state[adam]["param_groups"] = own[adam]["param_groups"]
+    gan.load_training_state(state)
+    gan.losses = dict(other.losses)
+
+
 def unstack_losses(stack: GAN, gans: Mapping[int, GAN]) -> None:
     """Copy images_seen and the losses of the stack to its GANs, by their places; their weights stay as they were."""
     each = {name: losses.cpu() for name, losses in stack.losses.items()}

@@ -161,13 +161,18 @@ def test_divergence(tmp_path):
 
 
 def test_the_start_is_never_the_best():
-    """Step 0 is not training: a run that only gets worse still has a best, as in result.json."""
+    """Step 0 is not training: a run that only gets worse still has a best, in result.json and as best.ckpt."""
     recorder = Recorder.__new__(Recorder)
     recorder.scorer = SimpleNamespace(primary="tv")
-    recorder.scored = {0: {"tv": 0.2}, 50: {"tv": 0.9}}
-    assert recorder.is_best(50)
-    recorder.scored |= {100: {"tv": 0.95}, 150: {"tv": 0.8}}
-    assert [recorder.is_best(n) for n in (100, 150)] == [False, True]
+    for scored, best in [
+        ({0: {"tv": 0.2}}, None),
+        ({0: {"tv": 0.2}, 50: {"tv": 0.9}}, 50),
+        ({0: {"tv": 0.2}, 50: {"tv": 0.9}, 100: {"tv": 0.95}, 150: {"tv": 0.8}, 200: {"tv": 0.8}}, 150),
+        ({50: {"tv": None}, 100: {"tv": float("nan")}, 150: {"tv": float("inf")}}, None),  # null in the file
+        ({50: {}, 150: {"tv": 3.0}, 100: {"tv": 2.0}}, 100),
+    ]:
+        recorder.scored = scored
+        assert recorder.best == best
 
 
 def test_a_state_that_is_no_number_is_not_kept():

@@ -9,6 +9,7 @@ from helpers.options import options_of
 from helpers.scores import MadeScore
 from torch import Tensor
 
+from resgan.base.signals import Stopped
 from resgan.builders.data import build_dataset
 from resgan.builders.gan import build_gan
 from resgan.builders.networks import spec_of
@@ -17,6 +18,7 @@ from resgan.nets.sampling import generate
 from resgan.options.train import TrainOptions
 from resgan.options.validation import check
 from resgan.runs.directory import Run
+from resgan.training import checkpoints
 from resgan.training.gan import GAN
 from resgan.training.recorder import Diverged, Recorder, Schedule
 
@@ -105,3 +107,50 @@ def test_a_loss_that_is_no_number_is_divergence(tmp_path, gan):
         gan.losses = {"loss_d": torch.tensor(1.0), "loss_g": torch.tensor(value)}
         with pytest.raises(Diverged):
             made.record_losses()
+
+
+def test_the_best_checkpoint_is_there_before_its_line(tmp_path, gan):
+    """Check that a kill between the two loses neither: a line without its checkpoint would never be made up for."""
+    made = recorder(tmp_path, gan, compute=lambda samples: {"tv": 0.5})
+    made.record_scores()
+    assert not (tmp_path / "checkpoints").exists()  # the untrained networks are not the best
+    gan.images_seen = 10
+
+    def killed(line: dict) -> None:
+        raise InterruptedError
+
+    made.run.append = killed
+    with pytest.raises(InterruptedError):
+        made.record_scores()
+    assert checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["images_seen"] == 10
+    assert [line["images_seen"] for line in Run(tmp_path).measurements()] == [0]
+
+
+def test_a_place_is_saved_once(tmp_path, gan):
+    """Saved twice, previous.ckpt would be of the same place, and members of a stack could have none in common."""
+    made = recorder(tmp_path, gan)
+    for gan.images_seen in (10, 20, 20):
+        made.save()
+    places = [
+        checkpoints.load(tmp_path / "checkpoints" / name)["images_seen"] for name in ("last.ckpt", "previous.ckpt")
+    ]
+    assert places == [20, 10]
+    gan.images_seen = 1000
+    made.save()
+    (tmp_path / "checkpoints" / "final.ckpt").unlink()
+    made.save()  # killed before the final one
+    assert checkpoints.load(tmp_path / "checkpoints" / "final.ckpt")["images_seen"] == 1000
+
+
+def test_a_stop_does_not_decide_where_a_run_diverged(tmp_path, gan):
+    made = recorder(tmp_path, gan)
+    gan.losses = {"loss_d": torch.tensor(float("nan"))}
+    made.stop.number = 15
+    with pytest.raises(Stopped):
+        made.stop_if_asked()
+    assert not made.diverged
+    assert not list(tmp_path.rglob("*"))
+    made.give_up()
+    gan.images_seen = 500  # a member of a stack whose others go on
+    for one in (made, recorder(tmp_path, gan)):
+        assert (one.diverged, one.images_seen) == (True, 0)

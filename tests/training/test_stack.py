@@ -14,6 +14,7 @@ from helpers.processes import run
 
 from resgan.base.errors import OptionsError
 from resgan.base.images import to_float
+from resgan.base.processes import ALONE
 from resgan.base.signals import Stopped, StopSignal
 from resgan.builders.data import build_dataset, is_conditional
 from resgan.builders.gan import build_gan, build_stack
@@ -547,12 +548,17 @@ def test_those_that_were_killed_at_different_places_go_on_in_groups():
 # One run among others.
 
 
+def gan_of_one_process() -> SimpleNamespace:
+    return SimpleNamespace(images_seen=5, processes=ALONE)
+
+
 def recorders(count: int) -> tuple[list[Recorder], StopSignal, list]:
     """Make recorders that note their calls of save."""
     stop, done, made = StopSignal(), [], []
     for k in range(count):
         recorder = Recorder.__new__(Recorder)
-        recorder.gan, recorder.stop, recorder.diverged = SimpleNamespace(images_seen=5), stop, False
+        recorder.gan, recorder.stop, recorder.diverged_at = gan_of_one_process(), stop, None
+        recorder.run = SimpleNamespace(append=lambda line, k=k: done.append(f"{line['kind']} {k}"))
         recorder.save = lambda k=k: done.append(f"save {k}")
         recorder.name = k
         made.append(recorder)
@@ -570,7 +576,7 @@ def test_one_that_diverges_is_done_with_and_the_others_go_on():
 
     recording.for_each_active(step)
     recording.for_each_active(step)
-    assert done == ["step 0", "step 2", "step 0", "step 2"]
+    assert done == ["step 0", "diverged 1", "step 2", "step 0", "step 2"]
     assert [recorder.diverged for recorder in three] == [False, True, False]
 
     def all_fail(recorder) -> None:
@@ -585,7 +591,7 @@ def test_one_that_diverged_stays_where_that_was_seen():
     stack, (three, stop, _) = build_stack([options] * len(gans), gans), recorders(3)
     for recorder, gan in zip(three, gans, strict=True):
         recorder.gan = gan
-    three[1].diverged = True
+    three[1].diverged_at = 0
     for step in range(2):
         stack.training_step(as_one(batches(options, datasets, step)), step)
     RecorderCallback(three, stop=stop).sync_from_stack(stack)
@@ -594,7 +600,7 @@ def test_one_that_diverged_stays_where_that_was_seen():
 
 def test_all_save_when_a_signal_comes_while_one_is_being_scored():
     three, stop, done = recorders(3)
-    three[0].diverged = True
+    three[0].diverged_at = 5
 
     def step(recorder) -> None:
         if recorder.name == 2:
