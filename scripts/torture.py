@@ -3,7 +3,7 @@
     python scripts/torture.py [--kills 300] [--kinds points,seeds,...] [--seed 0] [--jobs 2] [--keep DIRECTORY]
 
 A trial begins a command in an empty directory, stops it one to four times and each time goes on with the same command:
-by a signal after a random time, or by SIGKILL just before or after a random call of a function that writes. In the end
+by a signal after a random time, or by SIGKILL just before a random call of a function that writes. In the end
 everything must equal what the command leaves when nothing disturbs it, except for times. No command may print a
 traceback or end with a status that is not its own. Prints a table, and a line for each trial that failed; exit status 1
 if there is one. A kind's trial is decided by --seed and its number, except for how far the machine comes in a time.
@@ -12,7 +12,6 @@ if there is one. A kind's trial is decided by --seed and its number, except for 
 import argparse
 import collections
 import concurrent.futures
-import json
 import multiprocessing
 import random
 import shutil
@@ -23,19 +22,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from helpers.comparing import same
-from helpers.kills import POINTS, VARIABLE
+from helpers.killing import POINTS, differences
 from helpers.options import TINY
 from helpers.processes import Process, start
 
-from resgan.training import checkpoints
-
 SIGNALS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "2 x SIGINT")
 MOST = 4  # kills in a trial
-TIMES = ("seconds", "wandb_id", "run_dir")  # not the same in two runs
+WRITES = ("os.replace", "os.fsync", *(name for name in POINTS.values() if name.startswith("resgan.")))
 
 POINTS_RUN = [*TINY, "disc.steps=2", "generator.norm=batch", "sample_kimg=1", "total_kimg=6"]
 # Everything that has a state: statistics, spectral norm, lazy penalties, classes, an adaptive augmentation, schedules.
@@ -58,7 +53,7 @@ class Kind:
     command: str
     arguments: Sequence[str]
     before: Sequence[str] = ()  # arguments of a `train` that lies there
-    aims: Sequence[str] = POINTS
+    aims: Sequence[str] = WRITES  # functions
 
 
 KINDS = {
@@ -72,9 +67,9 @@ KINDS = {
     "search": Kind("train", ["-m", *TINY, "total_kimg=2", "replicate=0,1", *SEARCH, "trainer.stack=8", "run_dir=run"]),
     "two processes": Kind("train", [*POINTS_RUN, "trainer.devices=2", "generator.norm=none", "run_dir=run"]),
     "evaluate": Kind("evaluate", ["ckpt=run", "metrics=exact", "metrics.samples=20000", "outdir=scores"],
-                     before=[*TINY, "run_dir=run"], aims=("append", "generate")),
+                     before=[*TINY, "run_dir=run"], aims=[POINTS["before a line"], POINTS["before samples are drawn"]]),
     "sample": Kind("sample", ["ckpt=run", "seeds=0-999", "outdir=samples", "format=npz"],
-                   before=[*TINY, "run_dir=run"], aims=("replace", "generate")),
+                   before=[*TINY, "run_dir=run"], aims=["os.replace", "os.fsync"]),
 }  # fmt: skip
 
 
@@ -84,7 +79,7 @@ class Trial:
 
     kind: str
     number: int
-    kills: list[str] = field(default_factory=list)  # "SIGKILL at 0.53 s", "replace:3"
+    kills: list[str] = field(default_factory=list)  # "SIGKILL at 0.53 s", "os.replace 3"
     wrong: list[str] = field(default_factory=list)  # empty: it held
 
 
@@ -105,11 +100,19 @@ def disturb(name: str, number: int, seed: int, reference: Path, seconds: float, 
     last = start(kind.command, *kind.arguments, cwd=folder).wait(600)
     if last.returncode != 0:
         trial.wrong.append(f"status {last.returncode} at the end: {last.stderr.strip()[-300:]}")
-    trial.wrong += differing(reference, folder)
+    for root in (reference, folder):
+        keep_last_scores(root)
+    trial.wrong += differences(reference, folder)
     if trial.wrong and keep:
         shutil.copytree(folder, keep / f"{name}-{number}", dirs_exist_ok=True)
     shutil.rmtree(folder)
     return trial
+
+
+def keep_last_scores(root: Path) -> None:
+    """Drop the lines of earlier evaluations: each adds one."""
+    if (file := root / "scores" / "metrics.jsonl").exists():
+        file.write_text(file.read_text().splitlines()[-1] + "\n")
 
 
 def prepare(kind: Kind, folder: Path) -> None:
@@ -132,9 +135,9 @@ def by_signal(kind: Kind, folder: Path, draw: random.Random, seconds: float) -> 
 
 
 def by_call(kind: Kind, folder: Path, draw: random.Random, seconds: float) -> tuple[Process, str]:
-    """Start the command, which is killed at a random call of one of the functions that write."""
-    place = f"{draw.choice(kind.aims)}:{1 + int(draw.expovariate(1 / 6))}" + draw.choice(["", ":after"])
-    return start(kind.command, *kind.arguments, cwd=folder, **{VARIABLE: place}).wait(600), place
+    """Start the command, which is killed before a random call of one of the functions that write."""
+    place = f"{draw.choice(kind.aims)} {1 + int(draw.expovariate(1 / 6))}"
+    return start(kind.command, *kind.arguments, cwd=folder, RESGAN_TEST_KILL=place).wait(600), place
 
 
 def statuses(how: str) -> set[int]:
@@ -144,55 +147,6 @@ def statuses(how: str) -> set[int]:
         return {-signal.SIGKILL}
     number = getattr(signal, name)
     return {-number} if name == "SIGKILL" else {128 + number, -number}  # the second: before Python has handlers
-
-
-# Comparing.
-
-
-def differing(whole: Path, found: Path) -> list[str]:
-    """List what differs between two directories, apart from times and from what tells of a session."""
-    one, other = ({path.relative_to(root): path for path in files_of(root)} for root in (whole, found))
-    lines = [f"{path} is there only {'undisturbed' if path in one else 'here'}" for path in sorted({*one} ^ {*other})]
-    return lines + [
-        f"{path} differs" for path in sorted({*one} & {*other}) if content(one[path]) != content(other[path])
-    ]
-
-
-def files_of(root: Path) -> list[Path]:
-    """List what must be equal: not the checkpoint before the last, which is of another place after a stop."""
-    told, folders = {"provenance.json", "log.txt", "previous.ckpt", ".lock", "multirun.yaml"}, {"wandb", ".hydra"}
-    files = (path for path in root.rglob("*") if path.is_file() and path.name not in told)
-    return [path for path in files if not folders & {*path.relative_to(root).parts}]
-
-
-class State:
-    """The content of a checkpoint, equal to another if every bit of every tensor is."""
-
-    def __init__(self, path: Path) -> None:
-        self.state = {key: value for key, value in checkpoints.load(path).items() if key not in TIMES}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, State) and same(self.state, other.state)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def content(path: Path) -> Any:
-    """Return what a file says, without times."""
-    if path.suffix == ".ckpt":
-        return State(path)
-    if path.name == "metrics.jsonl":
-        lines = [without_times(json.loads(line)) for line in path.read_text().splitlines()]
-        return lines[-1:] if path.parent.name == "scores" else lines  # evaluate adds a line each time
-    if path.suffix == ".json":
-        return without_times(json.loads(path.read_text()))
-    return path.read_bytes()
-
-
-def without_times(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
 # All of it.

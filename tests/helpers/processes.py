@@ -46,10 +46,11 @@ def child(request):
         os.dup2(os.open(path, flags), number)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
     sys.argv = [request["module"], *request["arguments"]]
-    if place := os.environ.get("RESGAN_TEST_KILL"):
-        from helpers.kills import kill_at
+    if place := os.environ.get("RESGAN_TEST_KILL"):  # such as "os.replace 3": before the third call
+        from helpers.killing import at_call, send
 
-        kill_at(place)
+        name, count = place.split()
+        at_call(name, int(count), lambda: send(signal.SIGKILL))
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 for line in iter(sys.stdin.readline, ""):
