@@ -3,9 +3,11 @@
 import hashlib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgan.base.errors import OptionsError
@@ -93,6 +95,22 @@ def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -
         return make(**arguments, **given)
     except ValueError as error:
         raise OptionsError(f"{network}.{error}") from error
+
+
+def build_outline(spec: Spec, network: str) -> dict[str, Tensor]:
+    """Return the weights of a network by name, on the meta device: their shapes and dtypes take no memory.
+
+    Not for user-defined networks, whose code may need real tensors. Sizes beyond all bounds raise several kinds.
+    """
+    with torch.device("meta"), Undrawn():
+        return build_network(spec, network).state_dict()
+
+
+class Undrawn(TorchFunctionMode):
+    """Leave out generators of random numbers, which the meta device, where nothing is drawn, does not take."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **{name: value for name, value in (kwargs or {}).items() if name != "generator"})
 
 
 def take_block_options(arguments: PlainData) -> BlockOptions:

@@ -207,6 +207,7 @@ class Recorder:
             return
         try:
             checkpoints.save_last(self.run.checkpoints, self.state())
+            self.run.note_save(self.gan.images_seen)
             if self.gan.images_seen >= self.schedule.total:
                 checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
         except OSError as error:
