@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -107,10 +108,17 @@ def build_outline(spec: Spec, network: str) -> dict[str, Tensor]:
 
 
 class Undrawn(TorchFunctionMode):
-    """Leave out generators of random numbers, which the meta device, where nothing is drawn, does not take."""
+    """Leave out what only gives weights their values: generators of random numbers, which the meta device does not
+    take, and the power iteration of spectral normalisation, which takes seconds there.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **{name: value for name, value in (kwargs or {}).items() if name != "generator"})
+        kwargs = {name: value for name, value in (kwargs or {}).items() if name != "generator"}
+        if func is F.normalize:
+            return args[0] if kwargs.get("out") is None else kwargs["out"]
+        if func is torch.mv:
+            return args[0].new_empty(args[0].shape[:1])
+        return func(*args, **kwargs)
 
 
 def take_block_options(arguments: PlainData) -> BlockOptions:

@@ -8,7 +8,6 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from resgan.base.console import one_line
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import flat, format_value
 from resgan.builders.networks import Spec, build_outline
@@ -23,7 +22,6 @@ ADAMS = {"generator_adam": "generator", "disc_adam": "disc"}
 WANDB_ID = re.compile(r"[^\s/\\#?%:]{1,128}")
 FLAGS = ("fused", "foreach", "capturable", "differentiable")  # of Adam: how it computes, not what
 MOST_IMAGES = 2**53
-SHOWN = 300  # letters of a message
 
 
 # The spec.
@@ -41,7 +39,7 @@ def read_spec(state: State) -> Spec:
         completed = completed_spec(spec)
         check_spec(completed)
     except OptionsError as error:
-        raise CheckpointError(f"its spec is not valid: {shown(error)}") from error
+        raise CheckpointError(f"its spec is not valid: {error}") from error
     return completed
 
 
@@ -49,8 +47,8 @@ def check_same_networks(spec: Spec, here: Spec) -> None:
     """Refuse a checkpoint of other networks, even where the same weights fit both. Raises CheckpointError."""
     theirs, ours = (comparable(one) for one in (spec, here))
     if other := next((name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)), None):
-        there, here_ = (format_value(one[other]) if other in one else "missing" for one in (theirs, ours))
-        raise CheckpointError(f"is of another run: {other} is {there} there and {here_} here")
+        values = [format_value(one[other]) if other in one else "missing" for one in (theirs, ours)]
+        raise CheckpointError(f"is of another run: {other} is {values[0]} there and {values[1]} here")
 
 
 def comparable(spec: Spec) -> Spec:
@@ -62,27 +60,24 @@ def comparable(spec: Spec) -> Spec:
     return flat({"shape": list(spec["shape"]), **networks})
 
 
-def shown(error: Exception) -> str:
-    """Format an error with values from a file in it as one short line."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in one_line(error))
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 # Weights.
 
 
-def check_weights(state: State, key: str, spec: Spec) -> None:
-    """Refuse weights that are not those of the network of a spec, before it is built. Raises CheckpointError."""
-    network = "disc" if key == "disc" else "generator"
-    saved, blocks = state.get(key), spec[network].get("blocks", 0)
+def check_weights(state: State, network: str, spec: Spec) -> None:
+    """Refuse weights that are not those of a network of the spec, before it is built. Raises CheckpointError."""
+    keys = ("disc",) if network == "disc" else ("generator", "generator_ema")
+    blocks = spec[network].get("blocks", 0)
     most = max(blocks, default=0) if isinstance(blocks, list) else blocks
-    if not isinstance(saved, dict) or most > len(saved):  # a block has at least one weight
-        raise CheckpointError(f"its {NETWORKS[key]} has other weights than its spec says")
+    for key in keys:
+        weights = state.get(key)
+        if not isinstance(weights, dict) or most > len(weights):  # a block has at least one weight
+            raise CheckpointError(f"its {NETWORKS[key]} has other weights than its spec says")
     try:
         expected = build_outline(spec, network)
     except Exception as error:  # sizes beyond all bounds raise several kinds
-        raise CheckpointError(f"its spec is not valid: {shown(error)}") from error
-    check_tensors(saved, expected, what=NETWORKS[key])
+        raise CheckpointError(f"its spec is not valid: {error}") from error
+    for key in keys:
+        check_tensors(state[key], expected, what=NETWORKS[key])
 
 
 def check_tensors(found: object, expected: Mapping[str, Tensor], *, what: str, exactly: bool = True) -> None:
@@ -100,7 +95,7 @@ def check_tensors(found: object, expected: Mapping[str, Tensor], *, what: str, e
                for name in common if found[name].dtype != expected[name].dtype]  # fmt: skip
     if others:
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
-        raise CheckpointError(f"its {what} has other weights: {shown(ValueError(others[0]))}{more}")
+        raise CheckpointError(f"its {what} has other weights: {others[0]}{more}")
     if wrong := next((name for name in common if not bool(torch.isfinite(found[name]).all())), None):
         raise CheckpointError(f"its {what} has weights that are not finite (NaN or infinity), such as {wrong}")
 
@@ -134,7 +129,7 @@ def images_seen(state: State) -> int:
     """Return the images that a state has seen. Raises CheckpointError."""
     seen = state.get("images_seen")
     if type(seen) is not int or not 0 <= seen < MOST_IMAGES:
-        raise CheckpointError(f"images_seen={shown(ValueError(seen))}: expected a whole number")
+        raise CheckpointError(f"images_seen={seen}: expected a whole number")
     return seen
 
 
@@ -162,7 +157,7 @@ def continue_from(state: State, gan: GAN, spec: Spec) -> None:
     try:
         gan.load_training_state(state)
     except Exception as error:  # a user-defined class may refuse weights in any way
-        raise CheckpointError(f"its state does not fit this run ({shown(error)})") from error
+        raise CheckpointError(f"its state does not fit this run ({error})") from error
     gan.losses = dict(state["losses"])
 
 
@@ -172,7 +167,7 @@ def check_records(state: State, gan: GAN) -> None:
     if not isinstance(losses, dict) or not all(isinstance(name, str) for name in losses):
         raise CheckpointError("has no losses")
     if wrong := next((name for name, loss in losses.items() if not is_scalar(loss)), None):
-        raise CheckpointError(f"losses: expected a finite number at {shown(ValueError(wrong))}")
+        raise CheckpointError(f"losses: expected a finite number at {wrong}")
     p = state.get("augment_p", gan.augment_p)  # earlier checkpoints have none
     if not is_scalar(p) or p.dtype != gan.augment_p.dtype or not 0 <= float(p) <= 1:
         raise CheckpointError("augment_p: expected a number from 0 to 1")
@@ -200,7 +195,7 @@ def check_adam(found: object, optimiser: torch.optim.Optimizer, adam: Adam, *, w
     if not {"lr", "betas", "params"} <= group.keys() <= own.keys():
         raise CheckpointError(f"its {what} has other settings")
     if other := next((name for name in group if not is_same(group[name], own[name], value_too=name not in free)), None):
-        raise CheckpointError(f"its {what} has other settings: {other} is {shown(ValueError(group[other]))}")
+        raise CheckpointError(f"its {what} has other settings: {other} is {group[other]}")
     check_moments(found.get("state"), optimiser, what=what)
 
 
@@ -238,4 +233,4 @@ def load_weights(net: nn.Module, weights: Mapping[str, Tensor], *, what: str) ->
     try:
         net.load_state_dict(weights)
     except Exception as error:
-        raise CheckpointError(f"the weights of {what} do not fit its class ({shown(error)})") from error
+        raise CheckpointError(f"the weights of {what} do not fit its class ({error})") from error

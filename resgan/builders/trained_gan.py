@@ -100,7 +100,8 @@ def load_gan(
     """Open a checkpoint; only user-defined classes have to be given again, since a file never runs code.
 
     path: a .ckpt file, or a run directory: its final checkpoint, else the newest.
-    Raises CheckpointError, OptionsError: both are a ValueError.
+    Raises CheckpointError for a file that is damaged or whose content is not that of a trained GAN, OptionsError where
+    a class is missing: both are a ValueError.
     """
     path = checkpoints.find(Path(path))
     state = checkpoints.load(path)
@@ -114,16 +115,16 @@ def load_gan(
         )
 
     def build(network: str, key: str, own: MakeNetwork | None) -> nn.Module:
-        if is_own(spec, network):
-            net = build_network(spec, network, own=own)
+        net = build_network(spec, network, own=own)
+        if is_own(spec, network):  # its code may need real tensors
             check_tensors(state.get(key), net.state_dict(), what=network, exactly=False)
-        else:
-            check_weights(state, key, spec)
-            net = build_network(spec, network)
         load_weights(net, state[key], what=network)
         return net.eval().requires_grad_(False).to(device)
 
     with checkpoints.named(path):
+        for network in ("generator", "disc"):
+            if not is_own(spec, network):
+                check_weights(state, network, spec)
         return TrainedGan(
             generator=build("generator", "generator_ema", generator),
             generator_raw=build("generator", "generator", generator),

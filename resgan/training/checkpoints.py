@@ -11,8 +11,8 @@ import itertools
 import os
 import pickle
 import re
-import stat
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resgan.base.console import say_once
+from resgan.base.console import one_line, say_once
 from resgan.base.errors import UserError
 from resgan.base.files import atomic_writer, flush_directory
 
@@ -33,10 +33,12 @@ LAST, PREVIOUS, BEST, FINAL = "last.ckpt", "previous.ckpt", "best.ckpt", "final.
 EARLIER_END = re.compile(r"final-([0-9.]+)kimg\.ckpt")  # of a run that was made longer
 
 MARK, HEX = b"resgan sha256 ", 64  # the comment of the zip: the mark, and a digest of as many digits
+DIRECTORY = 0x10  # an attribute of an entry of a zip
 ZIP_END, ZIP_END_SIZE = b"PK\x05\x06", 22  # the last record of a zip; the length of the comment ends it
 
 MOST, DEEPEST = 1_000_000, 32  # values in a state, and levels of nesting
 LONGEST, LONGEST_INT = 10_000, 1024  # letters of a text, and bits of a whole number: a seed may have many
+SHOWN = 300  # letters of a message
 DAMAGED = "is damaged or cut short, or is no checkpoint"
 
 
@@ -114,7 +116,13 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"ckpt={path}: {error}") from error
+        raise CheckpointError(f"ckpt={path}: {short(error)}") from error
+
+
+def short(error: CheckpointError) -> str:
+    """Format what is wrong with a file as a short line, since it may hold values from the file."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in one_line(error))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def load(path: Path) -> State:
@@ -128,13 +136,16 @@ def load(path: Path) -> State:
 
 def read(path: Path) -> bytes:
     """Read a regular file; others, such as a pipe, may have no end. Raises CheckpointError."""
+    expected = "expected a .ckpt file, as in <run directory>/checkpoints/final.ckpt"
     try:
+        if path.is_symlink() and not path.exists():
+            raise CheckpointError("is a dead link")
         if not path.exists():
-            what = "is a dead link" if path.is_symlink() else "does not exist"
-            raise CheckpointError(f"{what}; expected a .ckpt file, as in <run directory>/checkpoints/final.ckpt")
-        if not stat.S_ISREG(path.stat().st_mode):
-            what = "is a directory" if path.is_dir() else "is no regular file"
-            raise CheckpointError(f"{what}; expected a .ckpt file, as in <run directory>/checkpoints/final.ckpt")
+            raise CheckpointError(f"does not exist; {expected}")
+        if path.is_dir():
+            raise CheckpointError(f"is a directory; {expected}")
+        if not path.is_file():
+            raise CheckpointError("is no regular file")
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot be read ({error.strerror})") from error
@@ -145,7 +156,9 @@ def unpack(content: bytes) -> State:
     has_digest = check_digest(content)
     check_zip(content, compare=not has_digest)
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that no checkpoint has
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "holds more than tensors and plain data, which could run code; it was not opened"
@@ -180,7 +193,10 @@ def check_zip(content: bytes, *, compare: bool) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             entries = file.infolist()
             expands = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-            if expands or sum(entry.file_size for entry in entries) > len(content) or (compare and file.testzip()):
+            expands = expands or sum(entry.file_size for entry in entries) > len(content)
+            # torch takes the content of an entry that is marked as a directory from memory which nobody has filled.
+            hollow = any(entry.external_attr & DIRECTORY or entry.is_dir() for entry in entries)
+            if expands or hollow or (compare and file.testzip()):
                 raise CheckpointError(DAMAGED)
     except CheckpointError:
         raise
@@ -237,7 +253,7 @@ def newest_valid(directory: Path, use: Callable[[State], object]) -> Found:
         try:
             use(state := unpack(read(path)))
         except CheckpointError as error:
-            damaged[path.name] = str(error)
+            damaged[path.name] = short(error)
         else:
             return Found(state, path.name, damaged)
     return Found({}, "", damaged)

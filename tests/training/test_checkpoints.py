@@ -235,6 +235,11 @@ def test_a_file_without_a_digest_opens_by_the_checksums_of_its_zip(tmp_path, cap
     assert not torch.equal(torch.load(tmp_path / "a.ckpt", weights_only=True)["weights"], STATE["weights"])
     with pytest.raises(CheckpointError, match="is damaged or cut short"):
         checkpoints.load(tmp_path / "a.ckpt")
+    name = content.rindex(b"a/data/0")  # in the zip's directory, 8 bytes after the attributes, here of a directory:
+    assert content[name - 8 : name - 4] == bytes(4)
+    (tmp_path / "a.ckpt").write_bytes(flipped(content, 8 * (name - 8) + 4))  # then torch reads no content
+    with pytest.raises(CheckpointError, match="is damaged or cut short"):
+        checkpoints.load(tmp_path / "a.ckpt")
     checkpoints.save(tmp_path / "a.ckpt", STATE)
     checkpoints.load(tmp_path / "a.ckpt")
     assert capsys.readouterr().err == ""
