@@ -207,7 +207,9 @@ def is_same(there: object, here: object, *, value_too: bool) -> bool:
         )  # fmt: skip
     if isinstance(here, bool | None):
         return isinstance(there, bool | None) and (there == here or not value_too)
-    return is_number(there, least=0) and (not value_too or math.isclose(there, here, rel_tol=1e-6))
+    if not (is_number(there, least=0) and is_number(here)):
+        return False
+    return not value_too or math.isclose(there, here, rel_tol=1e-6)
 
 
 def check_moments(found: object, optimiser: torch.optim.Optimizer, *, what: str) -> None:
