@@ -4,15 +4,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData
+from resgan.builders.saved import ADAMS, NETWORKS, check_moments, check_tensors, images_seen, load_weights
 from resgan.training import checkpoints
 from resgan.training.checkpoints import CheckpointError, State
 from resgan.training.gan import GAN
-
-NETWORKS = {"generator": "generator", "generator_ema": "averaged generator", "disc": "disc"}  # by key of the state
 
 
 def load_initial(gan: GAN, where: str, *, optimisers: bool) -> PlainData:
@@ -23,30 +21,30 @@ def load_initial(gan: GAN, where: str, *, optimisers: bool) -> PlainData:
     """
     try:
         path = checkpoints.find(Path(where).expanduser())
-        state = checkpoints.load(path)
+        with checkpoints.named(path):
+            content = checkpoints.read(path)
+            state = checkpoints.unpack(content)
+            seen = images_seen(state)
+            load_networks(gan, state)
+            if optimisers:
+                for optimiser, (key, network) in zip(gan.configure_optimizers(), ADAMS.items(), strict=True):
+                    load_moments(optimiser, state.get(key), network=network)
     except CheckpointError as error:
         raise OptionsError(str(error).replace("ckpt=", "init_from=", 1)) from None
+    return {"path": str(path), "sha256": sha256(content).hexdigest(), "images_seen": seen}
+
+
+def load_networks(gan: GAN, state: State) -> None:
+    """Load the weights of both networks and of the average, all of which must fit. Raises CheckpointError."""
     for key, name in NETWORKS.items():
-        net = getattr(gan, key)
-        if other := differences(net.state_dict(), state[key]):
-            more = f", and {len(other) - 1} more" if len(other) > 1 else ""
-            raise OptionsError(f"init_from={path}: its {name} has other weights: {other[0]}{more}")
-        net.load_state_dict(state[key])
-    if optimisers:
-        for optimiser, key in zip(gan.configure_optimizers(), ("generator_adam", "disc_adam"), strict=True):
-            load_moments(optimiser, state[key])
-    return {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest(), "images_seen": state["images_seen"]}
+        check_tensors(state.get(key), getattr(gan, key).state_dict(), what=name)
+    for key, name in NETWORKS.items():
+        load_weights(getattr(gan, key), state[key], what=name)
 
 
-def differences(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> list[str]:
-    """List the weights that only one of two networks has, and those of other shapes."""
-    found = [f"{name} is missing there" for name in ours if name not in theirs]
-    found += [f"{name} is missing here" for name in theirs if name not in ours]
-    shapes = {name: (tuple(theirs[name].shape), tuple(ours[name].shape)) for name in ours if name in theirs}
-    return found + [f"{name} is {a} there and {b} here" for name, (a, b) in shapes.items() if a != b]
-
-
-def load_moments(optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Load Adam's moments, and keep the learning rate and the betas."""
+def load_moments(optimiser: torch.optim.Optimizer, state: object, *, network: str) -> None:
+    """Load Adam's moments, and keep the learning rate and the betas. Raises CheckpointError."""
+    moments = state.get("state") if isinstance(state, dict) else None
+    check_moments(moments, optimiser, what=f"Adam of {network}")
     groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state["state"], "param_groups": groups})
+    optimiser.load_state_dict({"state": moments, "param_groups": groups})

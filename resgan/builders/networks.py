@@ -3,9 +3,12 @@
 import hashlib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgan.base.errors import OptionsError
@@ -93,6 +96,29 @@ def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -
         return make(**arguments, **given)
     except ValueError as error:
         raise OptionsError(f"{network}.{error}") from error
+
+
+def build_outline(spec: Spec, network: str) -> dict[str, Tensor]:
+    """Return the weights of a network by name, on the meta device: their shapes and dtypes take no memory.
+
+    Not for user-defined networks, whose code may need real tensors. Sizes beyond all bounds raise several kinds.
+    """
+    with torch.device("meta"), Undrawn():
+        return build_network(spec, network).state_dict()
+
+
+class Undrawn(TorchFunctionMode):
+    """Leave out what only gives weights their values: generators of random numbers, which the meta device does not
+    take, and the power iteration of spectral normalisation, which takes seconds there.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = {name: value for name, value in (kwargs or {}).items() if name != "generator"}
+        if func is F.normalize:
+            return args[0] if kwargs.get("out") is None else kwargs["out"]
+        if func is torch.mv:
+            return args[0].new_empty(args[0].shape[:1])
+        return func(*args, **kwargs)
 
 
 def take_block_options(arguments: PlainData) -> BlockOptions:

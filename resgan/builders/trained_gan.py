@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resgan.base.console import one_line, say
+from resgan.base.console import say
 from resgan.base.errors import OptionsError
 from resgan.base.own_code import load_named
 from resgan.builders.networks import Spec, build_network
 from resgan.builders.own_networks import MakeNetwork
+from resgan.builders.saved import check_tensors, check_weights, images_seen, load_weights, read_spec
 from resgan.nets import sampling
 from resgan.options.checkpoint import CheckpointOptions
-from resgan.runs.history import completed_spec
 from resgan.training import checkpoints
 
 
@@ -80,8 +80,14 @@ class TrainedGan:
         raise OptionsError(f"class={label}: expected 0 to {len(self.classes) - 1}, or {names}")
 
     def generate(self, z: Tensor, labels: Tensor | None = None, *, averaged: bool = True) -> Tensor:
-        """Generate samples from latents (N, latent_dim), and labels (N,) where the GAN is class-conditional."""
-        return sampling.generate(self.generator if averaged else self.generator_raw, z, labels)
+        """Generate samples from latents (N, latent_dim), and labels (N,) where the GAN is class-conditional.
+
+        Raises OptionsError for samples that are not finite, which no picture shows as such.
+        """
+        samples = sampling.generate(self.generator if averaged else self.generator_raw, z, labels)
+        if not samples.isfinite().all():
+            raise OptionsError("samples of this GAN are not finite (NaN or infinity): its weights are too large")
+        return samples
 
 
 def load_gan(
@@ -94,11 +100,13 @@ def load_gan(
     """Open a checkpoint; only user-defined classes have to be given again, since a file never runs code.
 
     path: a .ckpt file, or a run directory: its final checkpoint, else the newest.
-    Raises CheckpointError, OptionsError: both are a ValueError.
+    Raises CheckpointError for a file that is damaged or whose content is not that of a trained GAN, OptionsError where
+    a class is missing: both are a ValueError.
     """
     path = checkpoints.find(Path(path))
     state = checkpoints.load(path)
-    spec = completed_spec(state["spec"])
+    with checkpoints.named(path):
+        spec = read_spec(state)
     if generator is None and is_own(spec, "generator"):
         where = spec["generator"]["path"]
         raise OptionsError(
@@ -108,19 +116,22 @@ def load_gan(
 
     def build(network: str, key: str, own: MakeNetwork | None) -> nn.Module:
         net = build_network(spec, network, own=own)
-        try:
-            net.load_state_dict(state[key])
-        except RuntimeError as error:
-            raise OptionsError(f"{path}: the weights of {network} do not fit its class ({one_line(error)})") from error
+        if is_own(spec, network):  # its code may need real tensors
+            check_tensors(state.get(key), net.state_dict(), what=network, exactly=False)
+        load_weights(net, state[key], what=network)
         return net.eval().requires_grad_(False).to(device)
 
-    return TrainedGan(
-        generator=build("generator", "generator_ema", generator),
-        generator_raw=build("generator", "generator", generator),
-        disc=None if disc is None and is_own(spec, "disc") else build("disc", "disc", disc),
-        spec=spec,
-        images_seen=state["images_seen"],
-    )
+    with checkpoints.named(path):
+        for network in ("generator", "disc"):
+            if not is_own(spec, network):
+                check_weights(state, network, spec)
+        return TrainedGan(
+            generator=build("generator", "generator_ema", generator),
+            generator_raw=build("generator", "generator", generator),
+            disc=None if disc is None and is_own(spec, "disc") else build("disc", "disc", disc),
+            spec=spec,
+            images_seen=images_seen(state),
+        )
 
 
 def is_own(spec: Spec, network: str) -> bool:

@@ -17,6 +17,7 @@ from resgan.base.signals import Stopped, StopSignal, cause_of, stop_signals
 from resgan.builders.components import RunComponents, build_components
 from resgan.builders.data import is_conditional, mixed_batch, reals_to_show
 from resgan.builders.gan import build_stack
+from resgan.builders.saved import continue_from
 from resgan.builders.stacking import stacks_of
 from resgan.data.dataset import Dataset
 from resgan.experiment.begun import find_begun, named_directory, runs_in
@@ -35,7 +36,7 @@ from resgan.runs.tracking import Tracker
 from resgan.training import checkpoints
 from resgan.training.batches import DataModule
 from resgan.training.callbacks import ProgressBar, RecorderCallback
-from resgan.training.checkpoints import State
+from resgan.training.checkpoints import Found, State
 from resgan.training.fit import fit
 from resgan.training.gan import GAN
 from resgan.training.loggers import Loggers, check_tensorboard, open_csv, open_tensorboard
@@ -209,7 +210,7 @@ def where_they_stand(stack: Sequence[Member]) -> list[Member]:
         run, own = member.run, member.components
         if place is not None and has_diverged(run, until=place):
             diverged.append(own.gan)
-            state = checkpoints.newest_valid(run.checkpoints) or {}
+            state = checkpoints.newest_valid(run.checkpoints, lambda state: None).state
         else:
             state = restore(run, own)
         changed = run.go_on_with(member.options.model_dump())
@@ -222,21 +223,47 @@ def where_they_stand(stack: Sequence[Member]) -> list[Member]:
 
 
 def restore(run: Run, components: RunComponents) -> State:
-    """Restore the GAN from its newest valid checkpoint. Returns the state in it; empty where there is none."""
-    gan, state = components.gan, checkpoints.newest_valid(run.checkpoints) or {}
-    if not state and run.result.exists():
-        raise RunError(f"run_dir={run.path}: has ended and has no checkpoint left to go on from; give another run_dir")
-    if state:
-        gan.load_training_state(state)
-        gan.losses = dict(state["losses"])
+    """Restore the GAN from its newest valid checkpoint. Returns the state in it; empty where the run begins.
+
+    Raises RunError, with nothing changed, where checkpoints were saved and none of them is left or valid.
+    """
+    gan, spec = components.gan, components.spec
+    found = checkpoints.newest_valid(run.checkpoints, lambda state: continue_from(state, gan, spec))
+    if not found.state:
+        refuse_lost(run, found)
+        if run.sessions():
+            say(f"{run.path}: stopped before its first checkpoint; begins again at 0")
+    for name, what in found.damaged.items():
+        say(f"{run.path / 'checkpoints' / name}: {what}; goes on from {found.name}")
+    if found.state:
+        saved = run.last_save() or 0
+        if gan.images_seen < saved and not found.damaged:
+            say(f"{run.path}: the checkpoint saved at {saved / 1000:.1f} kimg is gone; goes on from {found.name}")
         say(f"continues {run.path} at {gan.images_seen / 1000:.1f} kimg")
         for network in ("generator", "disc"):
-            before, now = (spec[network].get("sha256") for spec in (state["spec"], components.spec))
+            before, now = (one[network].get("sha256") for one in (found.state["spec"], spec))
             if before != now:  # of a user-defined network
-                path = components.spec[network]["path"]
+                path = spec[network]["path"]
                 say(f"{network}.path={path}: the file has changed since this run began; it goes on with the new code")
     run.forget_after(gan.images_seen)
-    return state
+    return found.state
+
+
+def refuse_lost(run: Run, found: Found) -> None:
+    """Refuse to begin again where that would drop what was saved. Raises RunError, with the ways out."""
+    saved = run.last_save()
+    if run.result.exists() and not found.damaged:
+        raise RunError(f"run_dir={run.path}: has ended and has no checkpoint left to go on from; give another run_dir")
+    if not saved and not found.damaged:
+        return
+    place = "a checkpoint" if not saved else f"{saved / 1000:.1f} kimg"
+    what = "; ".join(f"{name} {what}" for name, what in found.damaged.items()) or "no checkpoint is there"
+    best = run.checkpoints / checkpoints.BEST
+    begin = f"begin another run with init_from={best}" if best.is_file() else "begin again in another run_dir"
+    raise RunError(
+        f"run_dir={run.path}: was saved at {place}, and cannot go on ({what}); "
+        f"put a copy of last.ckpt back into {run.checkpoints}, or {begin}"
+    )
 
 
 def say_changes(run: Run, changed: PlainData, gan: GAN) -> None:

@@ -79,6 +79,7 @@ def settle(stack: Sequence[Run]) -> int | None:
     common = max(candidates)
     for run in stack:
         if not has_diverged(run, until=common):
+            run.note_save(common)  # what lies after it is not lost, but made again
             checkpoints.go_back(run.checkpoints, common)
     return common
 

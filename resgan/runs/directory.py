@@ -162,6 +162,17 @@ class Run:
     def sessions(self) -> list[PlainData]:
         return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
 
+    def note_save(self, images_seen: int) -> None:
+        """Note in provenance.json where this session last saved: a run that has saved does not begin again unasked."""
+        if sessions := self.sessions():
+            noted = [*sessions[:-1], sessions[-1] | {"saved": images_seen}]
+            write_atomically(self.provenance, json.dumps({"sessions": noted}, indent=2) + "\n")
+
+    def last_save(self) -> int | None:
+        """Return the images seen at the last save; None: none is noted, as in runs of earlier versions."""
+        noted = [session.get("saved") for session in reversed(self.sessions())]
+        return next((saved for saved in noted if isinstance(saved, int)), None)
+
     def grids(self) -> dict[int, Path]:
         """Return the grids of samples by images seen, in this order."""
         return {int(path.stem): path for path in sorted(self.samples.glob("[0-9]*.png")) if path.stem.isdecimal()}

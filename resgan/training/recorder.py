@@ -219,6 +219,7 @@ class Recorder:
         try:
             if self.saved != self.gan.images_seen:
                 checkpoints.save_last(self.run.checkpoints, self.state())
+                self.run.note_save(self.gan.images_seen)
                 self.saved = self.gan.images_seen
             if self.gan.images_seen >= self.schedule.total:
                 checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
