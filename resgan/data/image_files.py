@@ -66,8 +66,8 @@ def load_npz(path: Path, *, option: str, limits: Limits = USUAL) -> Tensor:
     where = f"{option}={path}"
     try:
         with open_zip(path, limits) as archive:
-            name, info = find_array(files_of(archive), where)
-            array = read_array(archive, info, limits, where=f"{where}: {name}")
+            info = find_array(files_of(archive), where)
+            array = read_array(archive, info, limits, where=where)
     except FileNotFoundError:
         raise DataError(f"{where}: there is no such file or folder") from None
     except TooLarge as error:
@@ -79,7 +79,7 @@ def load_npz(path: Path, *, option: str, limits: Limits = USUAL) -> Tensor:
     return as_samples(array, where=where)
 
 
-def find_array(members: dict[str, ZipInfo], where: str) -> tuple[str, ZipInfo]:
+def find_array(members: dict[str, ZipInfo], where: str) -> ZipInfo:
     """Find the array of samples, by its name or as the only one. Raises DataError."""
     arrays = {name.removesuffix(".npy"): info for name, info in members.items() if name.endswith(".npy")}
     names = [name for name in KEYS if name in arrays] or list(arrays)
@@ -87,7 +87,7 @@ def find_array(members: dict[str, ZipInfo], where: str) -> tuple[str, ZipInfo]:
         raise DataError(f"{where}: holds no arrays")
     if len(names) != 1 and names[0] not in KEYS:
         raise DataError(f"{where}: holds {', '.join(names)}; name the right one {KEYS[0]}")
-    return names[0], arrays[names[0]]
+    return arrays[names[0]]
 
 
 def read_array(archive: ZipFile, info: ZipInfo, limits: Limits, *, where: str) -> np.ndarray:

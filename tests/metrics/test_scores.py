@@ -496,12 +496,6 @@ def test_which_scores_so_many_samples_allow(fakes, reals, names, left_out):
     assert all("needs" in reason for reason in reasons.values())
 
 
-def test_balls_of_no_size_are_not_counted():
-    found, reasons = available_scores(FEATURES["cifarnet"], fakes=1000, reals=1000, alike=True)
-    assert found == [name for name in USUAL if name != "precision_recall"]
-    assert reasons == {"precision_recall": "needs real samples that differ; these are all equal"}
-
-
 @pytest.mark.parametrize(
     ("fakes", "reals", "size"),
     [
