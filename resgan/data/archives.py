@@ -143,7 +143,9 @@ def walk_tar(path: Path, limits: Limits) -> Iterator[tuple[tarfile.TarFile, tarf
 
 def read_tar(tar: tarfile.TarFile, member: tarfile.TarInfo, check: Check) -> bytes:
     """Read a file in a tar, whose number of bytes passes the check. Raises OSError, TooLarge."""
-    check(member.size)  # of a sparse file: with its holes
+    check(member.size)
+    if member.issparse():  # its holes would be memory
+        raise OSError("a sparse file; pack it again without --sparse")
     try:
         file = tar.extractfile(member)
         return b"" if file is None else file.read()
@@ -154,11 +156,16 @@ def read_tar(tar: tarfile.TarFile, member: tarfile.TarInfo, check: Check) -> byt
 
 
 def check_end(tar: tarfile.TarFile) -> None:
-    """Check for the zeros that end a tar: Python also stops, in silence, at half a header or a damaged one."""
+    """Check for the zeros that end a tar: Python also stops, in silence, at half a header or a damaged one.
+
+    What follows is read too, since a checksum stands at the very end of a compressed file.
+    """
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise tarfile.ReadError("no end mark")
+    while tar.fileobj.read(PIECE):
+        pass
 
 
 # Names.
