@@ -13,7 +13,7 @@ say.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,7 @@ def squares(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         yield slice(start, start + len(part)), torch.addmm(norms, part, y.T, alpha=-2), unit * norms
 
 
-def distances(x: Tensor, y: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+def distances(x: Tensor, y: Tensor, pairs: Sequence[Tensor]) -> Tensor:
     """Return the distances of pairs, (places in x (n, d), places in y (m, d)), by their differences in float64."""
     found = [np.zeros(0)]
     step = max(1, BLOCK // x.shape[1])
