@@ -13,6 +13,7 @@ from resgan.base.console import reason, say
 from resgan.base.errors import UserError
 from resgan.base.files import atomic_writer, locked
 from resgan.base.progress import progress_bar
+from resgan.base.regular_files import read_regular
 
 SILENCE = 30.0  # seconds without a byte, after which a server is given up
 PART = 1 << 20  # bytes that are read at a time
@@ -63,7 +64,7 @@ def turn(path: Path) -> Iterator[None]:
 def read_verified(path: Path, sha256: str) -> bytes | None:
     """Read a file; None where it is missing, cannot be read, or has another sha256."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError:
         return None
     return content if hashlib.sha256(content).hexdigest() == sha256 else None

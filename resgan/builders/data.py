@@ -14,6 +14,7 @@ from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
 from resgan.data.folder import check_different, find_side, load_folder, source_name
 from resgan.data.labels import read_labels
+from resgan.data.limits import Limits
 from resgan.data.sources import open_source
 from resgan.data.torchvision_sets import load_torchvision
 from resgan.options.data import DataSet, Folder, Gaussians, Shapes, ShapesHard, Torchvision
@@ -39,10 +40,11 @@ def build_dataset(options: DataSet, *, seed: int, progress: bool) -> Dataset:
                 fit=options.fit,
                 enlarge=options.enlarge,
                 labels=options.labels,
+                limits=options.limits,
                 progress=progress,
                 cache_directory=cache_directory() if options.cache else None,
             )
-            check_different(dataset.train, Path(options.path).expanduser())
+            check_different(dataset.train, Path(options.path).expanduser(), limits=options.limits)
             return dataset
         case Torchvision():
             return load_torchvision(options.name, root=options.root, download=options.download)
@@ -111,7 +113,7 @@ def reals_to_show(dataset: Dataset, count: int, *, by_class: bool) -> Tensor:
 def expected_shape(data: DataSet) -> tuple[int, ...]:
     """Return the shape of one sample. Raises DataError where images at a path have no common one."""
     if isinstance(data, Folder) and data.size is None:
-        side = find_side(data.path, progress=False)
+        side = find_side(data.path, progress=False, limits=data.limits)
         return (data.channels, side, side)
     assert data.sample_shape is not None
     return data.sample_shape
@@ -122,7 +124,7 @@ def expected_class_shares(options: TrainOptions) -> dict[str, float]:
     if not is_conditional(options):
         return {}
     if isinstance(options.data, Folder):
-        source = open_source(Path(options.data.path).expanduser())
+        source = open_source(Path(options.data.path).expanduser(), Limits(options.data.limits))
         labels = read_labels(source, options.data.labels)
         refuse_no_classes(options, source_name(source.path), labels.classes)
         counts = Counter(labels.numbers.values())

@@ -9,7 +9,7 @@ from resgan.base.errors import OptionsError
 from resgan.base.plain_data import PlainData, format_value
 from resgan.data import gaussians, shapes, shapes_hard
 from resgan.data.dataset import Dataset
-from resgan.metrics.diversity import VarianceRatio, all_equal
+from resgan.metrics.diversity import VarianceRatio
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.feature_scores import SCORES, FeatureScore, available_scores, unavailable_reason
 from resgan.metrics.features import Extractor
@@ -202,7 +202,7 @@ def feature_scores(
         cache=cache_directory(metrics.cache),
         progress="real images" if "real" in bars else None,
     )
-    given = {"fakes": card["n_fake"], "reals": reference.count, "alike": all_equal(dataset.reference)}
+    given = {"fakes": card["n_fake"], "reals": reference.count}
     names: list[ScoreName] = [name for name in metrics.scores if name != "all"]
     left_out: dict[str, str] = {}
     for name in names:

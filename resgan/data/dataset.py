@@ -12,6 +12,16 @@ from resgan.base.errors import UserError
 class DataError(UserError):
     """Data that cannot be used; the message is one line that names the file or option and what is valid."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or cannot show: names of files may hold line breaks and any bytes."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:

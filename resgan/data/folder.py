@@ -1,24 +1,25 @@
 """Images of your own: a folder, a zip or a tar, decoded once into one uint8 tensor."""
 
+import contextlib
 import json
 import os
 import re
 import tempfile
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import blake2b
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import PIL
 import torch
-from PIL import ExifTags, Image, ImageOps, features
+from PIL import ExifTags, Image, ImageFile, ImageOps, features
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,12 +30,14 @@ from resgan.data.dataset import DataError, Dataset
 from resgan.data.fitting import Fitting, Size
 from resgan.data.image_cache import BLOCK, ImageCache
 from resgan.data.labels import read_labels
-from resgan.data.sources import Files, Read, Source, image_endings, open_source
+from resgan.data.limits import Limits, TooLarge
+from resgan.data.sources import Encoded, Files, Source, image_endings, open_source
 from resgan.options.choices import Fit
 
 # Versions of the decoders: raise the number when the pixels of any image change. Decoders differ for JPEG.
 DECODER = [1, PIL.__version__, features.version("jpg")]
 CHUNK = 8  # images that a thread takes at a time: enough to hide its bookkeeping, few enough to hold encoded in memory
+AT_ONCE = 2**28  # bytes of encoded images, and pixels of decoded ones, under way in all threads; one image may be more
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,17 @@ def load_folder(
     enlarge: bool = False,  # images smaller than `size`
     labels: str = "auto",  # where classes are from, see `read_labels`
     progress: bool = True,  # a bar on stderr, where that is a terminal and decoding takes more than a second
+    limits: float = 1.0,  # factor on what is read at most, see `Limits`
     memory_limit: int | None = None,  # bytes, above which the tensor is a mapped file; None: half of the free memory
     cache_directory: Path | None = None,  # where decoded images are kept for the next time; None: nowhere
 ) -> Dataset:
     """Load the images under `path` as uint8 (N, channels, H, W), with their classes.
 
-    Hidden files, links inside archives, and names without the ending of an image format are skipped. Images
-    are in the order of their names, the held-out ones apart; which ones are held out depends on the seed and
-    the list of names alone. The cache returns what decoding would return, bit for bit. The data set's `note` says
-    what was done to the sizes of how many images.
+    Hidden files, links inside archives, and names without the ending of an image format are skipped. Links in folders
+    are followed, and each real folder is read once; what is no regular file is refused. Images are in the order of
+    their names, the held-out ones apart; which ones are held out depends on the seed and the list of names alone. The
+    cache returns what decoding would return, bit for bit. The data set's `note` says what was done to the sizes of how
+    many images.
 
     - Orientation: as the EXIF tag says. Animations: the first frame.
     - Size: see `Fitting`.
@@ -78,7 +83,7 @@ def load_folder(
     """
     path = Path(path).expanduser()
     check_options(size=size, channels=channels, holdout=holdout)
-    source = open_source(path)
+    source = open_source(path, Limits(limits))
     names = source.names
     held = count_held_out(len(names), path=path, holdout=holdout)
     order = shuffle_out(names, held=held, seed=seed)
@@ -89,7 +94,7 @@ def load_folder(
         fitting=None if size is None else Fitting(side=size, fit=fit, enlarge=enlarge),
         bar=partial(progress_bar, label=path.name, show=progress),
     )
-    side = size or first_side(source.files())
+    side = size or first_side(source)
     limit = free_memory() // 2 if memory_limit is None else memory_limit
     images, sizes = read_images(reading, order, side, limit=limit, cache_directory=cache_directory)
     count = len(names) - held
@@ -146,9 +151,9 @@ def shuffle_out(names: list[str], *, held: int, seed: int) -> list[str]:
 # What is known before decoding.
 
 
-def find_side(path: str | Path, *, progress: bool) -> int:
+def find_side(path: str | Path, *, progress: bool, limits: float = 1.0) -> int:
     """Return the side of images that are square and of one size, from their headers. Raises DataError for others."""
-    source = open_source(Path(path).expanduser())
+    source = open_source(Path(path).expanduser(), Limits(limits))
     bar = partial(progress_bar, label=source.path.name, show=progress)
     sizes, broken = measure(source, bar=bar)
     check_decoded(broken, path=source.path)
@@ -163,7 +168,7 @@ def measure(source: Source, *, bar: Callable[..., tqdm]) -> tuple[dict[str, Size
         with open_image(data) as image:
             return upright_size(image)
 
-    return for_all(source.files(), size_of, bar=bar(total=len(source.names), unit="images"))
+    return for_all(source.files(), size_of, bar=bar(total=len(source.names), unit="images"), limits=source.limits)
 
 
 def upright_size(image: Image.Image) -> Size:
@@ -240,7 +245,7 @@ def content_key(reading: Reading) -> str | None:
             digest.update(b"".join(found[name] for name in source.names))
         else:
             hash_file(source.path, digest, bar=bar(total=source.path.stat().st_size, unit="B", scale=True))
-    except OSError:
+    except (OSError, TooLarge):
         return None
     return digest.hexdigest()
 
@@ -248,8 +253,8 @@ def content_key(reading: Reading) -> str | None:
 def hash_all(files: Files, *, bar: tqdm) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
 
-    def work(name: str, read: Read) -> None:
-        found[name] = blake2b(read()).digest()
+    def work(name: str, file: Encoded) -> None:
+        found[name] = blake2b(file.read()).digest()
 
     in_threads(files, work, bar=bar)
     return found
@@ -272,7 +277,7 @@ def decode_source(
     images = allocate(shape, limit=limit)
     source = reading.source
     bar = reading.bar(total=len(rows), unit="images")
-    sizes, broken = decode_all(source.files(), images, rows=rows, fitting=reading.fitting, bar=bar)
+    sizes, broken = decode_all(source, images, rows=rows, fitting=reading.fitting, bar=bar)
     check_decoded(broken, path=source.path)
     check_sizes(sizes, reading.fitting)
     return images, Counter(sizes.values())
@@ -311,68 +316,103 @@ def reserve(file: int, count: int) -> None:
         os.truncate(file, count)
 
 
-def first_side(files: Files) -> int:
+def first_side(source: Source) -> int:
     """Return the side of the first image that opens; 1 where none does, which decoding will report."""
-    for name, read in files:
-        try:
-            with open_image(read()) as image:
-                size = image.size
-        except Exception:
-            continue
-        check_sizes({name: size}, None)
-        return size[0]
+    with source.limits.of_pillow():
+        for name, file in source.files():
+            try:
+                with open_image(file.read()) as image:
+                    size = image.size
+            except Exception:
+                continue
+            check_sizes({name: size}, None)
+            return size[0]
     return 1
 
 
 def decode_all(
-    files: Files, images: Tensor, *, rows: dict[str, int], fitting: Fitting | None, bar: tqdm
+    source: Source, images: Tensor, *, rows: dict[str, int], fitting: Fitting | None, bar: tqdm
 ) -> tuple[dict[str, Size], dict[str, str]]:
     """Fill `images`. Returns the sizes of the images, and the errors of those that cannot be decoded."""
     pixels = images.numpy()
-    return for_all(files, lambda name, data: decode(data, pixels[rows[name]], fitting=fitting), bar=bar)
+    return for_all(
+        source.files(),
+        lambda name, data: decode(data, pixels[rows[name]], fitting=fitting),
+        bar=bar,
+        limits=source.limits,
+    )
 
 
 Found = TypeVar("Found")
 
 
-def for_all(files: Files, find: Callable[[str, bytes], Found], *, bar: tqdm) -> tuple[dict[str, Found], dict[str, str]]:
+def for_all(
+    files: Files, find: Callable[[str, bytes], Found], *, bar: tqdm, limits: Limits
+) -> tuple[dict[str, Found], dict[str, str]]:
     """Call find(name, encoded image) for all files, in threads. Returns what it found, and its errors, by name."""
     found: dict[str, Found] = {}
     broken: dict[str, str] = {}
 
-    def work(name: str, read: Read) -> None:
+    def work(name: str, file: Encoded) -> None:
         try:
-            found[name] = find(name, read())
+            found[name] = find(name, file.read())
+        except Image.DecompressionBombError:
+            broken[name] = f"has more than {limits.pixels:,.0f} pixels; a greater data.limits reads it"
         except Exception as error:  # decoders of damaged files raise nearly everything
             broken[name] = re.sub(r" <_io\.BytesIO object at \w+>", "", one_line(error))  # no name of a file
 
-    in_threads(files, work, bar=bar)
+    with limits.of_pillow():
+        in_threads(files, work, bar=bar)
     return found, broken
 
 
-def in_threads(files: Files, work: Callable[[str, Read], None], *, bar: tqdm) -> None:
-    """Call work(name, reader) for all files, in threads."""
+def in_threads(files: Files, work: Callable[[str, Encoded], None], *, bar: tqdm) -> None:
+    """Call work(name, file) for all files, in threads. A signal ends it after the files that are being worked on."""
+    ended = threading.Event()
 
-    def work_through(chunk: list[tuple[str, Read]]) -> int:
-        for name, read in chunk:
-            work(name, read)
+    def work_through(chunk: list[tuple[str, Encoded]]) -> int:
+        for name, file in chunk:
+            if not ended.is_set():
+                work(name, file)
         return len(chunk)
 
     workers = (os.cpu_count() or 1) + 4  # some wait for the disk
     with bar, ThreadPoolExecutor(workers) as pool:
-        for done in run_ahead(pool, work_through, files, ahead=workers + 2):
-            bar.update(done)
+        try:
+            for done in run_ahead(pool, work_through, files, ahead=workers + 2):
+                bar.update(done)
+        except BaseException:
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def run_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, *, ahead: int) -> Iterator[int]:
-    """Call work(chunk) for all chunks, at most `ahead` of them under way: an archive need not fit in memory."""
-    items, pending = iter(items), deque[Future]()
-    while chunk := list(islice(items, CHUNK)):
-        pending.append(pool.submit(work, chunk))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
+def run_ahead(pool: ThreadPoolExecutor, work: Callable, files: Files, *, ahead: int) -> Iterator[int]:
+    """Call work(chunk) for all chunks, few of them under way: an archive need not fit in memory, still encoded."""
+    pending = deque[tuple[Future, int]]()
+    held = 0  # bytes
+    for chunk, size in chunks(files):
+        while pending and (len(pending) >= ahead or held + size > AT_ONCE):
+            done, released = pending.popleft()
+            held -= released
+            yield done.result()
+        pending.append((pool.submit(work, chunk), size))
+        held += size
     while pending:
-        yield pending.popleft().result()
+        yield pending.popleft()[0].result()
+
+
+def chunks(files: Files) -> Iterator[tuple[list[tuple[str, Encoded]], int]]:
+    """Divide files into chunks for a thread, of CHUNK files or of AT_ONCE / 8 bytes and one file more."""
+    chunk, size = [], 0
+    for name, file in files:
+        chunk.append((name, file))
+        size += file.size
+        if len(chunk) == CHUNK or size > AT_ONCE // 8:
+            yield chunk, size
+            chunk, size = [], 0
+    if chunk:
+        yield chunk, size
 
 
 def decode(data: bytes, out: np.ndarray, *, fitting: Fitting | None) -> Size:
@@ -396,8 +436,53 @@ def image_formats() -> list[str]:
     return sorted(set(image_endings().values()), key=lambda form: (form not in ("JPEG", "PNG"), form))
 
 
-def open_image(data: bytes) -> Image.Image:
-    return Image.open(BytesIO(data), formats=image_formats())
+@contextlib.contextmanager
+def open_image(data: bytes) -> Iterator[Image.Image]:
+    """Open an image, once there is room for its pixels beside those of other threads."""
+    with Image.open(BytesIO(data), formats=image_formats()) as image:
+        scale_transparency(image)
+        with ROOM.taking(image.width * image.height):
+            yield image
+
+
+class Room:
+    """What threads hold together. One that needs more than there is in all goes alone."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.free = size
+        self.changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taking(self, part: int) -> Iterator[None]:
+        part = min(part, self.size)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= part)
+            self.free -= part
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += part
+                self.changed.notify_all()
+
+
+ROOM = Room(AT_ONCE)
+
+
+def scale_transparency(image: ImageFile.ImageFile) -> None:
+    """Bring the transparent colour of a PNG to the scale of its pixels; Pillow leaves it in bits of the file."""
+    key = image.info.get("transparency")
+    if image.format != "PNG" or not image.tile or key is None:
+        return
+    match image.tile[0][3], key:
+        case "L;2", int():
+            image.info["transparency"] = 85 * (key & 3)
+        case "L;4", int():
+            image.info["transparency"] = 17 * (key & 15)
+        case "L" | "RGB", _:
+            image.info["transparency"] = key & 255 if isinstance(key, int) else tuple(part & 255 for part in key)
+        case "RGB;16B", (red, green, blue):
+            image.info["transparency"] = (red >> 8, green >> 8, blue >> 8)
 
 
 def convert(image: Image.Image, *, channels: int) -> Image.Image:
@@ -406,8 +491,11 @@ def convert(image: Image.Image, *, channels: int) -> Image.Image:
         raise ValueError("floating-point pixels, whose range is not stated")
     if image.mode.startswith("I"):
         deep = np.asarray(image).clip(0, 65535).astype(np.uint16)
-        image = Image.fromarray((deep >> 8).astype(np.uint8))
+        high = (deep >> 8).astype(np.uint8)
+        high[deep == image.info.get("transparency", -1)] = 255
+        image = Image.fromarray(high)
     elif image.has_transparency_data:
+        image = image.convert("LA") if image.mode == "La" else image
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     mode = "L" if channels == 1 else "RGB"
@@ -457,12 +545,20 @@ def in_words(name: str, sizes: dict[str, Size]) -> str:
     return f"{name} is {sizes[name][0]}x{sizes[name][1]}"
 
 
-def check_different(images: Tensor, path: Path, *, option: str = "data.path") -> None:
-    """Refuse images, uint8 (N, C, H, W), of the source at `path` that are all the same. Raises DataError."""
+def check_different(
+    images: Tensor, path: Path, *, option: str = "data.path", limits: float = 1.0, deep_only: bool = False
+) -> None:
+    """Refuse images, uint8 (N, C, H, W), of the source at `path` that are all the same. Raises DataError.
+
+    deep_only: refuse them only where they are files of 16 bits that decoding may have made equal.
+    """
     if len(images) < 2 or any(not torch.equal(images[0], image) for image in images[1:]):
         return
-    ranges, _ = for_all(open_source(path).files(), lambda _, data: deep_range(data), bar=tqdm(disable=True))
+    source = open_source(path, Limits(limits))
+    ranges, _ = for_all(source.files(), lambda _, data: deep_range(data), bar=tqdm(disable=True), limits=source.limits)
     known = [found for found in ranges.values() if found is not None]
+    if deep_only and not known:
+        return
     deep = (
         f"; their files hold 16-bit grey of {min(low for low, _ in known)} to {max(high for _, high in known)}, "
         "of which the high byte is kept: scale the values to 0..65535, or save images of 8 bits"

@@ -5,14 +5,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from resgan.base.console import reason
+from resgan.data.archives import member_name
 from resgan.data.dataset import DataError
-from resgan.data.sources import Read, Source, image_name, is_image
+from resgan.data.limits import TooLarge
+from resgan.data.sources import Read, Source, is_image, read_file
 
 INDEX = "dataset.json"  # what StyleGAN's dataset_tool calls it
 ROW = "expected rows of two fields, a file and its label"
@@ -101,7 +105,7 @@ def labelled(source: Source, entries: Iterable[Entry], origin: str, where: str, 
     found: dict[str, Entry] = {}
     unknown: list[Entry] = []
     for entry in entries:
-        name = spellings.get(image_name(entry.name))
+        name = spellings.get(member_name(entry.name))
         if name is None:
             unknown.append(entry)
         elif name in found:
@@ -138,9 +142,9 @@ def numbered(labels: dict[str, str], origin: str, *, by: Callable[[str], int | s
 
 def find_table(source: Source, given: str, where: str) -> Read:
     path = Path(given).expanduser()
-    if path.is_file():
-        return path.read_bytes
-    for name in (image_name(given), source.top + image_name(given)):
+    if path.exists() and not path.is_dir():
+        return partial(read_file, str(path), source.limits.check_table)
+    for name in (member_name(given), source.top + member_name(given)):
         if read := source.tables.get(name):
             return read
     raise DataError(f"{where}: there is no such file, neither here nor in {source.path}")
@@ -151,8 +155,8 @@ def read_table(read: Read, where: str) -> str:
         return read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise DataError(f"{where}: cannot be read ({error.strerror})") from error
+    except (OSError, TooLarge) as error:
+        raise DataError(f"{where}: cannot be read ({reason(error)})") from error
 
 
 def of_csv(text: str, source: Source, where: str) -> Iterator[Entry]:
@@ -178,7 +182,7 @@ def of_csv(text: str, source: Source, where: str) -> Iterator[Entry]:
 def parse_json(text: str, where: str) -> object:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
         raise DataError(f"{where}: is damaged ({error}); {LAYOUT}") from error
 
 

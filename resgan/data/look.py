@@ -16,7 +16,7 @@ from resgan.base.errors import UserError
 from resgan.base.images import save_png, to_image
 from resgan.base.progress import progress_bar
 from resgan.base.rng import make_generator
-from resgan.data.dataset import DataError
+from resgan.data.dataset import DataError, printable
 from resgan.data.fitting import Fitting, Size, area, by
 from resgan.data.folder import (
     check_different,
@@ -29,6 +29,7 @@ from resgan.data.folder import (
     source_name,
 )
 from resgan.data.labels import Labels, read_labels
+from resgan.data.limits import Limits
 from resgan.data.sources import Source, open_source
 from resgan.options.data import Folder
 
@@ -99,7 +100,7 @@ def look(options: Folder, typed: dict[str, object], outdir: Path, *, progress: b
     """Print what the images are, and write a grid of them. Returns 1 where training would refuse them, else 0."""
     path = Path(options.path).expanduser()
     check_outdir(outdir, path)
-    survey = take_survey(options, typed, open_source(path), progress=progress)
+    survey = take_survey(options, typed, open_source(path, Limits(options.limits)), progress=progress)
     lines = list(rows_of(survey))
     if survey.seen:
         images = draw(survey)
@@ -110,10 +111,10 @@ def look(options: Folder, typed: dict[str, object], outdir: Path, *, progress: b
             lines.append(
                 ("grid", f"{outdir / 'grid.png'}: {len(images)} images as training sees them{order_of(survey)}")
             )
-    print(f"{source_name(path)}: {len(survey.source.names):,} images in {options.path}")
+    print(printable(f"{source_name(path)}: {len(survey.source.names):,} images in {options.path}"))
     previous = None
     for title, text in lines:
-        print(f"  {title if title != previous else '':<12}{text}")
+        print(f"  {title if title != previous else '':<12}{printable(text)}")
         previous = title
     return 1 if survey.broken or survey.problems else 0
 
@@ -126,7 +127,7 @@ def check_outdir(outdir: Path, path: Path) -> None:
 
 def take_survey(options: Folder, typed: dict[str, object], source: Source, *, progress: bool) -> Survey:
     bar = progress_bar(total=len(source.names), label=source.path.name, unit="images", show=progress)
-    seen, broken = for_all(source.files(), lambda _, data: see(data), bar=bar)
+    seen, broken = for_all(source.files(), lambda _, data: see(data), bar=bar, limits=source.limits)
     problems = []
     try:
         labels = read_labels(source, options.labels)
@@ -173,11 +174,12 @@ def draw(survey: Survey) -> Tensor:
     side = fitting.side if fitting else next(iter(survey.sizes))[0]
     images = torch.zeros(len(names), survey.options.channels, side, side, dtype=torch.uint8)
     pixels = images.numpy()
-    files = ((name, read) for name, read in survey.source.files() if name in rows)
+    files = ((name, file) for name, file in survey.source.files() if name in rows)
     for_all(
         files,
         lambda name, data: decode(data, pixels[rows[name]], fitting=fitting),
         bar=progress_bar(label="", unit="images", show=False),
+        limits=survey.source.limits,
     )
     return images
 
@@ -249,7 +251,10 @@ def problem_rows(survey: Survey, images: Tensor) -> Iterator[Row]:
         yield "training", done if survey.options.size else f"{done} (suggested, as data.size is not given)"
     for check in (
         lambda: check_sizes({name: one.size for name, one in survey.seen.items()}, fitting),
-        lambda: len({one.digest for one in survey.seen.values()}) == 1 and check_different(images, survey.source.path),
+        lambda: (
+            len({one.digest for one in survey.seen.values()}) == 1
+            and check_different(images, survey.source.path, limits=survey.options.limits)
+        ),
     ):
         try:
             check()

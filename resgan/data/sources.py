@@ -1,28 +1,40 @@
 """Sources of images: a folder, a zip or a tar; which files are images, and how each is read."""
 
-import lzma
 import os
 import posixpath
-import tarfile
-import zipfile
-import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import NoReturn
 
 from PIL import Image
 
-from resgan.base.console import one_line
+from resgan.base.console import reason, say_once
+from resgan.base.regular_files import open_regular
+from resgan.data import archives
+from resgan.data.archives import member_name
 from resgan.data.dataset import DataError
+from resgan.data.limits import USUAL, Limits, TooLarge
 
-Read = Callable[[], bytes]
-Files = Iterable[tuple[str, Read]]  # names, and functions that read the encoded images
+Read = Callable[[], bytes]  # raises OSError, TooLarge, which are a part of a line
 
 SOURCES = "a folder of images, a .zip, or a .tar of any compression"
 # Pillow registers these too: documents, films and containers, and EPS would start Ghostscript.
 NOT_IMAGES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
 TABLES = (".csv", ".json")  # endings of files that may hold labels
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image as it lies in its source."""
+
+    size: int  # bytes; 0 where it cannot be read
+    read: Read
+
+
+Files = Iterable[tuple[str, Encoded]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Source:
     names: list[str]  # of the images, sorted
     files: Callable[[], Files]  # starts one pass over the images, in whatever order is cheap
     tables: dict[str, Read]  # readers of the .csv and .json files, by name
+    limits: Limits
 
     @property
     def top(self) -> str:
@@ -41,15 +54,20 @@ class Source:
         return f"{tops.pop()}/" if len(tops) == 1 and "" not in tops else ""
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, limits: Limits = USUAL) -> Source:
     """Find the images at a path. Raises DataError where there are fewer than two."""
-    if not path.exists():
-        raise DataError(f"data.path={path}: there is no such file or folder; expected {SOURCES}")
     try:
-        source = (open_folder if path.is_dir() else open_tar if is_tar(path) else open_zip)(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        reason = one_line(error)
-        raise DataError(f"data.path={path}: cannot be read ({reason}); expected {SOURCES}") from error
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"data.path={path}: there is no such file or folder; expected {SOURCES}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        raise DataError(f"data.path={path}: cannot be read ({reason(error)}); expected {SOURCES}") from error
+    try:
+        source = opener(path, limits)(path, limits)
+    except OSError as error:
+        raise DataError(f"data.path={path}: cannot be read ({reason(error)}); expected {SOURCES}") from error
+    except TooLarge as error:
+        raise DataError(f"data.path={path}: {error}") from error
     if not source.names:
         raise DataError(f"data.path={path}: holds no images; expected names such as *.png, *.jpg, *.webp")
     if len(source.names) < 2:
@@ -57,76 +75,119 @@ def open_source(path: Path) -> Source:
     return source
 
 
-def open_folder(path: Path) -> Source:
-    images: dict[str, Read] = {}
+def opener(path: Path, limits: Limits) -> Callable[[Path, Limits], Source]:
+    if path.is_dir():
+        return open_folder
+    return open_tar if archives.is_tar(path, limits) else open_zip
+
+
+# Folders.
+
+
+def open_folder(path: Path, limits: Limits) -> Source:
+    images: dict[str, str] = {}
     tables: dict[str, Read] = {}
-    for folder, folders, files in os.walk(path, followlinks=True, onerror=raise_error):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for folder, files in walk_folders(path):
         below = Path(folder).relative_to(path).as_posix()
-        for name in files:
-            if (readers := images if is_image(name) else tables if is_table(name) else None) is not None:
-                readers[image_name(f"{below}/{name}")] = partial(read_file, os.path.join(folder, name))
-    return Source(path, sorted(images), images.items, tables)
+        for file in files:
+            name, place = member_name(f"{below}/{file}"), os.path.join(folder, file)
+            if is_image(name):
+                images[name] = place
+            elif is_table(name):
+                tables[name] = partial(read_file, place, limits.check_table)
+
+    def files_of_pass() -> Files:
+        for name, place in images.items():
+            yield name, Encoded(size_of(place), partial(read_file, place, limits.check_image))
+
+    return Source(path, sorted(images), files_of_pass, tables, limits)
 
 
-def open_zip(path: Path) -> Source:
-    if not zipfile.is_zipfile(path):
-        raise zipfile.BadZipFile("neither a folder nor an archive, or an archive that was cut short")
-    archive = zipfile.ZipFile(path)  # stays open as long as its readers; threads may share it
-    images: dict[str, Read] = {}
+def walk_folders(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each real folder once, and its files: by its own way, else by the first link that leads to it."""
+    seen: set[tuple[int, int]] = set()
+    ways, passed_over = deque([str(top)]), []
+    while ways:
+        for folder, folders, files in os.walk(ways.popleft(), onerror=raise_error):
+            found = os.stat(folder)
+            if (found.st_dev, found.st_ino) in seen:
+                passed_over.append(os.path.relpath(folder, top))
+                folders.clear()
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            ways += (place for name in folders if os.path.islink(place := os.path.join(folder, name)))
+            yield folder, files
+    if passed_over:
+        others = f" and {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
+        say_once(f"{top}: {passed_over[0]}{others} passed over, as a link to a folder that is read already")
+
+
+def size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # reading it will say why
+        return 0
+
+
+def read_file(path: str, check: Callable[[int], None]) -> bytes:
+    """Read a file whose number of bytes passes the check. Raises OSError, TooLarge."""
+    with open_regular(path) as file:
+        check(os.fstat(file.fileno()).st_size)
+        return file.read()
+
+
+# Archives.
+
+
+def open_zip(path: Path, limits: Limits) -> Source:
+    archive = archives.open_zip(path, limits)
+    images: dict[str, Encoded] = {}
     tables: dict[str, Read] = {}
-    for info in archive.infolist():
-        if (readers := images if is_image(info.filename) else tables if is_table(info.filename) else None) is not None:
-            readers[image_name(info.filename)] = partial(archive.read, info)
-    return Source(path, sorted(images), images.items, tables)
+    for name, info in archives.files_of(archive).items():
+        if is_image(name):
+            images[name] = Encoded(info.file_size, partial(archives.read_zip, archive, info, limits.check_image))
+        elif is_table(name):
+            tables[name] = partial(archives.read_zip, archive, info, limits.check_table)
+    return Source(path, sorted(images), images.items, tables, limits)
 
 
-def open_tar(path: Path) -> Source:
+def open_tar(path: Path, limits: Limits) -> Source:
     """Read a tar twice from front to back, for the names and for the images: a compressed tar cannot seek."""
-    members = {image_name(member.name): member.offset for _, member in walk_tar(path) if member.isfile()}
-    offsets = {name: place for name, place in members.items() if is_image(name)}  # of equal names the last counts
+    members: dict[str, int] = {}  # of equal names the last counts
+    for _, member in archives.walk_tar(path, limits):
+        if member.isfile():
+            archives.check_inside(member.name)
+            name = member_name(member.name)
+            if is_image(name) or is_table(name):
+                members[name] = member.offset
+    images = {name: offset for name, offset in members.items() if is_image(name)}
     tables: dict[str, Read] = {
-        name: partial(read_member, path, name, place) for name, place in members.items() if is_table(name)
+        name: partial(read_from_tar, path, name, offset, limits) for name, offset in members.items() if is_table(name)
     }
-    return Source(path, sorted(offsets), partial(read_tar, path, offsets), tables)
+    files_of_pass = partial(read_members, path, images, limits, limits.check_image)
+    return Source(path, sorted(images), files_of_pass, tables, limits)
 
 
-def read_tar(path: Path, offsets: dict[str, int]) -> Iterator[tuple[str, Read]]:
-    for tar, member in walk_tar(path):
-        name = image_name(member.name)
-        if offsets.get(name) == member.offset and (file := tar.extractfile(member)):
-            yield name, partial(bytes, file.read())  # read now: there is no way back
+def read_members(path: Path, offsets: dict[str, int], limits: Limits, check: Callable[[int], None]) -> Files:
+    for tar, member in archives.walk_tar(path, limits):
+        name = member_name(member.name)
+        if offsets.get(name) != member.offset:
+            continue
+        try:
+            content = archives.read_tar(tar, member, check)  # now: there is no way back
+        except (OSError, TooLarge) as error:
+            yield name, Encoded(0, partial(raise_error, error))
+        else:
+            yield name, Encoded(len(content), partial(bytes, content))
 
 
-def read_member(path: Path, name: str, offset: int) -> bytes:
-    [(_, read)] = read_tar(path, {name: offset})
-    return read()
+def read_from_tar(path: Path, name: str, offset: int, limits: Limits) -> bytes:
+    [(_, file)] = read_members(path, {name: offset}, limits, limits.check_table)
+    return file.read()
 
 
-def walk_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                yield tar, member
-            check_end(tar)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        reason = one_line(error)
-        raise DataError(f"data.path={path}: damaged or cut short ({reason}); copy it again") from error
-
-
-def check_end(tar: tarfile.TarFile) -> None:
-    """Check for the zeros that end a tar: Python also stops, in silence, at half a header or a damaged one."""
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("no end mark")
-
-
-def is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error):  # cut short before the first header was complete
-        return False
+# Names.
 
 
 @cache
@@ -137,23 +198,13 @@ def image_endings() -> dict[str, str]:
 
 
 def is_image(name: str) -> bool:
-    hidden = "/." in "/" + image_name(name)
+    hidden = "/." in "/" + member_name(name)
     return not hidden and posixpath.splitext(name)[1].lower() in image_endings()
 
 
 def is_table(name: str) -> bool:
-    return "/." not in "/" + image_name(name) and posixpath.splitext(name)[1].lower() in TABLES
+    return "/." not in "/" + member_name(name) and posixpath.splitext(name)[1].lower() in TABLES
 
 
-def image_name(name: str) -> str:
-    """Return the name without a leading ./, which some archives have."""
-    return posixpath.normpath(name)
-
-
-def read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def raise_error(error: OSError) -> None:
+def raise_error(error: Exception) -> NoReturn:
     raise error

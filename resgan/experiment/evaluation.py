@@ -1,6 +1,7 @@
 """Scores of checkpoints, or of images from any source, against real images."""
 
 import datetime
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -254,11 +255,11 @@ def with_split(dataset: Dataset, split: str | None) -> Dataset:
 def dataset_at(options: EvaluateOptions, *, valid: list[str]) -> Dataset:
     assert options.real is not None
     path = Path(options.real).expanduser()
-    if not path.exists():
+    if not os.path.lexists(path):
         raise DataError(f"real={options.real}: neither a path nor a data set; the data sets are {', '.join(valid)}")
     samples = images_at(options, path, option="real", cache_directory=cache_directory() if options.cache else None)
     if path.suffix != ".npz":
-        check_different(samples, path, option="real")
+        check_different(samples, path, option="real", limits=options.limits, deep_only=True)
     name = source_name(path)
     split = options.split or re.sub(r"[^A-Za-z0-9.-]", "", name) or "real"
     return Dataset(name=name, train=samples, holdout=samples[:0], reference=samples, split=split)
@@ -273,6 +274,7 @@ def images_at(options: EvaluateOptions, path: Path, *, option: str, cache_direct
         progress=options.progress,
         fit=options.fit,
         enlarge=options.enlarge,
+        limits=options.limits,
         cache_directory=cache_directory,
     )
 

@@ -350,6 +350,7 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
         say_idle_switches(members[0])
         if 0 < members[0].components.gan.images_seen < members[0].components.gan.total_images:
             say_if_changed(runs)
+        say_shared_penalties(members[0])
     recorders: list[Recorder] = []
     exit_code = 1
     try:
@@ -435,6 +436,21 @@ def say_idle_switches(member: Member) -> None:
         options = getattr(member.options, network)
         if getattr(options, "has_no_blocks", False) and not member.run.sessions():
             say(f"{network}.blocks={format_value(options.blocks)}: without blocks {network}.residual does nothing")
+
+
+def say_shared_penalties(member: Member) -> None:
+    """Announce penalties on gradients that batch norm mixes over the batch, once, when the run begins.
+
+    It is said and not refused, since D trains so too, only not as the papers of the penalties mean it.
+    """
+    loss = member.options.loss
+    given = [f"loss.{name}={weight:g}" for name in ("gp", "r1", "r2") if (weight := getattr(loss, name))]
+    if given and getattr(member.options.disc, "norm", "none") == "batch" and not member.run.sessions():
+        say(
+            f"disc.norm=batch with {' and '.join(given)}: D's answer to a sample depends on the others in its batch, "
+            "so the penalty is not of each sample alone (Gulrajani et al. 2017, section 4, leave batch norm out); with "
+            "disc.norm=pixel, group, layer or none it is"
+        )
 
 
 def stacked(members: Sequence[Member]) -> GAN:

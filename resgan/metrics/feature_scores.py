@@ -24,7 +24,6 @@ from resgan.base.device import full_precision
 from resgan.base.images import as_uint8
 from resgan.base.plain_data import PlainData
 from resgan.metrics.cards import Reading
-from resgan.metrics.diversity import ALL_EQUAL
 from resgan.metrics.extractors import load_extractor
 from resgan.metrics.features import Extractor, extract
 from resgan.metrics.frechet import MomentSums, at_infinity, floor, frechet_distance
@@ -95,8 +94,8 @@ class FeatureScore(Score):
         raise NotImplementedError
 
     @classmethod
-    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
-        """Say why the score cannot be computed; None where it can. alike: the real images are all equal."""
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
+        """Say why the score cannot be computed; None where it can."""
         if fakes < cls.least or reals < cls.least_real:
             needed, there = f"{cls.least} samples", str(fakes)
             if cls.least_real:
@@ -272,10 +271,10 @@ class InceptionScore(WholeFeatures):
         pass
 
     @classmethod
-    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
+    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
         if extractor.head is None:
             return f"needs a classifier, such as cifarnet or inception; {extractor.name} is none"
-        return super().unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
+        return super().unavailable_reason(extractor, fakes=fakes, reals=reals)
 
 
 class PrecisionRecall(WholeFeatures):
@@ -307,17 +306,14 @@ class PrecisionRecall(WholeFeatures):
         near = {"near_fakes": neighbour_distances(features), "near_reals": real.neighbours}
         return dict(zip(self.names, precision_recall(features, real.features, **near).values(), strict=True))
 
-    @classmethod
-    def unavailable_reason(cls, extractor: Extractor, *, fakes: int, reals: int, alike: bool) -> str | None:
-        reason = super().unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
-        return reason or (ALL_EQUAL if alike else None)  # balls of no size
-
     def prepare(self) -> None:
         _ = self.reference.features, self.reference.neighbours
 
     def ideal_scores(self) -> dict[str, float]:
         if self.split == "all":
             return {}  # a distribution of so many images only, in which samples coincide
+        if not self.reference.neighbours[:, K_DENSITY - 1].any():
+            return {}  # balls of no size, in which nothing lies
         known = expected_density_and_coverage(self.number, self.reference.count)
         return dict(zip(self.names[2:], known, strict=True))
 
@@ -333,26 +329,19 @@ SCORES: dict[ScoreName, type[FeatureScore]] = {
 STAND_INS: dict[ScoreName, ScoreName] = {"kernel": "small_kernel"}  # what is computed where the usual score cannot be
 
 
-def available_scores(
-    extractor: Extractor, *, fakes: int, reals: int, alike: bool = False
-) -> tuple[list[ScoreName], dict[str, str]]:
-    """Return the scores that these samples and real images allow, and why the others cannot be computed.
-
-    alike: the real images are all equal.
-    """
+def available_scores(extractor: Extractor, *, fakes: int, reals: int) -> tuple[list[ScoreName], dict[str, str]]:
+    """Return the scores that these samples and real images allow, and why the others cannot be computed."""
     usual: list[ScoreName] = [name for name in SCORES if name not in STAND_INS.values()]
-    reasons = {name: unavailable_reason(name, extractor, fakes=fakes, reals=reals, alike=alike) for name in SCORES}
+    reasons = {name: unavailable_reason(name, extractor, fakes=fakes, reals=reals) for name in SCORES}
     wanted: list[ScoreName] = [STAND_INS.get(name, name) if reasons[name] else name for name in usual]
     return [name for name in wanted if not reasons[name]], {name: why for name in usual if (why := reasons[name])}
 
 
-def unavailable_reason(
-    name: ScoreName, extractor: Extractor, *, fakes: int, reals: int, alike: bool = False
-) -> str | None:
+def unavailable_reason(name: ScoreName, extractor: Extractor, *, fakes: int, reals: int) -> str | None:
     """Say why a score cannot be computed, and what stands in for it; None where it can."""
-    reason = SCORES[name].unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike)
+    reason = SCORES[name].unavailable_reason(extractor, fakes=fakes, reals=reals)
     other = STAND_INS.get(name)
-    if reason and other and not SCORES[other].unavailable_reason(extractor, fakes=fakes, reals=reals, alike=alike):
+    if reason and other and not SCORES[other].unavailable_reason(extractor, fakes=fakes, reals=reals):
         return f"{reason}; {other} is for so few"
     return reason
 

@@ -29,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 class Reference:
     """Moments, features and distances to neighbours of a set of images, each computed on first use.
 
-    On disk: <extractor>-<fingerprint>.{moments,features,neighbours}.npz. The first holds `mu` and `sigma` under the
+    On disk: <extractor>-<fingerprint>.{moments,features,nearest}.npz. The first holds `mu` and `sigma` under the
     names that pytorch-fid reads.
     """
 
@@ -72,7 +72,7 @@ class Reference:
     @cached_property
     def neighbours(self) -> Tensor:
         """Distances to the nearest five others: (M, 5) float64."""
-        found = self._stored("neighbours", lambda: {"distances": neighbour_distances(self.features).numpy()})
+        found = self._stored("nearest", lambda: {"distances": neighbour_distances(self.features).numpy()})
         return torch.from_numpy(found["distances"])
 
     @cached_property

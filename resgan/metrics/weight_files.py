@@ -12,6 +12,7 @@ from resgan.base.cache import cache_directory
 from resgan.base.console import reason
 from resgan.base.download import DownloadError, fetch, read_verified
 from resgan.base.plain_data import PlainData
+from resgan.base.regular_files import read_regular
 from resgan.metrics.features import ExtractorError
 
 # Of the weights that each plain name stands for.
@@ -77,9 +78,9 @@ def read_weights(name: str, given: str | None) -> WeightFile:
 
 def read_file(path: Path) -> WeightFile:
     try:
-        return WeightFile(path, path.read_bytes())
+        return WeightFile(path, read_regular(path))
     except OSError as error:
-        raise ExtractorError(f"metrics.weights: cannot read {path}: {error.strerror}") from error
+        raise ExtractorError(f"metrics.weights: cannot read {path}: {reason(error)}") from error
 
 
 def fetched_inception() -> WeightFile:

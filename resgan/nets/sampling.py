@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resgan.base.device import full_precision
+from resgan.base.errors import OptionsError
 from resgan.base.processes import ALONE
 from resgan.base.rng import make_generator
 from resgan.nets.layers import synchronise_norms
@@ -24,9 +25,16 @@ def latents(seeds: Sequence[int], *, dim: int, truncation: float | None = None) 
 
     Seeds are 0 or more, of any size; from 2^32 on they go to another generator, which uses every bit.
     truncation: each number is drawn from a normal truncated at +-truncation (Brock et al. 2019, section 3.1).
+    Raises OptionsError for a negative seed, which torch would take for another one.
     """
+    check_seeds(seeds)
     rows = [(latent if seed < TORCH_SEEDS else latent_of_large_seed)(seed, dim, truncation) for seed in seeds]
     return torch.stack(rows) if rows else torch.empty(0, dim)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    if negative := [seed for seed in seeds if seed < 0]:
+        raise OptionsError(f"seeds={negative[0]}: expected whole numbers of 0 or more")
 
 
 def latent(seed: int, dim: int, truncation: float | None) -> Tensor:
@@ -48,7 +56,11 @@ def latent_of_large_seed(seed: int, dim: int, truncation: float | None) -> Tenso
 
 
 def labels(seeds: Sequence[int], *, shares: Sequence[float]) -> Tensor:
-    """Draw a class for each seed (len(seeds),) with probabilities `shares`, by the seed and `shares` alone."""
+    """Draw a class for each seed (len(seeds),) with probabilities `shares`, by the seed and `shares` alone.
+
+    Raises OptionsError for a negative seed.
+    """
+    check_seeds(seeds)
     draws = [torch.rand((), generator=make_generator("class", seed)) for seed in seeds]
     return classes_at(torch.stack(draws) if draws else torch.empty(0), shares)
 

@@ -91,6 +91,9 @@ class Folder(DataSet):
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
     holdout: float = option("share of the images kept out of training", ge=0, lt=1)
     flip: bool = option("mirror images at random")
+    limits: Annotated[float, Field(gt=0, le=1e6)] = option(
+        "factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive"
+    )
     cache: bool = option("keep the decoded images in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
 
     @property

@@ -30,6 +30,9 @@ class EvaluateOptions(CheckpointOptions):
     fit: Fit = option("how images of folders become square: cut, with black bars, or squashed")
     enlarge: bool = option("enlarge smaller images of folders; false: refuse them, or with fit=pad add bars")
     channels: Literal[1, 3] = option("channels of images of folders: 1 for grey, 3 for colour")
+    limits: Annotated[float, Field(gt=0, le=1e6)] = option(
+        "factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive or npz"
+    )
     cache: bool = option("keep the decoded images of real, as data.cache does in training")
     root: str = option("folder with the files of a torchvision data set")
     seed: int = option("seed of the latents, and of a data set given by name", ge=0)

@@ -9,6 +9,7 @@ BOOKKEEPING = (
     "tuning.runs",
     "tuning.accept_edge",
     "data.cache",
+    "data.limits",
     "wandb",
     "tensorboard",
     "csv",

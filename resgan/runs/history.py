@@ -77,6 +77,7 @@ ADDED = (
     Added("trainer.fused", False, keeps=True),  # true by default from the start, and it rounds differently
     Added("seeds", None),
     Added("data.cache", False, ("folder",)),
+    Added("data.limits", 1.0, ("folder",)),
     Added("trainer.compile", False),
     Added("trainer.stack", 1),
     # Place of the norms; fan-in and first bias at the start

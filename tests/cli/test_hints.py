@@ -7,7 +7,7 @@ import pytest
 
 from resgan import describe, evaluate, plan, sample, sweep, train
 from resgan.cli.compose import configure
-from resgan.experiment.session import say_idle_switches
+from resgan.experiment.session import say_idle_switches, say_shared_penalties
 from resgan.options.conf import files_of, named_as_typed
 from resgan.options.other_names import OTHER_GROUPS, OTHER_NAMES, OTHER_VALUES, is_known
 from resgan.options.validation import choices, did_you_mean, fields_of, names
@@ -133,6 +133,20 @@ def test_a_switch_that_does_nothing_is_announced(capsys, words, says):
     say_idle_switches(Begun(configure(*words), []))
     assert capsys.readouterr().err == "".join(f"resgan: {line}\n" for line in says)
     say_idle_switches(Begun(configure(*words), ["an earlier one"]))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("words", "given"), [
+    (["disc.norm=batch", "loss.r1=0", "loss.r2=0", "loss.gp=10"], "loss.gp=10"),
+    (["disc.norm=batch", "loss.r1=2", "loss.r2=0.5"], "loss.r1=2 and loss.r2=0.5"),
+    (["disc.norm=batch", "loss.r1=0", "loss.r2=0"], ""), (["disc.norm=pixel", "loss.gp=10"], ""),
+    (["disc=r3gan", "generator=r3gan", "data.size=32", "loss.gp=10"], ""),
+])  # fmt: skip
+def test_penalties_that_batch_norm_mixes_are_announced(capsys, words, given):
+    say_shared_penalties(Begun(configure(*words), []))
+    said = capsys.readouterr().err
+    assert said.startswith(f"resgan: disc.norm=batch with {given}: ") if given else not said
+    say_shared_penalties(Begun(configure(*words), ["an earlier one"]))
     assert capsys.readouterr().err == ""
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from resgan.data.dataset import DataError
 from resgan.data.folder import load_folder, run_ahead
+from resgan.data.sources import Encoded
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
 
@@ -428,7 +429,7 @@ def test_no_room_for_the_mapped_file(tmp_path, monkeypatch):
 def test_few_chunks_are_under_way():
     """Check the limit of chunks: else a tar larger than memory would be held in memory, still encoded."""
     taken, gate = [], threading.Event()
-    items = (taken.append(k) or k for k in range(1000))
+    items = ((str(k), Encoded(1, bytes)) for k in range(1000) if not taken.append(k))
     with ThreadPoolExecutor(2) as pool:
         results = run_ahead(pool, lambda chunk: gate.wait(10) and len(chunk), items, ahead=3)
         threading.Timer(0.05, gate.set).start()

@@ -185,7 +185,16 @@ def test_a_wrong_csv(tmp_path, text, says):
     [("auto", True), ("none", True), ("x.CSV", True), ("x.json", True), ("x.txt", False), ("", False)],
 )
 def test_the_values_of_the_option(given, valid):
-    rest = {"size": None, "fit": "crop", "enlarge": False, "channels": 3, "holdout": 0.0, "flip": False, "cache": True}
+    rest = {
+        "size": None,
+        "fit": "crop",
+        "enlarge": False,
+        "channels": 3,
+        "holdout": 0.0,
+        "flip": False,
+        "limits": 1.0,
+        "cache": True,
+    }
     data = {"data": {"name": "folder", "path": "x", "labels": given} | rest}
     if valid:
         assert check(DataOptions, data).data.labels == given

@@ -240,12 +240,12 @@ def test_one_picture_repeated(evaluated, tmp_path):
     save_npz(tmp_path / "same.npz", noise(1, seed=2).repeat(30, 1, 1, 1))
     out, line = evaluated("fake=fake.npz", "real=same.npz")
     equal = "needs real samples that differ; these are all equal"
-    assert {name: line["not_computed"][name] for name in ("precision_recall", "variance_ratio")} == {
-        "precision_recall": equal,
-        "variance_ratio": equal,
-    }
+    assert line["not_computed"]["variance_ratio"] == equal
+    assert [value for name, value in line["scores"].items() if "_k" in name] == [0, 1, 0, 0]  # a fake's ball holds all
+    assert "coverage_cifarnet_k5_30_same" not in line["floors"]
     assert f"  not computed: variance_ratio: {equal}" in out
     _, line = evaluated("fake=same.npz", "real=same.npz")
+    assert [value for name, value in line["scores"].items() if "_k" in name] == [1, 1, 0, 0]  # <=, <=, <, <
     assert line["scores"]["fd_cifarnet_30_same"] == pytest.approx(0, abs=1e-9)
     assert line["scores"]["kd_cifarnet_30_same_subsets10"] == pytest.approx(0, abs=1e-9)
     _, line = evaluated("fake=same.npz", "real=fake.npz")

@@ -245,6 +245,67 @@ def test_borders_by_hand():
     assert found["coverage"] == pytest.approx(1 / 10)
 
 
+def brute_prdc(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Compute the scores pair by pair, as the equations say."""
+
+    def between(x: Tensor, y: Tensor) -> np.ndarray:
+        return np.array([[np.sqrt(np.square(a - b).sum()) for b in y.double().numpy()] for a in x.double().numpy()])
+
+    def radii(x: Tensor, k: int) -> np.ndarray:
+        return np.sort(between(x, x), axis=1)[:, k]  # the first is the sample itself
+
+    apart = between(fake, real)
+    return {
+        "precision": (apart <= radii(real, 3)).any(axis=1).mean(),
+        "recall": (apart <= radii(fake, 3)[:, None]).any(axis=0).mean(),
+        "density": (apart < radii(real, 5)).sum() / (5 * len(fake)),
+        "coverage": (apart < radii(real, 5)).any(axis=0).mean(),
+    }
+
+
+@pytest.mark.parametrize("far", [0, 1000])
+@pytest.mark.parametrize("kind", ["lattice", "copies", "near copies"])
+def test_sets_with_copies_and_equal_distances(kind, far, monkeypatch):
+    """Few places and many samples: distances equal radii everywhere, and far from the origin the product is coarse.
+
+    Features are float32, whose differences are exact in float64.
+    """
+    monkeypatch.setattr("resgan.metrics.precision_recall.CHUNK", 16)
+    monkeypatch.setattr("resgan.metrics.precision_recall.BLOCK", 64)
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        if kind == "lattice":
+            places = torch.cartesian_prod(*[torch.arange(3.0)] * 3)
+        else:
+            places = torch.randn(9, 8, generator=generator)
+        fake, real = (places[torch.randint(0, len(places), (n,), generator=generator)] + far for n in (40, 50))
+        if kind == "near copies":
+            fake = fake + 1e-4 * (1 + far) * torch.randn(fake.shape, generator=generator).sign()
+        assert prdc_of(fake, real) == pytest.approx(brute_prdc(fake, real), abs=1e-12)
+        assert prdc_of(fake, fake)["precision"] == prdc_of(fake, fake)["recall"] == 1
+
+
+def test_copies_are_at_no_distance():
+    """19 images 29 times against 1, 3 and 29 copies of them: balls of no size hold their centre by <=, nothing by <."""
+    pictures = 1000 + normal(19, 48, seed=1).float()
+    real = pictures.repeat(29, 1)
+    assert neighbour_distances(real).abs().max() == 0
+    for times in (1, 3, 29):
+        fake = pictures.repeat(times, 1)
+        found = prdc_of(fake, real)
+        assert (found["precision"], found["recall"], found["density"], found["coverage"]) == (1, 1, 0, 0)
+    same = torch.full((30, 5), 0.1)
+    assert list(prdc_of(same, same).values()) == [1, 1, 0, 0]
+    assert list(prdc_of(same + 1, same).values()) == [0, 0, 0, 0]
+
+
+def test_neighbours_with_copies_count_each():
+    x = torch.tensor([[0.0], [0.0], [0.0], [3.0], [3.0], [4.0], [9.0]])
+    assert neighbour_distances(x, most=4).tolist() == [
+        *[[0, 0, 3, 3]] * 3, *[[0, 1, 3, 3]] * 2, [1, 1, 4, 4], [5, 6, 6, 9],
+    ]  # fmt: skip
+
+
 def test_neighbours_are_others():
     x = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
     assert neighbour_distances(x, most=2).tolist() == [[1, 3], [1, 2], [2, 3], [4, 6]]
@@ -494,12 +555,6 @@ def test_which_scores_so_many_samples_allow(fakes, reals, names, left_out):
     assert found == names
     assert list(reasons) == left_out
     assert all("needs" in reason for reason in reasons.values())
-
-
-def test_balls_of_no_size_are_not_counted():
-    found, reasons = available_scores(FEATURES["cifarnet"], fakes=1000, reals=1000, alike=True)
-    assert found == [name for name in USUAL if name != "precision_recall"]
-    assert reasons == {"precision_recall": "needs real samples that differ; these are all equal"}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def test_every_bit_of_a_seed_counts():
     assert (low == high).sum() <= 2
 
 
+def test_negative_seeds_are_refused():
+    """Check that -1 is not taken for 2^32 - 1, as torch takes it."""
+    for seeds in ([-1], [0, -(2**40)]):
+        for draw in (lambda given: latents(given, dim=2), lambda given: labels(given, shares=[0.5, 0.5])):
+            with pytest.raises(OptionsError, match=f"seeds={seeds[-1]}: expected whole numbers of 0 or more"):
+                draw(seeds)
+
+
 def test_large_seeds_are_normal_and_independent_of_their_neighbours():
     """Check moments and correlations of 12,000 numbers, within four standard errors."""
     z = latents(range(2**40, 2**40 + 2000), dim=6)
