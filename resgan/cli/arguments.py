@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from resgan.base.errors import OptionsError
+from resgan.base.plain_data import shortened
 from resgan.cli.command import Command
 from resgan.options.conf import CONF, files_of
 from resgan.options.validation import did_you_mean, names
@@ -23,6 +24,7 @@ AS_TYPED = re.compile(
 )
 
 SWEEP_FLAGS = {"-m", "--multirun"}
+LONGEST = 50_000  # characters of a value: ten thousand seeds
 
 
 def as_options(arguments: list[str], command: Command) -> list[str]:
@@ -137,6 +139,16 @@ def refuse_stacks_side_by_side(arguments: list[str]) -> None:
     stack, launcher = last_value("trainer.stack", arguments), last_value("hydra/launcher", arguments)
     if is_sweep(arguments) and stack not in (None, "1") and launcher not in (None, "basic"):
         raise OptionsError(f"trainer.stack={stack}: a stack is one process; use 1 with hydra/launcher={launcher}")
+
+
+def refuse_endless(arguments: list[str]) -> None:
+    """Refuse values that take Hydra's parser minutes, and whole numbers that Python does not read: OptionsError."""
+    for argument in arguments:
+        option, _, value = argument.lstrip("+").partition("=")
+        if len(value) > LONGEST:
+            raise OptionsError(f"{option}={shortened(value)}: expected at most {LONGEST:,} characters")
+        if match := re.search(r"\d[\d_]{999,}", value):
+            raise OptionsError(f"{option}={shortened(value)}: expected numbers of fewer than {len(match[0]):,} digits")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:

@@ -256,8 +256,10 @@ def initialise(
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
 
     So the same seed gives the same weights in both arms, and to the layers that networks of two depths share (except
-    for `fixup`, whose scale depends on the depth).
+    for `fixup`, whose scale depends on the depth). On the meta device there is nothing to draw.
     """
+    if next(net.parameters()).is_meta:
+        return
     for name, module in net.named_modules():
         if isinstance(module, WITH_WEIGHTS):
             name = f"{name}.weight".removeprefix(".")
