@@ -51,6 +51,10 @@ class Need:
     def largest(self) -> Part:
         return max([*self.kept, *self.passing], key=lambda part: part.count)
 
+    def beside(self, other: "Need") -> "Need":
+        """Return the need of both: what passes in one does not meet what passes in the other."""
+        return Need([*self.kept, *other.kept], [*self.passing, *other.passing])
+
     def times(self, number: int, *, process: int = 0) -> "Need":
         """Return the need of several such runs side by side, each with so many bytes for its process."""
 
@@ -89,16 +93,15 @@ def check_data(data: DataSet) -> None:
 
 def check_run(options: TrainOptions, spec: Spec, *, accelerator: str, members: int = 1) -> None:
     """Raise OptionsError where a run, or a stack of so many, cannot fit beside the data, which are read already."""
-    step, scores = need_of_step(options, spec, members=members), need_of_scores(options, spec)
     told = {} if members == 1 else stack_of(options, members)
     if accelerator == "cuda":
-        check_memory(step, free_gpu_memory(), told=told)
-        check_memory(scores, free_memory())
+        check_memory(need_of_step(options, spec, members=members), free_gpu_memory(), told=told)
+        check_memory(need_of_scores(options, spec), free_memory())
         return
-    together = Need(step.kept, [*step.passing, *scores.passing])
+    need = need_of_run(options, spec, members=members)
     if (count := options.trainer.devices) > 1:
-        told, together = {"trainer.devices": count}, together.times(count, process=PROCESS)
-    check_memory(together, free_memory(), told=told)
+        told, need = {"trainer.devices": count}, need.times(count, process=PROCESS)
+    check_memory(need, free_memory(), told=told)
 
 
 def stack_of(options: TrainOptions, members: int) -> dict[str, object]:
@@ -125,6 +128,11 @@ def need_of_data(data: DataSet) -> Need:
         case _:
             kept = passing = 0
     return Need([Part("the data", kept, decide)], [Part("drawing the data", passing, decide)])
+
+
+def need_of_run(options: TrainOptions, spec: Spec, *, members: int = 1) -> Need:
+    """Return the need of a run, or of a stack of so many, beside its data."""
+    return need_of_step(options, spec, members=members).beside(need_of_scores(options, spec))
 
 
 def need_of_scores(options: TrainOptions, spec: Spec) -> Need:

@@ -24,7 +24,7 @@ AS_TYPED = re.compile(
 )
 
 SWEEP_FLAGS = {"-m", "--multirun"}
-LONGEST = 50_000  # characters of a value: ten thousand seeds
+LONGEST, DIGITS = 50_000, 1000  # characters of a value, ten thousand seeds; digits of a number, which Python reads
 
 
 def as_options(arguments: list[str], command: Command) -> list[str]:
@@ -141,14 +141,21 @@ def refuse_stacks_side_by_side(arguments: list[str]) -> None:
         raise OptionsError(f"trainer.stack={stack}: a stack is one process; use 1 with hydra/launcher={launcher}")
 
 
+def refuse_several_studies(arguments: list[str]) -> None:
+    """Refuse several studies on one line, also in a sweep: each is a sweep of its own. Raises OptionsError."""
+    if "," in (study := last_value("study", arguments) or ""):
+        raise OptionsError(f"study={study}: expected one study at a time")
+
+
 def refuse_endless(arguments: list[str]) -> None:
     """Refuse values that take Hydra's parser minutes, and whole numbers that Python does not read: OptionsError."""
     for argument in arguments:
         option, _, value = argument.lstrip("+").partition("=")
+        said = option + "=" + shortened(value.strip("'"))
         if len(value) > LONGEST:
-            raise OptionsError(f"{option}={shortened(value)}: expected at most {LONGEST:,} characters")
-        if match := re.search(r"\d[\d_]{999,}", value):
-            raise OptionsError(f"{option}={shortened(value)}: expected numbers of fewer than {len(match[0]):,} digits")
+            raise OptionsError(f"{said}: expected at most {LONGEST:,} characters")
+        if re.search(rf"\d[\d_]{{{DIGITS - 1},}}", value):
+            raise OptionsError(f"{said}: expected numbers of fewer than {DIGITS:,} digits")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:

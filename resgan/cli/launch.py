@@ -30,6 +30,7 @@ from resgan.cli.arguments import (
     quoted,
     refuse_bases,
     refuse_endless,
+    refuse_several_studies,
     refuse_stacks_side_by_side,
     sweep_place,
 )
@@ -59,6 +60,7 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     try:
         refuse_bases(arguments)
         refuse_endless(arguments)
+        refuse_several_studies(arguments)
         refuse_stacks_side_by_side(arguments)
         with ending_on_signals(), tidied(place), announced(command, given, place) as study:
             task = make_task(command, run, arguments, waiting, study.progress() if study else None)
