@@ -55,35 +55,37 @@ class Need:
         """Return the need of both: what passes in one does not meet what passes in the other."""
         return Need([*self.kept, *other.kept], [*self.passing, *other.passing])
 
-    def times(self, number: int, *, process: int = 0) -> "Need":
+    def times(self, number: int, *, option: str = "", process: int = 0) -> "Need":
         """Return the need of several such runs side by side, each with so many bytes for its process."""
 
         def several(parts: Sequence[Part]) -> list[Part]:
             return [replace(part, count=number * part.count) for part in parts]
 
-        kept = several(self.kept) + ([Part(f"{number} processes", number * process, {})] if process else [])
+        kept = several(self.kept)
+        if process:
+            kept.append(Part("the processes themselves", number * process, {option: number}))
         return Need(kept, several(self.passing))
 
 
 # What is compared.
 
 
-def check_memory(need: Need, free: Free | None, *, told: Mapping[str, object] | None = None) -> None:
-    """Raise OptionsError for what cannot fit, and say in a line what may not. told: options that multiply the need."""
+def check_memory(need: Need, free: Free | None, *, number: int = 1, what: str = "") -> None:
+    """Raise OptionsError for what cannot fit, and say in a line what may not. what: so many of these need it."""
     if free is None:
         return
     part = need.largest
-    decide = {**part.options, **(told or {})}
-    given = " ".join(f"{name}={format_value(value)}" for name, value in decide.items())
+    given = " ".join(f"{name}={format_value(value)}" for name, value in part.options.items())
+    each = f" for {number} {what}" if number > 1 else ""
     mostly = f"{gigabytes(part.count)} of it for {part.purpose}"
     there = f"{free.where} has {gigabytes(free.count)} free"
     if need.count > free.count:
-        raise OptionsError(
-            f"{given}: at least {gigabytes(need.count)} of memory are needed, {mostly}, and {there}; "
-            f"lower {'it' if len(decide) == 1 else 'one of them'}"
-        )
+        lower = f"lower {'it' if len(part.options) == 1 else 'one of them'}"
+        fewer = f", or the number of {what}" if number > 1 else ""
+        needed = f"at least {gigabytes(need.count)} of memory are needed{each}"
+        raise OptionsError(f"{given}: {needed}, {mostly}, and {there}; {lower}{fewer}")
     if (usual := USUAL * need.count + ROOM) > free.count:
-        say_once(f"may not fit: {given} may take {gigabytes(usual)} of memory, {mostly}, and {there}")
+        say_once(f"may not fit: {given} may take {gigabytes(usual)} of memory{each}, {mostly}, and {there}")
 
 
 def check_data(data: DataSet) -> None:
@@ -93,19 +95,16 @@ def check_data(data: DataSet) -> None:
 
 def check_run(options: TrainOptions, spec: Spec, *, accelerator: str, members: int = 1) -> None:
     """Raise OptionsError where a run, or a stack of so many, cannot fit beside the data, which are read already."""
-    told = {} if members == 1 else stack_of(options, members)
+    stack, need = (members, "runs as one"), need_of_run(options, spec, members=members)
     if accelerator == "cuda":
-        check_memory(need_of_step(options, spec, members=members), free_gpu_memory(), told=told)
+        on_device = need_of_step(options, spec, members=members)
+        check_memory(on_device, free_gpu_memory(), number=stack[0], what=stack[1])
         check_memory(need_of_scores(options, spec), free_memory())
-        return
-    need = need_of_run(options, spec, members=members)
-    if (count := options.trainer.devices) > 1:
-        told, need = {"trainer.devices": count}, need.times(count, process=PROCESS)
-    check_memory(need, free_memory(), told=told)
-
-
-def stack_of(options: TrainOptions, members: int) -> dict[str, object]:
-    return {"trainer.stack": members} if options.seeds is None else {"seeds": options.seeds}
+    elif (count := options.trainer.devices) > 1:
+        several = need.times(count, option="trainer.devices", process=PROCESS)
+        check_memory(several, free_memory(), number=count, what="processes")
+    else:
+        check_memory(need, free_memory(), number=stack[0], what=stack[1])
 
 
 def gigabytes(count: float) -> str:
@@ -192,7 +191,7 @@ def bytes_of_step(options: TrainOptions, spec: Spec, generator: nn.Module, disc:
     loss, seen = options.loss, options.batch_size
     of_d = saved(disc, torch.empty(seen, *spec["shape"], device="meta"), *labels_of(spec, seen))
     of_g = saved(generator, *(latents := latents_of(options, spec)))
-    penalties = 0.6 * bool(loss.r1) + 0.6 * bool(loss.r2) + 1.5 * bool(loss.gp)
+    penalties = 0.55 * bool(loss.r1) + 0.55 * bool(loss.r2) + 1.5 * bool(loss.gp)
     full = options.trainer.precision == "32-true" and not options.trainer.compile
     short = 1 if full else 2  # bfloat16, or what compiled code computes again
     in_d = (2 + penalties) * of_d / (1 if penalties else short)

@@ -93,8 +93,9 @@ def check_memory_of_jobs(study: Study) -> None:
             need = need_of_run(options, spec, members=min(together, 1 + len(others))).beside(need_of_data(data))
         except OptionsError:  # of networks that cannot be built; their jobs say so, and others go on
             continue
-        told = {"hydra.launcher.n_jobs": side_by_side} if side_by_side > 1 else {}
-        check_memory(need.times(side_by_side, process=PROCESS) if told else need, free_memory(), told=told)
+        if side_by_side > 1:
+            need = need.times(side_by_side, option="hydra.launcher.n_jobs", process=PROCESS)
+        check_memory(need, free_memory(), number=side_by_side, what="jobs side by side")
 
 
 def units_of(study: Study) -> tuple[int, str]:

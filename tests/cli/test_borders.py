@@ -130,6 +130,40 @@ def typing_of(field) -> object:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
+NO_NUMBERS = [
+    0,
+    -1,
+    -0.0,
+    math.nan,
+    math.inf,
+    1e308,
+    -1e308,
+    1e-320,
+    1e30,
+    10**30,
+    10**400,
+    -(10**400),
+    True,
+    "1",
+    [],
+    {},
+]
+
+
+def test_what_is_no_number_of_use_is_valid_or_refused_in_a_line(usual: dict):
+    refused = 0
+    for name, field in fields_of(TrainOptions).items():
+        for value in NO_NUMBERS if numbers_in(field) and name in flat(usual) else []:
+            try:
+                check(TrainOptions, nested({**flat(usual), name: value}))
+            except OptionsError as error:
+                refused += 1
+                assert len(str(error)) < 300, name
+                assert "\n" not in str(error), name
+                assert "expected" in str(error) or ": " in str(error), name
+    assert refused > 500
+
+
 def test_other_commands_refuse_numbers_out_of_range():
     with pytest.raises(OptionsError, match=r"^interpolate=1000001: expected at most 1000000$"):
         compose_options(SAMPLE, ["ckpt=a.ckpt", "interpolate=1000001"])
