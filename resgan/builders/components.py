@@ -35,7 +35,7 @@ def build_components(
     side_by_side: bool = False,  # with other jobs, so that each uses one thread
     reuse: RunComponents | None = None,  # of another seed, for all that does not depend on the seed
     begins: bool = True,  # False: the run has a checkpoint of its own, so that init_from is not read
-    members: int = 1,  # runs of a stack, of which this is the first
+    members: int = 1,  # runs of a stack, of which this is the first; 0: another process has checked that they fit
 ) -> RunComponents:
     """Read the data, build networks and scores. Raises UserError where one cannot be built, or does not fit."""
     if threads := options.trainer.threads or (1 if side_by_side else None):
@@ -43,11 +43,11 @@ def build_components(
     progress = options.trainer.progress
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
     shared = reuse if reuse is not None and not options.data.differs_by_seed else None
-    if reuse is None:
+    if reuse is None and members:
         check_data(options.data)
     dataset = shared.dataset if shared else build_dataset(options.data, seed=options.seed, progress=progress)
     spec = spec_of(options, dataset)
-    if reuse is None:
+    if reuse is None and members:
         check_run(options, spec, accelerator=accelerator, members=members)
     gan = build_gan(options, spec, dataset)
     initial = None

@@ -41,6 +41,6 @@ Weight = Annotated[float, Field(ge=0, le=1e30)]  # of a penalty; 0: none
 Signed = Annotated[float, Field(ge=-1e30, le=1e30)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
-Hours = Annotated[float, Field(ge=0.001, le=100_000)]
+Hours = Annotated[float, Field(ge=0.0001, le=100_000)]
 Amount = Annotated[float, Field(ge=0.001, le=1e9)]  # a speed, gigabytes
 Price = Annotated[float, Field(ge=0, le=1e9)]

@@ -130,38 +130,25 @@ def typing_of(field) -> object:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
-NO_NUMBERS = [
-    0,
-    -1,
-    -0.0,
-    math.nan,
-    math.inf,
-    1e308,
-    -1e308,
-    1e-320,
-    1e30,
-    10**30,
-    10**400,
-    -(10**400),
-    True,
-    "1",
-    [],
-    {},
-]
+NO_NUMBERS = [0, -1, -0.0, math.nan, math.inf, 1e308, -1e308, 1e-320, 1e30, 10**30, 10**400, -(10**400)]
+NO_NUMBERS += [True, "1", [], {}]
+
+
+def said_of(values: dict) -> str:
+    """Return the line that refuses the options; empty where they are valid."""
+    try:
+        check(TrainOptions, nested(values))
+    except OptionsError as error:
+        return str(error)
+    return ""
 
 
 def test_what_is_no_number_of_use_is_valid_or_refused_in_a_line(usual: dict):
-    refused = 0
-    for name, field in fields_of(TrainOptions).items():
-        for value in NO_NUMBERS if numbers_in(field) and name in flat(usual) else []:
-            try:
-                check(TrainOptions, nested({**flat(usual), name: value}))
-            except OptionsError as error:
-                refused += 1
-                assert len(str(error)) < 300, name
-                assert "\n" not in str(error), name
-                assert "expected" in str(error) or ": " in str(error), name
-    assert refused > 500
+    names = [name for name, field in fields_of(TrainOptions).items() if numbers_in(field) and name in flat(usual)]
+    said = {(name, str(value)): said_of({**flat(usual), name: value}) for name in names for value in NO_NUMBERS}
+    assert all(len(line) < 300 and "\n" not in line for line in said.values())
+    assert all(line for (_, value), line in said.items() if value in ("nan", "inf", "1e+308", "{}", str(10**400)))
+    assert sum(map(bool, said.values())) > 500
 
 
 def test_other_commands_refuse_numbers_out_of_range():
