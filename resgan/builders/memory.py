@@ -15,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from resgan.base.console import say_once
 from resgan.base.errors import OptionsError
 from resgan.base.memory import Free, free_gpu_memory, free_memory
-from resgan.base.plain_data import format_value
+from resgan.base.plain_data import format_value, shortened
 from resgan.builders.networks import Spec, build_networks
 from resgan.nets import layers
 from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
@@ -75,7 +75,7 @@ def check_memory(need: Need, free: Free | None, *, number: int = 1, what: str = 
     if free is None:
         return
     part = need.largest
-    given = " ".join(f"{name}={format_value(value)}" for name, value in part.options.items())
+    given = " ".join(f"{name}={shortened(format_value(value))}" for name, value in part.options.items())
     each = f" for {number} {what}" if number > 1 else ""
     mostly = f"{gigabytes(part.count)} of it for {part.purpose}"
     there = f"{free.where} has {gigabytes(free.count)} free"
@@ -107,6 +107,11 @@ def check_run(options: TrainOptions, spec: Spec, *, accelerator: str, members: i
         check_memory(need, free_memory(), number=stack[0], what=stack[1])
 
 
+def check_samples(spec: Spec, count: int, given: Mapping[str, object]) -> None:
+    """Raise OptionsError for more samples than fit; given: the options that say how many."""
+    check_memory(Need([], [Part("the samples", count * bytes_of_sample(spec), given)]), free_memory())
+
+
 def gigabytes(count: float) -> str:
     return f"{count / 1e9:.3g} GB"
 
@@ -135,12 +140,17 @@ def need_of_run(options: TrainOptions, spec: Spec, *, members: int = 1) -> Need:
 
 
 def need_of_scores(options: TrainOptions, spec: Spec) -> Need:
-    """Return the need of a scoring: the latents, and the samples as they come and as one."""
+    """Return the need of a scoring."""
     count, samples = options.metrics.samples, {"metrics.samples": options.metrics.samples}
-    each = FLOAT * (2 * math.prod(spec["shape"]) + spec["generator"]["latent_dim"])
+    each = bytes_of_sample(spec)
     if isinstance(options.data, Gaussians):
         each += 8 * options.data.modes  # distances, in float64
     return Need([], [Part("the samples to score", count * each, samples)])
+
+
+def bytes_of_sample(spec: Spec) -> int:
+    """Return the bytes of a sample: its latent, and itself twice, as it comes and in one tensor of all."""
+    return FLOAT * (2 * math.prod(spec["shape"]) + spec["generator"]["latent_dim"])
 
 
 def need_of_step(options: TrainOptions, spec: Spec, *, members: int = 1) -> Need:

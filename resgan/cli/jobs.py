@@ -14,6 +14,7 @@ from resgan.cli.arguments import (
     quoted,
     refuse_bases,
     refuse_endless,
+    refuse_several_studies,
     refuse_stacks_side_by_side,
     sweep_place,
 )
@@ -28,6 +29,7 @@ def compose_jobs(words: list[str]) -> Study:
     words = as_options(words, TRAIN)
     refuse_bases(words)
     refuse_endless(words)
+    refuse_several_studies(words)
     refuse_stacks_side_by_side(words)
     given = one_job_for_all_seeds(words, TRAIN)
     GlobalHydra.instance().clear()  # that of the command that asks, which has done its work: there can be only one

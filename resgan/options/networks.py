@@ -21,7 +21,18 @@ from resgan.options.choices import (
     Skip,
     Upsample,
 )
-from resgan.options.numbers import MOST_BLOCKS, Blocks, Factor, Kimg, Positive, ShareBelowOne, Signed, Weight, Width
+from resgan.options.numbers import (
+    MOST_BLOCKS,
+    Blocks,
+    Factor,
+    Kimg,
+    Multiple,
+    Positive,
+    ShareBelowOne,
+    Signed,
+    Weight,
+    Width,
+)
 from resgan.options.validation import Options, option
 
 NETWORK = "lab (images), mlp (points, small images), of a paper (resnet, resnet101, r3gan, dcgan), or a module"
@@ -86,7 +97,7 @@ class WithBlocks(Options):
     layer_scale: Factor | None = option(
         "initial value of a learned factor on each channel of a branch; null: no factor"
     )
-    inner: Width = option("the width inside a branch, as a multiple of the block's")
+    inner: Multiple = option("the width inside a branch, as a multiple of the block's")
     skip: Skip = option("the skip: x, Q x, x alone, or its gradient alone")
     skip_scale: Signed | None = option("initial value of a learned factor on the skip; null: no factor")
     skip_final: Weight | None = option("final s in s join + (1 - s) F, from 1 over burn_in_kimg; null: s stays 1")

@@ -28,8 +28,10 @@ Positive = Annotated[int, Field(ge=1, le=MOST)]
 Samples = Annotated[int, Field(ge=2, le=MOST_SAMPLES)]  # samples to train on, or to score
 Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Width = Annotated[int, Field(ge=1, le=65_536)]  # channels, features, dimensions of the latent
+Multiple = Annotated[int, Field(ge=1, le=256)]  # of a width
 Blocks = Annotated[int, Field(ge=0, le=MOST_BLOCKS)]
-Processes = Annotated[int, Field(ge=1, le=1024)]  # processes, devices, threads, jobs side by side
+Processes = Annotated[int, Field(ge=1, le=1024)]  # processes, devices, jobs side by side
+Threads = Annotated[int, Field(ge=1, le=256)]  # each has a stack of megabytes, and systems allow some hundreds
 Machines = Annotated[int, Field(ge=1, le=10_000)]
 Runs = Annotated[int, Field(ge=0, le=MOST_RUNS)]
 

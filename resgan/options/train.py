@@ -14,7 +14,19 @@ from resgan.options.choices import Adaptation, Operation, PrecisionOrAuto, Wandb
 from resgan.options.data import AnyData
 from resgan.options.metrics import MetricsOptions
 from resgan.options.networks import AnyDisc, AnyGenerator
-from resgan.options.numbers import MOST_RUNS, Hours, Kimg, Length, Machines, Positive, Processes, Seed, Share, Weight
+from resgan.options.numbers import (
+    MOST_RUNS,
+    Hours,
+    Kimg,
+    Length,
+    Machines,
+    Positive,
+    Processes,
+    Seed,
+    Share,
+    Threads,
+    Weight,
+)
 from resgan.options.seeds import parse_seeds
 from resgan.options.tuning import TuningOptions, searched_options
 from resgan.options.validation import FileOf, Options, check, option
@@ -57,7 +69,7 @@ class AugmentOptions(Options):
 class TrainerOptions(Options):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("device to run on")
     precision: PrecisionOrAuto = option("auto: bf16 on hardware with it, but not for points or studies")
-    threads: Processes | None = option("CPU threads of torch; null: all, or 1 where jobs run side by side")
+    threads: Threads | None = option("CPU threads of torch; null: all, or 1 where jobs run side by side")
     channels_last: bool = option("channels-last memory format of images; the same function, faster")
     fused: bool = option("fuse resampling with the convolution beside it; the same function, faster")
     compile: bool = option("torch.compile both networks, except in steps with penalties; pays on an accelerator")

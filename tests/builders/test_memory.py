@@ -138,6 +138,15 @@ def test_data_and_scores_are_counted():
     assert both.count == sum(part.count for part in both.kept) + max(part.count for part in both.passing)
 
 
+def test_samples_of_a_checkpoint_are_counted(monkeypatch):
+    _, spec = made(*POINTS, "generator.latent_dim=7")
+    monkeypatch.setattr(memory, "free_memory", lambda: Free(10**9, "this machine"))
+    memory.check_samples(spec, 10**6, {"seeds": "0-999999"})
+    line = r"^seeds=0-9 interpolate=3000000: at least 1\.32 GB of memory are needed, 1\.32 GB of it for the samples, "
+    with pytest.raises(OptionsError, match=line):
+        memory.check_samples(spec, 30_000_000, {"seeds": "0-9", "interpolate": 3_000_000})
+
+
 NEED = Need([Part("the weights of D", 3 * 10**9, {"disc.width": 900})], [Part("a step", 10**9, {"batch_size": 16})])
 
 

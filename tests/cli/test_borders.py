@@ -46,7 +46,7 @@ LINES = [
     ("generator.width=1e30", "generator.width=1e+30: expected a whole number or a list, as in [8,16]"),
     ("disc.width=1000000000", "disc.width=1000000000: expected at most 65536 or a list, as in [8,16]"),
     ("generator.latent_dim=1000000000000", "generator.latent_dim=1000000000000: expected at most 65536"),
-    ("trainer.threads=9223372036854775807", "trainer.threads=9223372036854775807: expected at most 1024"),
+    ("trainer.threads=9223372036854775807", "trainer.threads=9223372036854775807: expected at most 256"),
     ("trainer.max_hours=1e306", "trainer.max_hours=1e+306: expected at most 100000"),
     ("batch_size=1000000000000", "batch_size=1000000000000: expected at most 1000000"),
     ("metrics.samples=1000000000", "metrics.samples=1000000000: expected at most 100000000"),
