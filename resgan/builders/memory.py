@@ -23,7 +23,7 @@ from resgan.options.train import TrainOptions
 
 FLOAT = 4  # bytes: weights, gradients, moments and the average are float32 in every precision
 PROCESS = 300_000_000  # bytes of a process that has loaded torch, and little else
-USUAL, ROOM = 1.4, 200_000_000  # a run may take so many times what it surely needs, and so many bytes more
+USUAL, ROOM = 2.3, 250_000_000  # a run took at most so many times what it surely needs, and so many bytes more
 SIZES = ("width", "latent_dim", "blocks", "inner")  # options of a network that decide its size
 
 

@@ -159,7 +159,7 @@ def test_what_cannot_fit_is_refused_and_what_may_not_is_said(capsys):
     assert capsys.readouterr().err == ""
     check_memory(NEED, Free(4_100_000_000, "this container"))
     [line] = capsys.readouterr().err.splitlines()
-    told = "may take 5.8 GB of memory, 3 GB of it for the weights of D, and this container has 4.1 GB free"
+    told = "may take 9.45 GB of memory, 3 GB of it for the weights of D, and this container has 4.1 GB free"
     assert line == f"resgan: may not fit: disc.width=900 {told}"
     check_memory(NEED, None)  # nothing is known
 
