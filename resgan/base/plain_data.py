@@ -44,3 +44,8 @@ def format_value(value: object) -> str:
     if isinstance(value, list) and all(isinstance(item, str) and item.isidentifier() for item in value):
         return f"[{','.join(value)}]"
     return json.dumps(value, separators=(",", ":")) if isinstance(value, bool | list | type(None)) else str(value)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Shorten a long value for a message: its beginning, and how long it is."""
+    return text if len(text) <= most else f"{text[: most // 2]}... ({len(text):,} characters)"

@@ -9,6 +9,7 @@ from resgan.base.plain_data import PlainData
 from resgan.builders.data import build_dataset
 from resgan.builders.gan import build_gan
 from resgan.builders.initial import load_initial
+from resgan.builders.memory import check_data, check_run
 from resgan.builders.networks import Spec, count, spec_of
 from resgan.builders.scorer import build_scorer
 from resgan.data.dataset import Dataset
@@ -34,15 +35,20 @@ def build_components(
     side_by_side: bool = False,  # with other jobs, so that each uses one thread
     reuse: RunComponents | None = None,  # of another seed, for all that does not depend on the seed
     begins: bool = True,  # False: the run has a checkpoint of its own, so that init_from is not read
+    members: int = 1,  # runs of a stack, of which this is the first; 0: another process has checked that they fit
 ) -> RunComponents:
-    """Read the data, build networks and scores. Raises UserError where one cannot be built."""
+    """Read the data, build networks and scores. Raises UserError where one cannot be built, or does not fit."""
     if threads := options.trainer.threads or (1 if side_by_side else None):
         torch.set_num_threads(threads)
     progress = options.trainer.progress
     accelerator = find_accelerator("trainer.accelerator", options.trainer.accelerator)
     shared = reuse if reuse is not None and not options.data.differs_by_seed else None
+    if reuse is None and members:
+        check_data(options.data)
     dataset = shared.dataset if shared else build_dataset(options.data, seed=options.seed, progress=progress)
     spec = spec_of(options, dataset)
+    if reuse is None and members:
+        check_run(options, spec, accelerator=accelerator, members=members)
     gan = build_gan(options, spec, dataset)
     initial = None
     if begins and options.init_from is not None:

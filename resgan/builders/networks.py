@@ -141,16 +141,18 @@ def count(spec: Spec) -> PlainData:
 
 
 def costs(spec: Spec) -> dict[str, dict[str, int]]:
-    generator, disc = build_networks(spec)
-    labels = (torch.zeros(1, dtype=torch.long),) if spec.get("classes") else ()
-    inputs = {
-        "generator": (generator, torch.zeros(1, spec["generator"]["latent_dim"]), *labels),
-        "disc": (disc, torch.zeros(1, *spec["shape"]), *labels),
-    }
-    return {
-        "parameters": {name: parameters(net) for name, (net, *_) in inputs.items()},
-        "flops": {name: flops(net, *given) for name, (net, *given) in inputs.items()},
-    }
+    own = "module" in (spec["generator"]["name"], spec["disc"]["name"])
+    with torch.device("cpu" if own else "meta"):  # where nothing is allocated; a user's code may need values
+        generator, disc = build_networks(spec)
+        labels = (torch.zeros(1, dtype=torch.long),) if spec.get("classes") else ()
+        inputs = {
+            "generator": (generator, torch.zeros(1, spec["generator"]["latent_dim"]), *labels),
+            "disc": (disc, torch.zeros(1, *spec["shape"]), *labels),
+        }
+        return {
+            "parameters": {name: parameters(net) for name, (net, *_) in inputs.items()},
+            "flops": {name: flops(net, *given) for name, (net, *given) in inputs.items()},
+        }
 
 
 def parameters(net: nn.Module) -> int:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from resgan.base.errors import OptionsError
+from resgan.base.plain_data import shortened
 from resgan.cli.command import Command
 from resgan.options.conf import CONF, files_of
 from resgan.options.validation import did_you_mean, names
@@ -23,6 +24,7 @@ AS_TYPED = re.compile(
 )
 
 SWEEP_FLAGS = {"-m", "--multirun"}
+LONGEST, DIGITS = 50_000, 1000  # characters of a value, ten thousand seeds; digits of a number, which Python reads
 
 
 def as_options(arguments: list[str], command: Command) -> list[str]:
@@ -137,6 +139,23 @@ def refuse_stacks_side_by_side(arguments: list[str]) -> None:
     stack, launcher = last_value("trainer.stack", arguments), last_value("hydra/launcher", arguments)
     if is_sweep(arguments) and stack not in (None, "1") and launcher not in (None, "basic"):
         raise OptionsError(f"trainer.stack={stack}: a stack is one process; use 1 with hydra/launcher={launcher}")
+
+
+def refuse_several_studies(arguments: list[str]) -> None:
+    """Refuse several studies on one line, also in a sweep: each is a sweep of its own. Raises OptionsError."""
+    if "," in (study := last_value("study", arguments) or ""):
+        raise OptionsError(f"study={study}: expected one study at a time")
+
+
+def refuse_endless(arguments: list[str]) -> None:
+    """Refuse values that take Hydra's parser minutes, and whole numbers that Python does not read: OptionsError."""
+    for argument in arguments:
+        option, _, value = argument.lstrip("+").partition("=")
+        said = option + "=" + shortened(value.strip("'"))
+        if len(value) > LONGEST:
+            raise OptionsError(f"{said}: expected at most {LONGEST:,} characters")
+        if re.search(rf"\d[\d_]{{{DIGITS - 1},}}", value):
+            raise OptionsError(f"{said}: expected numbers of fewer than {DIGITS:,} digits")
 
 
 def one_job_for_all_seeds(arguments: list[str], command: Command) -> list[str]:

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from resgan.base.errors import OptionsError
-from resgan.cli.arguments import last_value, quoted, refuse_bases
+from resgan.cli.arguments import last_value, quoted, refuse_bases, refuse_endless
 from resgan.cli.command import Command
 from resgan.cli.errors import explained
 from resgan.cli.study import options_from
@@ -72,6 +72,7 @@ def compose_options(command: Command, overrides: Sequence[str]) -> Options:
                 f"{name}={value}: stands for many runs, which is for the command line; give the options of one run"
             )
     refuse_bases(given)
+    refuse_endless(given)
     with explained(command, given):
         for override in OverridesParser.create().parse_overrides(given):
             if override.is_sweep_override():

@@ -7,6 +7,8 @@ from resgan.cli.command import Command
 from resgan.options.conf import ConfFile, files_of, read_file, read_primary
 from resgan.options.validation import names
 
+FOOT = "Hydra's own flags: --hydra-help; ranges of numbers: docs/command-line.md"
+
 
 def help_text(command: Command) -> str:
     usage = ["", f"usage: python -m resgan.{command.name} [option=value ...]", ""]
@@ -16,7 +18,7 @@ def help_text(command: Command) -> str:
     lines += option_lines(primary, known)
     for group, chosen in groups.items():
         lines += ["", *group_lines(group, chosen, command)]
-    return "\n".join([*lines, "", "examples:", command.examples.rstrip(), "", "Hydra's own flags: --hydra-help"])
+    return "\n".join([*lines, "", "examples:", command.examples.rstrip(), "", FOOT])
 
 
 def option_lines(defaults: PlainData, meanings: dict[str, str]) -> list[str]:

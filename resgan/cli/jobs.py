@@ -13,6 +13,8 @@ from resgan.cli.arguments import (
     one_job_for_all_seeds,
     quoted,
     refuse_bases,
+    refuse_endless,
+    refuse_several_studies,
     refuse_stacks_side_by_side,
     sweep_place,
 )
@@ -26,6 +28,8 @@ def compose_jobs(words: list[str]) -> Study:
     """Compose the jobs; those of a sweep or of one run are a study without a name. Raises OptionsError."""
     words = as_options(words, TRAIN)
     refuse_bases(words)
+    refuse_endless(words)
+    refuse_several_studies(words)
     refuse_stacks_side_by_side(words)
     given = one_job_for_all_seeds(words, TRAIN)
     GlobalHydra.instance().clear()  # that of the command that asks, which has done its work: there can be only one

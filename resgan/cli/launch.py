@@ -29,6 +29,8 @@ from resgan.cli.arguments import (
     one_job_for_all_seeds,
     quoted,
     refuse_bases,
+    refuse_endless,
+    refuse_several_studies,
     refuse_stacks_side_by_side,
     sweep_place,
 )
@@ -57,6 +59,8 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, where it would print a part and exit with 1
     try:
         refuse_bases(arguments)
+        refuse_endless(arguments)
+        refuse_several_studies(arguments)
         refuse_stacks_side_by_side(arguments)
         with ending_on_signals(), tidied(place), announced(command, given, place) as study:
             task = make_task(command, run, arguments, waiting, study.progress() if study else None)

@@ -7,7 +7,7 @@ import yaml
 
 from resgan.base.console import end_unread, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.plain_data import PlainData, format_value
+from resgan.base.plain_data import PlainData, format_value, shortened
 from resgan.options.conf import read_file
 from resgan.options.data import DataOptions, Folder
 from resgan.options.validation import check, did_you_mean, names
@@ -87,8 +87,8 @@ def parse(arguments: list[str]) -> tuple[PlainData, Path]:
 def value_of(option: str, text: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise OptionsError(f"{option}={text}: expected a value such as true, 0.5 or 32") from None
+    except (yaml.YAMLError, ValueError):  # ValueError: thousands of digits
+        raise OptionsError(f"{option}={shortened(text)}: expected a value such as true, 0.5 or 32") from None
 
 
 def meanings() -> dict[str, str]:

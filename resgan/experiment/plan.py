@@ -11,18 +11,22 @@ from dataclasses import dataclass
 import torch
 
 from resgan.base.console import say
-from resgan.base.device import synchronise
+from resgan.base.device import find_accelerator, synchronise
+from resgan.base.errors import OptionsError
+from resgan.base.memory import free_memory
 from resgan.base.plain_data import flat
 from resgan.base.progress import duration
 from resgan.builders.components import RunComponents, build_components
-from resgan.builders.data import mixed_batch
+from resgan.builders.data import expected_class_shares, expected_shape, mixed_batch
 from resgan.builders.gan import build_gan, build_stack
-from resgan.builders.networks import spec_of
-from resgan.builders.stacking import stacks_of
+from resgan.builders.memory import PROCESS, check_memory, need_of_data, need_of_run
+from resgan.builders.networks import spec_of, spec_of_networks
+from resgan.builders.stacking import can_be_stacked, stacks_of, structure
 from resgan.experiment.search import rung_sizes, search_length
 from resgan.experiment.searches import check_searches, edges_found, open_searches, plan_of_searches
 from resgan.experiment.study import Study, run_place
 from resgan.nets import sampling
+from resgan.options.data import Folder
 from resgan.options.train import TrainOptions
 from resgan.report.conditions import OPTIONS as CONDITIONS
 from resgan.report.conditions import pairs_of
@@ -40,6 +44,7 @@ NAMED = 8  # runs that a list of failures names
 
 def announce(study: Study) -> None:
     """Print the plan of a study; of another sweep, how many runs it is. Raises OptionsError, DataError."""
+    check_memory_of_jobs(study)
     if not study.name:
         say(f"a sweep of {len(study.runs)} run{'s' * (len(study.runs) != 1)} in {study.place}")
         return
@@ -65,6 +70,32 @@ def announce(study: Study) -> None:
     tuning = ["a tuning study: settings are compared, and no result is drawn"]
     for line in tuning if is_tuning(study.name) else what_it_can_show(study, units):
         say(f"  {line}")
+
+
+def check_memory_of_jobs(study: Study) -> None:
+    """Raise OptionsError where a job does not fit into this machine's memory, or so many as run side by side do not.
+
+    Jobs with a GPU, and on images at a path, whose number and size reading tells, are checked as each begins.
+    """
+    if study.on_cluster:
+        return
+    kinds: dict[Hashable, list[TrainOptions]] = {}
+    for _, options in study.runs:
+        kinds.setdefault(structure(options), []).append(options)
+    side_by_side = min(jobs_side_by_side(study), len(study.runs))
+    for options, *others in kinds.values():
+        trainer, data = options.trainer, options.data
+        if isinstance(data, Folder) or find_accelerator("trainer.accelerator", trainer.accelerator) == "cuda":
+            continue
+        try:
+            spec = spec_of_networks(options, expected_shape(data), classes=expected_class_shares(options))
+            together = max(study.stack_size, study.seeds_of_job) if can_be_stacked(options) else 1
+            need = need_of_run(options, spec, members=min(together, 1 + len(others))).beside(need_of_data(data))
+        except OptionsError:  # of networks that cannot be built; their jobs say so, and others go on
+            continue
+        if side_by_side > 1:
+            need = need.times(side_by_side, option="hydra.launcher.n_jobs", process=PROCESS)
+        check_memory(need, free_memory(), number=side_by_side, what="jobs side by side")
 
 
 def units_of(study: Study) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
 from resgan.base.files import atomic_writer
 from resgan.base.films import Picture, video_library, write_gallery
+from resgan.builders.memory import check_samples
 from resgan.builders.trained_gan import TrainedGan, load_gan_for
 from resgan.experiment.films import write_training_film, write_walk_film
 from resgan.experiment.study import Job
@@ -75,6 +76,11 @@ class Drawn:
 def draw_samples(gan: TrainedGan, classes: Sequence[int], options: SampleOptions) -> Drawn:
     """Sample the seeds, or a walk through them; with several classes all of it in each, from the same latents."""
     seeds = parse_seeds(options.seeds)
+    check_samples(
+        gan.spec,
+        len(seeds) * max(1, options.interpolate) * max(1, len(classes)),
+        {"seeds": options.seeds} | ({"interpolate": options.interpolate} if options.interpolate else {}),
+    )
     z, labels = gan.latents(seeds, truncation=options.truncation), gan.labels(seeds)
     names, words = [f"seed{seed:04d}" for seed in seeds], [f"seed {seed}" for seed in seeds]
     if options.interpolate:

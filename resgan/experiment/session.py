@@ -136,7 +136,9 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
             check_processes(one, job)
             check_tensorboard(one.tensorboard)
         reuse = components[0] if components else None
-        components.append(build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins))
+        components.append(
+            build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins, members=len(each))
+        )
         if components[-1].dataset.note:
             say_once(components[-1].dataset.note)
     for name, why in components[0].scorer.left_out.items() if components else ():

@@ -44,7 +44,7 @@ def follow(place: Place, accelerator: str) -> None:
             )
             set_threads(options)
             state = ordered["state"]
-            components = build_components(options, begins=not state)
+            components = build_components(options, begins=not state, members=0)
             if state:
                 components.gan.load_training_state(state)
                 components.gan.losses = dict(state["losses"])

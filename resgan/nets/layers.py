@@ -230,7 +230,12 @@ def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
 
 
 def add_spectral_norm(net: nn.Module) -> None:
-    """Divide every convolution and linear map by its largest singular value (Miyato et al. 2018)."""
+    """Divide every convolution and linear map by its largest singular value (Miyato et al. 2018).
+
+    On the meta device there are no values to divide, and the parameters are the same.
+    """
+    if next(net.parameters()).is_meta:
+        return
     with torch.random.fork_rng(devices=[]):
         for name, module in list(net.named_modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -256,8 +261,10 @@ def initialise(
     """Draw each weight from a generator seeded by (seed, network, its name); biases are zero.
 
     So the same seed gives the same weights in both arms, and to the layers that networks of two depths share (except
-    for `fixup`, whose scale depends on the depth).
+    for `fixup`, whose scale depends on the depth). On the meta device there is nothing to draw.
     """
+    if next(net.parameters()).is_meta:
+        return
     for name, module in net.named_modules():
         if isinstance(module, WITH_WEIGHTS):
             name = f"{name}.weight".removeprefix(".")

@@ -6,7 +6,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from resgan.options.choices import Fit
-from resgan.options.validation import Options, Positive, option
+from resgan.options.numbers import MOST_PIXELS, MOST_SAMPLES, Pixels, Samples, ShareBelowOne
+from resgan.options.validation import Options, option
 
 
 class DataSet(Options):
@@ -28,8 +29,8 @@ class DataSet(Options):
 
 class Gaussians(DataSet):
     name: Literal["gaussians"] = option("a grid of Gaussians in the plane, with exact scores")
-    modes: int = option("number of modes: a square number", ge=4)
-    size: int = option("points to train on", ge=2)
+    modes: int = option("number of modes: a square number", ge=4, le=10_000)
+    size: Samples = option("points to train on")
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -43,7 +44,7 @@ class Gaussians(DataSet):
 class SmallImages(DataSet):
     """Options of the testbeds whose images are drawn by the program."""
 
-    size: int = option("pixels: a multiple of 16", ge=16)
+    size: int = option("pixels: a multiple of 16", ge=16, le=MOST_PIXELS)
     flip: Literal[False] = option("must be false: the scores know no mirror images")
 
     @property
@@ -53,7 +54,7 @@ class SmallImages(DataSet):
 
 class Shapes(SmallImages):
     name: Literal["shapes"] = option("coloured bars at any place, in four orientations on grey, with exact scores")
-    count: int = option("images to train on, at least one of each class", ge=24)
+    count: int = option("images to train on, at least one of each class", ge=24, le=MOST_SAMPLES)
     withhold: bool = option("withhold one quadrant from each class: 24 of 96 triples of form, colour and quadrant")
 
     @property
@@ -82,14 +83,14 @@ def check_labels(given: str) -> str:
 class Folder(DataSet):
     name: Literal["folder"] = option("images in a directory, zip or tar, with or without subfolders")
     path: str = option("the directory, zip or tar")
-    size: Positive | None = option("pixels of a side, see fit; null: as they are, all of one square size")
+    size: Pixels | None = option("pixels of a side, see fit; null: as they are, all of one square size")
     fit: Fit = option("how images become square: cut, with black bars, or squashed")
     enlarge: bool = option("enlarge smaller images; false: refuse them, or with fit=pad put bars around them")
     labels: Annotated[str, AfterValidator(check_labels)] = option(
         "auto: dataset.json, else folders; folders, none, or a .csv or .json of files and labels"
     )
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
-    holdout: float = option("share of the images kept out of training", ge=0, lt=1)
+    holdout: ShareBelowOne = option("share of the images kept out of training")
     flip: bool = option("mirror images at random")
     limits: Annotated[float, Field(gt=0, le=1e6)] = option(
         "factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive"

@@ -8,7 +8,8 @@ from resgan.base.plain_data import format_value
 from resgan.options.checkpoint import CheckpointOptions
 from resgan.options.choices import Fit
 from resgan.options.metrics import MetricsOptions
-from resgan.options.validation import Positive, option
+from resgan.options.numbers import Pixels, Seed
+from resgan.options.validation import option
 
 
 class EvaluateOptions(CheckpointOptions):
@@ -26,7 +27,7 @@ class EvaluateOptions(CheckpointOptions):
     split: Annotated[str, Field(min_length=1)] | None = option(
         "train or holdout of a data set; a name for a folder, train if it is a whole training set"
     )
-    size: Positive | None = option("pixels of a side of images of folders, see fit; null: as they are")
+    size: Pixels | None = option("pixels of a side of images of folders, see fit; null: as they are")
     fit: Fit = option("how images of folders become square: cut, with black bars, or squashed")
     enlarge: bool = option("enlarge smaller images of folders; false: refuse them, or with fit=pad add bars")
     channels: Literal[1, 3] = option("channels of images of folders: 1 for grey, 3 for colour")
@@ -35,7 +36,7 @@ class EvaluateOptions(CheckpointOptions):
     )
     cache: bool = option("keep the decoded images of real, as data.cache does in training")
     root: str = option("folder with the files of a torchvision data set")
-    seed: int = option("seed of the latents, and of a data set given by name", ge=0)
+    seed: Seed = option("seed of the latents, and of a data set given by name")
     averaged: bool = option("use the averaged weights of a checkpoint; false: the raw weights")
     outdir: Annotated[str, Field(min_length=1)] | None = option(
         "directory for metrics.jsonl; null: evaluation/, in the checkpoint's run or here"

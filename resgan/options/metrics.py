@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from resgan.base.plain_data import format_value
 from resgan.options.choices import NormMode, ScoreChoice
+from resgan.options.numbers import Samples
 from resgan.options.validation import Options, option
 
 # Three sizes, none of which resgan can verify: it knows no sha256 of the authors' files, so it fetches none.
@@ -15,7 +16,7 @@ Score = Annotated[ScoreChoice, "named in its meaning"]  # as a bare Literal, --h
 
 
 class MetricsOptions(Options):
-    samples: int = option("samples to score; in training, of the averaged generator", ge=2)
+    samples: Samples = option("samples to score; in training, of the averaged generator")
     extractor: Literal["cifarnet", "inception", "dinov2", "pixels", "module", "none"] = option(
         "features that the scores compare"
     )

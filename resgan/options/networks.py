@@ -21,28 +21,39 @@ from resgan.options.choices import (
     Skip,
     Upsample,
 )
-from resgan.options.validation import NotNegative, Options, Positive, option
+from resgan.options.numbers import (
+    MOST_BLOCKS,
+    Blocks,
+    Factor,
+    Kimg,
+    Multiple,
+    Positive,
+    ShareBelowOne,
+    Signed,
+    Weight,
+    Width,
+)
+from resgan.options.validation import Options, option
 
 NETWORK = "lab (images), mlp (points, small images), of a paper (resnet, resnet101, r3gan, dcgan), or a module"
 LAB_WIDTH = "channels: one number, or one per stage, lowest resolution first"
 GROUP_SIZE = "channels per group in the 3x3 of a bottleneck"
 
-BlockCount = Annotated[int, Field(ge=0, le=1000)]
+Betas = Annotated[list[ShareBelowOne], Field(min_length=2, max_length=2)]
+Stages = Field(min_length=1, max_length=16)  # of a list, one number for each stage
 
 
 class AdamOptions(Options):
     """Options for training one network."""
 
-    lr: float = option("learning rate of Adam", gt=0)
-    lr_final: Annotated[float, Field(gt=0)] | None = option("learning rate after burn_in_kimg; null: unchanged")
-    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = option("Adam's decay rates beta1 and beta2")
-    beta2_final: Annotated[float, Field(ge=0, lt=1)] | None = option("beta2 after burn_in_kimg; null: unchanged")
+    lr: Factor = option("learning rate of Adam")
+    lr_final: Factor | None = option("learning rate after burn_in_kimg; null: unchanged")
+    betas: Betas = option("Adam's decay rates beta1 and beta2")
+    beta2_final: ShareBelowOne | None = option("beta2 after burn_in_kimg; null: unchanged")
     decay: Decay = option("how the learning rate falls to 0 over the run")
 
     @model_validator(mode="after")
-    def _betas_below_one(self) -> "AdamOptions":
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError("betas: each is at least 0 and below 1")
+    def _one_changes_the_rate(self) -> "AdamOptions":
         if self.lr_final is not None and self.decay != "none":
             raise ValueError(f"lr_final={self.lr_final:g}: decay={self.decay} changes the rate too; use decay=none")
         return self
@@ -50,13 +61,13 @@ class AdamOptions(Options):
 
 class GeneratorTraining(AdamOptions):
     batch_size: Positive | None = option("latents per generator step; null: batch_size")
-    ema_kimg: NotNegative = option("half-life of the averaged weights, in thousands of images; 0: no average")
-    ema_kimg_final: NotNegative | None = option("that half-life after burn_in_kimg; null: unchanged")
-    ema_ramp: NotNegative = option("upper limit of the half-life, as a share of the images seen; 0: no limit")
+    ema_kimg: Kimg = option("half-life of the averaged weights, in thousands of images; 0: no average")
+    ema_kimg_final: Kimg | None = option("that half-life after burn_in_kimg; null: unchanged")
+    ema_ramp: Weight = option("upper limit of the half-life, as a share of the images seen; 0: no limit")
 
 
 class DiscTraining(AdamOptions):
-    steps: int = option("discriminator steps per generator step", ge=1)
+    steps: Positive = option("discriminator steps per generator step")
 
 
 # Options in a network's group that concern its training, not its architecture.
@@ -65,7 +76,7 @@ TRAINING = {*GeneratorTraining.model_fields, *DiscTraining.model_fields}
 
 class GeneratorOptions(GeneratorTraining):
     residual: bool = option("THE SWITCH: is a block's input added back to its output?")
-    latent_dim: int = option("size of the latent", ge=1)
+    latent_dim: Width = option("size of the latent")
 
 
 class DiscOptions(DiscTraining):
@@ -82,14 +93,14 @@ class WithBlocks(Options):
     spectral: bool = option("spectral normalisation of every layer")
     join: Join = option("x+F/sqrt L (L blocks), x+F, (x+F)/sqrt 2, or x+gF (g learned)")
     init: Init = option("initial weights")
-    branch_scale: float = option("fixed factor on every branch, such as 0.1 or 0.3", gt=0)
-    layer_scale: Annotated[float, Field(gt=0)] | None = option(
+    branch_scale: Factor = option("fixed factor on every branch, such as 0.1 or 0.3")
+    layer_scale: Factor | None = option(
         "initial value of a learned factor on each channel of a branch; null: no factor"
     )
-    inner: Positive = option("the width inside a branch, as a multiple of the block's")
+    inner: Multiple = option("the width inside a branch, as a multiple of the block's")
     skip: Skip = option("the skip: x, Q x, x alone, or its gradient alone")
-    skip_scale: float | None = option("initial value of a learned factor on the skip; null: no factor")
-    skip_final: NotNegative | None = option("final s in s join + (1 - s) F, from 1 over burn_in_kimg; null: s stays 1")
+    skip_scale: Signed | None = option("initial value of a learned factor on the skip; null: no factor")
+    skip_final: Weight | None = option("final s in s join + (1 - s) F, from 1 over burn_in_kimg; null: s stays 1")
 
     @property
     def has_no_blocks(self) -> bool:
@@ -157,13 +168,13 @@ class WithBlocks(Options):
 class LabNetwork(WithBlocks):
     """Options of the lab networks only, which are made of stages and are for images."""
 
-    blocks: BlockCount | Annotated[list[BlockCount], Field(min_length=1)] = option(
+    blocks: Blocks | Annotated[list[Blocks], Stages] = option(
         "blocks per stage: one number, or one per stage, lowest resolution first"
     )
-    width: Positive | list[Positive] = option(LAB_WIDTH)
+    width: Width | Annotated[list[Width], Stages] = option(LAB_WIDTH)
     fan_in: FanIn = option("taps in a 3x3's initial fan-in: those inside the image, or all nine")
     first_bias: bool = option("draw the first layer's bias like its weights; false: start it at 0")
-    group_size: Positive = option(GROUP_SIZE)
+    group_size: Width = option(GROUP_SIZE)
 
 
 class ConditionalGenerator(Options):
@@ -186,14 +197,14 @@ class LabDiscOptions(DiscOptions, LabNetwork, ConditionalDisc):
 
 class MlpGeneratorOptions(GeneratorOptions, WithBlocks, ConditionalGenerator):
     name: Literal["mlp"] = option(NETWORK)
-    blocks: BlockCount = option("blocks in all")
-    width: Positive = option("features of every layer")
+    blocks: Blocks = option("blocks in all")
+    width: Width = option("features of every layer")
 
 
 class MlpDiscOptions(DiscOptions, WithBlocks, ConditionalDisc):
     name: Literal["mlp"] = option(NETWORK)
-    blocks: BlockCount = option("blocks in all")
-    width: Positive = option("features of every layer")
+    blocks: Blocks = option("blocks in all")
+    width: Width = option("features of every layer")
 
 
 class PublishedOptions(Options):
@@ -232,50 +243,50 @@ class WithProjections(Options):
 
 class ResnetGeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections, ConditionalGenerator):
     name: Literal["resnet"] = option(NETWORK)
-    width: Positive | None = option("channels of the widest stage; null: as published")
+    width: Width | None = option("channels of the widest stage; null: as published")
     upsample: Upsample = option("method of upsampling")
 
 
 class ResnetDiscOptions(DiscOptions, PublishedOptions, WithProjections, ConditionalDisc):
     name: Literal["resnet"] = option(NETWORK)
-    width: Positive | None = option("channels of the widest stage; null: as published")
+    width: Width | None = option("channels of the widest stage; null: as published")
     pool: Pool = option("pooling over the remaining pixels")
 
 
 class Resnet101GeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections):
     name: Literal["resnet101"] = option(NETWORK)
-    width: Positive = option("channels at 32 pixels; 64 as published")
+    width: Width = option("channels at 32 pixels; 64 as published")
 
 
 class Resnet101DiscOptions(DiscOptions, PublishedOptions, WithProjections):
     name: Literal["resnet101"] = option(NETWORK)
-    width: Positive = option("channels at 32 pixels; 64 as published")
+    width: Width = option("channels at 32 pixels; 64 as published")
 
 
 class DcganGeneratorOptions(GeneratorOptions, PublishedOptions, WithProjections):
     name: Literal["dcgan"] = option(NETWORK)
-    width: Positive = option("channels of the widest stage; 1024 as published")
+    width: Width = option("channels of the widest stage; 1024 as published")
 
 
 class DcganDiscOptions(DiscOptions, PublishedOptions, WithProjections):
     name: Literal["dcgan"] = option(NETWORK)
-    width: Positive = option("channels of the widest stage; 512 as published")
+    width: Width = option("channels of the widest stage; 512 as published")
 
 
 class R3ganGeneratorOptions(GeneratorOptions, PublishedResidualOptions):
     name: Literal["r3gan"] = option(NETWORK)
-    width: Positive | list[Positive] = option(LAB_WIDTH)
-    blocks: Positive = option("blocks per stage")
-    group_size: Positive = option(GROUP_SIZE)
+    width: Width | Annotated[list[Width], Stages] = option(LAB_WIDTH)
+    blocks: int = option("blocks per stage", ge=1, le=MOST_BLOCKS)
+    group_size: Width = option(GROUP_SIZE)
     norm: Literal["none"] = option("this network has no norm")
     conditional: Literal["none", "concat"] = option("how the class enters: as an embedding beside the latent")
 
 
 class R3ganDiscOptions(DiscOptions, PublishedResidualOptions):
     name: Literal["r3gan"] = option(NETWORK)
-    width: Positive | list[Positive] = option(LAB_WIDTH)
-    blocks: Positive = option("blocks per stage")
-    group_size: Positive = option(GROUP_SIZE)
+    width: Width | Annotated[list[Width], Stages] = option(LAB_WIDTH)
+    blocks: int = option("blocks per stage", ge=1, le=MOST_BLOCKS)
+    group_size: Width = option(GROUP_SIZE)
     norm: Literal["none"] = option("this network has no norm")
     conditional: Literal["none", "projection"] = option("how the class enters: it chooses the logit")
 

@@ -7,8 +7,9 @@ from pydantic import Field, model_validator
 from resgan.base.plain_data import format_value
 from resgan.options.checkpoint import CheckpointOptions
 from resgan.options.conf import read_primary
+from resgan.options.numbers import MOST, Positive
 from resgan.options.seeds import parse_seeds
-from resgan.options.validation import Positive, option
+from resgan.options.validation import option
 
 FILMS = ("gif", "mp4", "html")  # formats that can be films; html is also a page of samples
 GIF_FPS = 50  # browsers slow a GIF down whose frames last less than 2 hundredths of a second
@@ -29,16 +30,16 @@ class SampleOptions(CheckpointOptions):
         alias="class",
     )
     averaged: bool = option("use the averaged weights; false: the raw weights")
-    truncation: Annotated[float, Field(gt=0, le=4)] | None = option(
+    truncation: Annotated[float, Field(ge=0.001, le=4)] | None = option(
         "draw latents from the normal within +- this, e.g. 1: samples vary less; null: all of it"
     )
-    interpolate: int = option("steps from each seed to the next, a walk; 0: the seeds alone", ge=0)
+    interpolate: int = option("steps from each seed to the next, a walk; 0: the seeds alone", ge=0, le=MOST)
     loop: bool | None = option("end a walk where it began, and play again and again; null: films alone")
     film: Literal["training"] | None = option(
         "training: a film of the grids that a run saved while it trained; null: sample the GAN"
     )
     tiles: Positive = option("walks side by side in a film, each through its own part of the seeds")
-    fps: Annotated[float, Field(gt=0, le=60)] | None = option(
+    fps: Annotated[float, Field(ge=0.01, le=60)] | None = option(
         "frames a second of a film; null: 25, and 4 with film=training"
     )
     columns: Positive | None = option("columns of a grid or of tiles; null: about a square, or a row per walk or class")

@@ -14,21 +14,36 @@ from resgan.options.choices import Adaptation, Operation, PrecisionOrAuto, Wandb
 from resgan.options.data import AnyData
 from resgan.options.metrics import MetricsOptions
 from resgan.options.networks import AnyDisc, AnyGenerator
+from resgan.options.numbers import (
+    MOST_RUNS,
+    Hours,
+    Kimg,
+    Length,
+    Machines,
+    Positive,
+    Processes,
+    Seed,
+    Share,
+    Threads,
+    Weight,
+)
 from resgan.options.seeds import parse_seeds
 from resgan.options.tuning import TuningOptions, searched_options
-from resgan.options.validation import FileOf, NotNegative, Options, Positive, check, option
+from resgan.options.validation import FileOf, Options, check, option
+
+MOST_SEEDS = 1000  # trained as one: each is built before the first step
 
 
 class LossOptions(Options):
     name: Annotated[str, FileOf("loss")] = option("the loss of G and D")
-    r1: NotNegative = option("weight gamma of R1, gamma/2 |grad D|^2 on real samples; 0 for none")
-    r1_final: NotNegative | None = option("r1 after burn_in_kimg; null: unchanged")
-    r1_interval: int = option("n: apply R1 only in every n-th D step, with n times its weight", ge=1)
-    r2: NotNegative = option("weight gamma of R2, gamma/2 |grad D|^2 on fake samples; 0 for none")
-    r2_final: NotNegative | None = option("r2 after burn_in_kimg; null: unchanged")
-    r2_interval: int = option("n: apply R2 only in every n-th D step, with n times its weight", ge=1)
-    gp: NotNegative = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
-    gp_interval: int = option("n: apply the penalty only in every n-th D step, with n times its weight", ge=1)
+    r1: Weight = option("weight gamma of R1, gamma/2 |grad D|^2 on real samples; 0 for none")
+    r1_final: Weight | None = option("r1 after burn_in_kimg; null: unchanged")
+    r1_interval: Positive = option("n: apply R1 only in every n-th D step, with n times its weight")
+    r2: Weight = option("weight gamma of R2, gamma/2 |grad D|^2 on fake samples; 0 for none")
+    r2_final: Weight | None = option("r2 after burn_in_kimg; null: unchanged")
+    r2_interval: Positive = option("n: apply R2 only in every n-th D step, with n times its weight")
+    gp: Weight = option("weight lambda of the gradient penalty, lambda (|grad D| - 1)^2 between real and fake")
+    gp_interval: Positive = option("n: apply the penalty only in every n-th D step, with n times its weight")
     gp_with_spectral: bool = option("allow gp beside spectral normalisation, which bounds the same gradient")
 
 
@@ -36,11 +51,11 @@ class AugmentOptions(Options):
     """Random augmentation of every image that D sees, real or fake."""
 
     operations: list[Operation] = option("operations to apply at random; [] for none")
-    p: float = option("share of the images that each operation is applied to", ge=0, le=1)
-    p_final: Annotated[float, Field(ge=0, le=1)] | None = option("p after burn_in_kimg; null: unchanged")
+    p: Share = option("share of the images that each operation is applied to")
+    p_final: Share | None = option("p after burn_in_kimg; null: unchanged")
     adapt: Adaptation = option("adapt p to D's overfitting: sign on reals, or drop on held-out images")
     target: float = option("overfitting above which p rises, and below which it falls", gt=0, lt=1)
-    adapt_kimg: float = option("thousands of images that p takes from 0 to 1 at its fastest", gt=0)
+    adapt_kimg: Length = option("thousands of images that p takes from 0 to 1 at its fastest")
 
     @model_validator(mode="after")
     def _one_of_both_moves(self) -> "AugmentOptions":
@@ -54,18 +69,18 @@ class AugmentOptions(Options):
 class TrainerOptions(Options):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = option("device to run on")
     precision: PrecisionOrAuto = option("auto: bf16 on hardware with it, but not for points or studies")
-    threads: Positive | None = option("CPU threads of torch; null: all, or 1 where jobs run side by side")
+    threads: Threads | None = option("CPU threads of torch; null: all, or 1 where jobs run side by side")
     channels_last: bool = option("channels-last memory format of images; the same function, faster")
     fused: bool = option("fuse resampling with the convolution beside it; the same function, faster")
     compile: bool = option("torch.compile both networks, except in steps with penalties; pays on an accelerator")
     data_on_device: bool = option("keep the data on the accelerator")
-    devices: Positive = option("processes on this machine that train a run together, one for each device")
-    nodes: Positive = option("machines that train a run together; more than 1 only under torchrun or srun")
+    devices: Processes = option("processes on this machine that train a run together, one for each device")
+    nodes: Machines = option("machines that train a run together; more than 1 only under torchrun or srun")
     strategy: Literal["auto", "ddp"] = option("how several processes share a run; auto: ddp")
-    stack: Positive = option("runs of a sweep or replicate to train as one, where possible; 1: one by one")
-    max_hours: Annotated[float, Field(gt=0)] | None = option(
-        "hours after which the command saves and stops, as after Ctrl-C; null: none"
+    stack: int = option(
+        "runs of a sweep or replicate to train as one, where possible; 1: one by one", ge=1, le=MOST_RUNS
     )
+    max_hours: Hours | None = option("hours after which the command saves and stops, as after Ctrl-C; null: none")
     deterministic: bool = option("refuse accelerator operations whose results differ from run to run")
     progress: bool = option("show a progress bar")
 
@@ -84,7 +99,7 @@ class TrainOptions(Options):
     _overrides: tuple[str, ...] = PrivateAttr(default=())
 
     study: Annotated[str, Field(min_length=1)] | None = option("a designed experiment, arms x seeds: see below")
-    seed: int = option("seed of weights, data order and latents; runs of two arms with one seed are a pair", ge=0)
+    seed: Seed = option("seed of weights, data order and latents; runs of two arms with one seed are a pair")
     seeds: Annotated[str, Field(min_length=1)] | None = option(
         "several seeds, as in 0-15, trained as one in this process, each as a run; null: seed"
     )
@@ -98,14 +113,12 @@ class TrainOptions(Options):
         "checkpoint or run directory whose weights a new run begins with; null: none"
     )
     init_optimisers: bool = option("begin with the optimisers' moments of init_from too")
-    total_kimg: float = option("length of the run, in thousands of real images shown to D; it may grow later", gt=0)
-    burn_in_kimg: NotNegative = option(
-        "thousands of images in which options with a _final value move to it (cosine); 0: none"
-    )
-    batch_size: int = option("images in a batch", ge=1)
-    score_kimg: NotNegative = option("thousands of images between scores; 0: only at the start and at the end")
-    sample_kimg: NotNegative = option("thousands of images between grids of samples; 0: only at the end")
-    save_kimg: NotNegative = option("thousands of images between checkpoints; 0: only at the end")
+    total_kimg: Length = option("length of the run, in thousands of real images shown to D; it may grow later")
+    burn_in_kimg: Kimg = option("thousands of images in which options with a _final value move to it (cosine); 0: none")
+    batch_size: Positive = option("images in a batch")
+    score_kimg: Kimg = option("thousands of images between scores; 0: only at the start and at the end")
+    sample_kimg: Kimg = option("thousands of images between grids of samples; 0: only at the end")
+    save_kimg: Kimg = option("thousands of images between checkpoints; 0: only at the end")
     tensorboard: bool = option("also write tensorboard/ in the run directory")
     csv: bool = option("also write csv/metrics.csv in the run directory")
     generator: AnyGenerator
@@ -176,7 +189,7 @@ class TrainOptions(Options):
             raise ValueError(f"burn_in_kimg={self.burn_in_kimg:g}: {said}")
 
     def _can_be_stacked(self) -> None:
-        seeds = parse_seeds(self.seeds) if self.seeds is not None else []
+        seeds = parse_seeds(self.seeds, most=MOST_SEEDS) if self.seeds is not None else []
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds={self.seeds}: has a seed twice")
         for name in ("generator", "disc"):

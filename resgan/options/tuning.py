@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 
 from resgan.base.plain_data import PlainData, format_value
 from resgan.options.choices import Init
+from resgan.options.numbers import MOST_RUNS, Factor, Runs
 from resgan.options.validation import Options, option
 
-Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+Range = Annotated[list[Factor], Field(min_length=2, max_length=2)]
 
 # The options that each range of a search multiplies, and those that a search may choose.
 RANGES = {
@@ -25,11 +26,11 @@ class TuningOptions(Options):
         "rates and penalties of a tuning study: best over all arms, or per arm"
     )
     runs: Annotated[str, Field(min_length=1)] | None = option("directory of that tuning study; null: none")
-    candidates: int = option("settings that each replicate searches, the same list in every arm; 0: no search", ge=0)
-    rungs: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = option(
+    candidates: Runs = option("settings that each replicate searches, the same list in every arm; 0: no search")
+    rungs: Annotated[list[Annotated[float, Field(ge=1e-6, le=1)]], Field(min_length=1, max_length=16)] = option(
         "lengths of a candidate's runs in the search, as shares of total_kimg"
     )
-    keep: int = option("n: one in n candidates goes on to the next rung", ge=2)
+    keep: int = option("n: one in n candidates goes on to the next rung", ge=2, le=MOST_RUNS)
     fresh_seeds: int = option("seeds of each replicate, trained with the options that its search found", ge=1, le=100)
     generator_lr: Range | None = option("lowest and highest factor on generator.lr in the search; null: not searched")
     disc_lr: Range | None = option("the same for disc.lr")

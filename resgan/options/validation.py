@@ -6,14 +6,14 @@ import typing
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from resgan.base.errors import OptionsError
-from resgan.base.plain_data import PlainData, format_value
+from resgan.base.plain_data import PlainData, format_value, shortened
 from resgan.options.conf import files_of
 from resgan.options.other_names import (
     group_called,
@@ -23,9 +23,6 @@ from resgan.options.other_names import (
     options_called,
     value_called,
 )
-
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,13 @@ EXPECTED = {
     "string_type": "expected text",
     "string_too_short": "expected a name",
     "list_type": "expected a list, as in [8,16]",
+    "too_short": "expected at least {min_length} in the list",
+    "too_long": "expected at most {max_length} in the list",
     "literal_error": "expected {expected}",
-    "greater_than": "expected more than {gt:g}",
-    "greater_than_equal": "expected at least {ge:g}",
-    "less_than": "expected less than {lt:g}",
-    "less_than_equal": "expected at most {le:g}",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
     "missing": "is missing",
 }
 
@@ -93,7 +92,7 @@ def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]
     # A location also holds the tag of a variant and the type within a union, which no user types.
     steps = [step for step in error["loc"] if isinstance(step, str)]
     name = ".".join(s for k, s in enumerate(steps) if not (k == 1 and s in tags(model)) and not _is_type(s))
-    context = error.get("ctx", {})
+    context = {key: f"{item:g}" if isinstance(item, float) else item for key, item in error.get("ctx", {}).items()}
     if error["type"] == "value_error":
         return "", f"{name}.{context['error']}" if name else str(context["error"])
     if error["type"] == "extra_forbidden":
@@ -108,7 +107,7 @@ def describe_error(error: ErrorDetails, model: type[Options]) -> tuple[str, str]
         return name, expected
     ours = value_called(name, format_value(error["input"]))
     hint = f"; did you mean {name}={ours}?" if ours else ""
-    return f"{name}={format_value(error['input'])}", expected.format(**context) + hint
+    return f"{name}={shortened(format_value(error['input']))}", expected.format(**context) + hint
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

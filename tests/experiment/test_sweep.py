@@ -123,7 +123,7 @@ def test_a_record_is_read_back():
     [
         (["disc.lr=interval(1e-2,1e-4)"], r"disc.lr=interval\(1e-2,1e-4\): expected low <= high"),
         (["disc.lr=tag(log,interval(0,1))"], "expected low <= high, and low > 0 with log"),
-        (["disc.lr=interval(-1,1)"], "disc.lr=-1.0: expected more than 0"),  # the end of a range that makes no run
+        (["disc.lr=interval(-1,1)"], "disc.lr=-1.0: expected at least 1e-30"),  # the end of a range that makes no run
         (["loss=hinge,hing"], "loss=hing: expected one of"),
         (["disc.steps=range(4,4)"], "the range is empty"),
         (["disc.stepz=range(1,4)"], "disc.stepz: there is no such option; did you mean disc.steps"),
@@ -451,7 +451,7 @@ def test_help_and_the_extra_are_named_without_optuna():
         (["trials=0"], "trials=0: expected at least 1"),
         (["trails=3"], "trails: there is no such option"),
         (["workers=two"], "workers=two: expected a whole number"),
-        (["disc.lr=interval(-1,1)"], "disc.lr=-1.0: expected more than 0"),
+        (["disc.lr=interval(-1,1)"], "disc.lr=-1.0: expected at least 1e-30"),
         (["storage=nothing://here"], "storage=nothing://here: "),
     ],
 )
