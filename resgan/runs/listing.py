@@ -84,9 +84,10 @@ def status_of(run: Run, result: PlainData | None) -> str:
 
 
 def is_locked(path: Path) -> bool:
-    if (lock := try_lock(path)) is None:
-        return True
-    lock.close()
+    with suppress(OSError):  # of a file system that is read-only
+        if (lock := try_lock(path)) is None:
+            return True
+        lock.close()
     return False
 
 

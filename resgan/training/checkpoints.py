@@ -1,7 +1,6 @@
 """Checkpoints: files that describe themselves in plain data, and are never half written."""
 
 import itertools
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from resgan.base.errors import UserError
-from resgan.base.files import atomic_writer, flush_directory
+from resgan.base.files import atomic_writer, rename
 
 State = dict[str, Any]  # nested dictionaries and lists of tensors and plain data
 
@@ -23,21 +22,22 @@ class CheckpointError(UserError):
 
 
 def save(path: Path, state: State) -> None:
-    """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one."""
+    """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one.
+
+    Raises WriteError.
+    """
     with atomic_writer(path) as file:
         torch.save({"format": FORMAT, **state}, file)
-    flush_directory(path.parent)
 
 
 def save_last(directory: Path, state: State) -> None:
-    """Save as last.ckpt, and keep the one before it as previous.ckpt."""
+    """Save as last.ckpt, and keep the one before it as previous.ckpt. Raises WriteError."""
     last = directory / LAST
     unfinished = directory / "next.ckpt"
     save(unfinished, state)
     if last.exists():
-        os.replace(last, directory / PREVIOUS)
-    os.replace(unfinished, last)
-    flush_directory(directory)
+        rename(last, directory / PREVIOUS)
+    rename(unfinished, last)
 
 
 def find(path: Path) -> Path:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from helpers.made_runs import RESULT
 
 from resgan.base.plain_data import nan_to_none
 from resgan.runs.configuration import differences
@@ -79,8 +80,8 @@ def test_the_last_grid_is_of_samples(tmp_path):
 def test_result(tmp_path):
     run = Run(tmp_path)
     assert run.read_result() is None
-    run.write_result({"status": "finished"})
-    assert run.read_result() == {"status": "finished"}
+    run.write_result(RESULT)
+    assert run.read_result() == RESULT
     run.result.write_text("{")
     with pytest.raises(RunError, match=r"result\.json: is damaged"):
         run.read_result()
