@@ -153,13 +153,8 @@ def same(a: object, b: object) -> bool:
 def differences(found: dict[str, object], whole: dict[str, object]) -> list[str]:
     """Name the files that differ; a grid that is missing is none."""
     missing = {name for name in whole.keys() - found.keys() if not name.startswith(SPARED)}
-    return sorted(
-        {
-            *missing,
-            *(found.keys() - whole.keys()),
-            *(n for n in found.keys() & whole.keys() if not same(found[n], whole[n])),
-        }
-    )
+    changed = {name for name in found.keys() & whole.keys() if not same(found[name], whole[name])}
+    return sorted({*missing, *changed, *(found.keys() - whole.keys())})
 
 
 # The table.
@@ -167,9 +162,8 @@ def differences(found: dict[str, object], whole: dict[str, object]) -> list[str]
 
 def row(name: str, status: int, said: str, run: Path, again: tuple[int, str], whole: dict[str, object]) -> bool:
     """Print how a case ended; return True if it ended as it should."""
-    lines = [
-        line for line in said.splitlines() if "cannot be written" in line or "Traceback" in line or "failed" in line
-    ]
+    telling = ("cannot be written", "failed", "Traceback")
+    lines = [line for line in said.splitlines() if any(words in line for words in telling)]
     left = [str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and not path.stat().st_size]
     left = [name for name in left if name not in (".lock",) and not name.startswith("wandb")]
     wrong = differences(content_of(run), whole) if again[0] == 0 else [f"status {again[0]}: {again[1][-300:]}"]

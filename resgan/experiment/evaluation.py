@@ -224,7 +224,7 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, i
         raise OptionsError(
             f"real=null: {path} belongs to no run (there is no {config}); give real, e.g. real=shapes"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, OptionsError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OptionsError(f"real=null: {config} is damaged; give real, e.g. real=shapes") from error
 
 

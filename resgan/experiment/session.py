@@ -531,6 +531,7 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "meanings": scorer.meanings,
         "best": {"images_seen": best, "scores": scored[best]} if best else None,
         "cards": scorer.cards,
+        "lines": recorder.lines.total(),
         "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,
         **counts,
     } | ({"lines_lost": recorder.lost} if recorder.lost else {})  # measurements before a checkpoint, never made again

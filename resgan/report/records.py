@@ -9,6 +9,7 @@ from typing import Literal
 
 import yaml
 
+from resgan.base.console import say_once
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.train import TrainOptions
 from resgan.options.validation import names
@@ -134,7 +135,11 @@ class Record:
 
     @cached_property
     def _measured(self) -> list[PlainData]:
-        return list(Run(self.path).measurements())
+        run = Run(self.path)
+        found, made = run.measurements(), (self.result or {}).get("lines", 0)
+        if len(found) < made:
+            say_once(f"{run.metrics}: {made - len(found)} of {made} lines are missing, so curves and tables lack them")
+        return found
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
         """Return the options that define the run, except for its replicate, seed, arm and `without`."""

@@ -101,24 +101,30 @@ class Run:
             raise RunError(f"run_dir={self.path}: is inside the run {outer}; give a directory outside it")
         check_writable("run_dir", self.path)
 
+    def has_begun(self) -> bool:
+        """Check whether the run has its config.yaml. Raises RunError for a path that can be none."""
+        try:
+            return self.config.exists()
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+
     def stored_config(self, *, like: PlainData) -> PlainData:
         """Return the run's options, flattened and translated to today's options in the configuration `like`."""
         return completed(self._read_config(), flat(like))
 
     def kept_options(self, *, like: PlainData) -> PlainData:
         """Return the options of `like` that a run keeps from its start, dotted; see history.kept. Raises RunError."""
-        try:
-            return kept(self._read_config(), flat(like)) if self.config.exists() else {}
-        except OSError as error:
-            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+        return kept(self._read_config(), flat(like)) if self.has_begun() else {}
 
     def _read_config(self) -> PlainData:
-        """Read config.yaml, flattened. Raises RunError where it is damaged, OSError where it cannot be read."""
+        """Read config.yaml, flattened. Raises RunError where it is damaged or cannot be read."""
         try:
             config = yaml.load(self.config.read_text(), Loader=LOADER)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise RunError(f"{self.config}: is damaged; give another run_dir") from error
-        if not isinstance(config, dict):
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+        if not isinstance(config, dict) or "seed" not in config:  # every version has written one
             raise RunError(f"{self.config}: is damaged; give another run_dir")
         return flat(config)
 
@@ -230,7 +236,7 @@ def as_measurement(text: bytes) -> PlainData | None:
     if not isinstance(line, dict) or type(seen := line.get("images_seen")) is not int or seen < 0:
         return None
     scores = line.get("scores", {})
-    if (line.get("kind") == "scores") != ("scores" in line) or not isinstance(scores, dict):
+    if not isinstance(scores, dict) or (line.get("kind") == "scores") != bool(scores):
         return None
     numbers = [*scores.values(), *(value for name, value in line.items() if name not in ("kind", "scores"))]
     return line if isinstance(line.get("kind"), str) and all(map(is_number_or_none, numbers)) else None
@@ -243,7 +249,7 @@ def is_number_or_none(value: object) -> bool:
 def is_session(found: object) -> TypeGuard[PlainData]:
     return (
         isinstance(found, dict)
-        and isinstance(found.get("command", ""), str)
+        and is_command(found.get("command"))
         and isinstance(found.get("arm", ""), str)
         and isinstance(found.get("init_from", {}), dict)
         and isinstance(git := found.get("git") or {"commit": ""}, dict)
@@ -251,19 +257,29 @@ def is_session(found: object) -> TypeGuard[PlainData]:
     )
 
 
+def is_command(found: object) -> bool:
+    with contextlib.suppress(ValueError):  # a quotation without an end
+        return isinstance(found, str) and bool(shlex.split(found))
+    return False
+
+
 def is_result(found: object) -> TypeGuard[Result]:
     """Check that a result has what every version has written, in the types that its readers take for granted."""
     if not isinstance(found, dict) or not found.keys() >= NEEDED or found["status"] not in ("finished", "diverged"):
         return False
-    scores, numbers = found["scores"], [found[name] for name in ("seed", "images_seen", "seconds")]
+    tables = scores, cards, parameters = [found[name] for name in ("scores", "cards", "parameters")]
+    best, start = ({} if found[name] is None else found[name] for name in ("best", "start"))
+    if not all(isinstance(table, dict) for table in (*tables, best, start)):
+        return False
+    counts = [found[name] for name in ("seed", "images_seen", "seconds")]
+    numbers = [*counts, parameters.get("generator"), parameters.get("disc")]
     return (
-        isinstance(scores, dict)
-        and isinstance(found["primary"], str)
+        isinstance(found["primary"], str)
         and found["primary"] in scores
-        and all(map(is_number_or_none, [found["objective"], *scores.values()]))
+        and all(map(is_number_or_none, [found["objective"], *scores.values(), *start.values()]))
         and all(is_number_or_none(number) and number is not None for number in numbers)
-        and all(isinstance(found[name], dict) for name in ("cards", "parameters"))
-        and all(isinstance(found[name], dict | None) for name in ("best", "start"))
+        and all(isinstance(card, dict) for card in cards.values())
+        and (not best or (isinstance(best.get("scores"), dict) and is_number_or_none(best.get("images_seen"))))
     )
 
 
@@ -313,9 +329,10 @@ def what_lies_in(path: Path) -> str:
 def check_writable(option: str, directory: Path) -> None:
     """Refuse a directory that could not be made or written to, before work is done for it. Raises RunError."""
     try:
-        there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+        there = next(path for path in (directory.absolute(), *directory.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
-            raise RunError(f"{option}={directory}: {there} is a file")
+            what = "is a file" if there.exists() else "is a link that leads nowhere"
+            raise RunError(f"{option}={directory}: {there} {what}")
         # Tried and not asked: root may write everywhere, but not on a file system that is not one of files.
         trial = there / f".unfinished-{secrets.token_hex(8)}"
         trial.touch(exist_ok=False)
