@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from resgan.base.console import reason, say
-from resgan.base.files import atomic_writer
+from resgan.base.files import atomic_writer, make_directory
 
 
 def cache_directory(given: str | None = None) -> Path:
@@ -22,6 +22,7 @@ def cache_directory(given: str | None = None) -> Path:
 def store(path: Path, write: Callable[[IO[bytes]], None], *, option: str) -> None:
     """Write an entry with `write`; on failure, say so in one line on stderr and go on."""
     try:
+        make_directory(path.parent)
         with atomic_writer(path) as file:
             write(file)
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 _logs: list[Path] = []  # of the runs at hand
+_unwritten: set[Path] = set()  # those of them that cannot be written
 
 
 def say(line: str) -> None:
@@ -22,8 +23,13 @@ def note(line: str) -> None:
     """Write a line, with the time, to the logs of the runs at hand. A log that cannot be written is done without."""
     now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
     for path in _logs:
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.write(f"{now}  {line}\n")
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(f"{now}  {line}\n")
+        except OSError as error:
+            if path not in _unwritten:
+                _unwritten.add(path)
+                print(f"resgan: {path}: cannot be written ({error.strerror}); the run goes on", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
+from resgan.base.files import WriteError
 from resgan.base.signals import cause_of, hand_on, once_unbroken_ends, stop_signals
 from resgan.cli.arguments import (
     as_options,
@@ -71,6 +72,8 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
         where = f" with run_dir={place}" if place else ""
         logs = f" (logs of all jobs in {place}/.submitit)" if place and (place / ".submitit").is_dir() else ""
         stop(f"at least one job of the sweep failed{logs}; the same command{where} runs what is missing", status=1)
+    except WriteError as error:
+        stop(one_line(error), error.status)
     except OptionsError as error:
         stop(one_line(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -122,6 +125,8 @@ def make_task(
             raise
         except BrokenPipeError:
             end_unread()  # here and not further up, because Hydra would print its own message
+        except WriteError as error:
+            stop(one_line(error), error.status)  # of a sweep too: the next run would find the disk as full
         except Exception as error:
             if sweep:
                 say_failed(command, job, error)

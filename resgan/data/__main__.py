@@ -44,7 +44,7 @@ def main() -> None:
             status = look(options, changed, outdir)
         sys.stdout.flush()
     except UserError as error:
-        stop(str(error))
+        stop(str(error), error.status)
     except BrokenPipeError:
         end_unread()
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from PIL import ImageOps
 from torch import Tensor
 
 from resgan.base.errors import UserError
+from resgan.base.files import make_directory
 from resgan.base.images import save_png, to_image
 from resgan.base.progress import progress_bar
 from resgan.base.rng import make_generator
@@ -107,6 +108,7 @@ def look(options: Folder, typed: dict[str, object], outdir: Path, *, progress: b
         lines += problem_rows(survey, images)
         lines += command_rows(survey)
         if len(images):
+            make_directory(outdir)
             save_png(to_image(images, columns=8), outdir / "grid.png")
             lines.append(
                 ("grid", f"{outdir / 'grid.png'}: {len(images)} images as training sees them{order_of(survey)}")

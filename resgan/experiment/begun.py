@@ -37,7 +37,7 @@ def as_begun(options: TrainOptions, job: Job) -> TrainOptions:
     if not job.resumes or job.sweep_dir is not None or options.run_dir is None or several:
         return options
     run, typed = Run(Path(options.run_dir).expanduser()), typed_options(job.overrides)
-    if not run.config.is_file():
+    if not run.has_begun():
         return options
     stored = run.stored_config(like=names(TrainOptions))
     if stored.get("replicate") is not None:
@@ -52,7 +52,7 @@ def as_begun(options: TrainOptions, job: Job) -> TrainOptions:
     now = {name: value for name, value in given.items() if name in NEW_HERE or is_in(name, typed)}
     try:
         begun = check(TrainOptions, nested(own | now))
-    except OptionsError:
+    except (OptionsError, TypeError):  # TypeError: config.yaml has a value where a group should be
         return options  # what was typed does not fit the run, which will be refused with all differences
     begun.remember(options.overrides)
     return begun
@@ -72,7 +72,7 @@ def find_begun(runs: Sequence[tuple[TrainOptions, Run]], job: Job) -> tuple[list
     typed = typed_options(job.overrides)
     continued, results = [], []
     for one, run in runs:
-        kept = (run if run.config.exists() else run_beside(run, job)).kept_options(like=one.model_dump())
+        kept = (run if run.has_begun() else run_beside(run, job)).kept_options(like=one.model_dump())
         if job.resumes and run.config.exists():  # a length that is not typed is no wish to change it
             stored = run.stored_config(like=one.model_dump())
             kept |= {name: stored[name] for name in (LENGTH, *INTERVALS) if name in stored}

@@ -18,6 +18,7 @@ from resgan.base.cache import cache_directory
 from resgan.base.console import say, say_once
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
+from resgan.base.files import WriteError, make_directory
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.base.progress import progress_bar
 from resgan.base.rng import make_generator
@@ -56,7 +57,7 @@ class EvaluationTarget:
 
 
 def evaluate(options: EvaluateOptions, job: Job) -> None:
-    outdir = find_outdir(options)
+    outdir, unwritten = find_outdir(options), None
     check_writable("outdir", outdir)
     device = find_accelerator("device", options.device)
     targets = list(evaluation_targets(options, device=device))
@@ -67,9 +68,14 @@ def evaluate(options: EvaluateOptions, job: Job) -> None:
         if count > 1:
             say(f"{len(lines) + 1} of {count}: {target.name}")
         lines.append(score(target))
-        outdir.mkdir(parents=True, exist_ok=True)
-        Run(outdir).append(lines[-1])
-    print(format_scores(lines, outdir))
+        try:
+            make_directory(outdir)
+            Run(outdir).append(lines[-1])
+        except WriteError as error:  # the scores are on the screen at least
+            unwritten = error
+    print(format_scores(lines, None if unwritten else outdir))
+    if unwritten:
+        raise unwritten
 
 
 def find_outdir(options: EvaluateOptions) -> Path:
@@ -219,7 +225,7 @@ def data_of_run(path: Path, options: EvaluateOptions) -> tuple[DataSet | None, i
         raise OptionsError(
             f"real=null: {path} belongs to no run (there is no {config}); give real, e.g. real=shapes"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, OptionsError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OptionsError(f"real=null: {config} is damaged; give real, e.g. real=shapes") from error
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from resgan.base import films, images
 from resgan.base.errors import OptionsError
+from resgan.base.files import make_directory
 from resgan.base.films import Pace, Picture
 from resgan.builders.trained_gan import TrainedGan
 from resgan.nets import sampling
@@ -37,6 +38,7 @@ def write_walk_film(gan: TrainedGan, classes: Sequence[int], options: SampleOpti
     rows = [gan.classes[k] for k in classes] if len(classes) > 1 else []
     columns = options.tiles if rows else options.columns or math.ceil(math.sqrt(options.tiles))
     pace = Pace(frames=len(z), fps=options.frames_a_second, loop=options.looping)
+    make_directory(outdir)
     path = outdir / f"walk.{options.format}"
     times = images.enlargement(gan.spec["shape"], least=max(images.CELL, SIDE // columns))
     frames = tqdm(samples_by_frame(gan, z, labels, options), total=len(z), desc="frames", delay=1, disable=None)
@@ -96,6 +98,7 @@ def write_training_film(options: SampleOptions, outdir: Path) -> str:
     grids = grids_of(Path(options.ckpt).expanduser())
     words = [f"{images_seen:,} images seen" for images_seen in grids]
     pace = Pace(frames=len(grids), fps=options.frames_a_second, hold=HOLD, loop=options.looping)
+    make_directory(outdir)
     path = outdir / f"training.{options.format}"
     frames = [read_grid(grid) for grid in grids.values()]
     if len({frame.shape for frame in frames}) > 1:

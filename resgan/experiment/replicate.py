@@ -13,7 +13,7 @@ from pathlib import Path
 
 from resgan.base.console import say
 from resgan.base.errors import OptionsError
-from resgan.base.files import write_atomically
+from resgan.base.files import make_directory, write_atomically
 from resgan.base.plain_data import PlainData, format_value, nan_to_none
 from resgan.builders.components import build_components
 from resgan.experiment import search
@@ -221,6 +221,7 @@ def write_search(
         "winner": winner,
         "edges": edges,
     }
+    make_directory(root)
     write_atomically(root / f"{SEARCH}.json", json.dumps(nan_to_none(content), indent=2) + "\n")
 
 

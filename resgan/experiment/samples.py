@@ -15,7 +15,7 @@ from resgan.base import images
 from resgan.base.console import say
 from resgan.base.device import find_accelerator
 from resgan.base.errors import OptionsError
-from resgan.base.files import atomic_writer
+from resgan.base.files import atomic_writer, make_directory
 from resgan.base.films import Picture, video_library, write_gallery
 from resgan.builders.memory import check_samples
 from resgan.builders.trained_gan import TrainedGan, load_gan_for
@@ -32,10 +32,7 @@ def sample(options: SampleOptions, job: Job) -> None:
     check_writable("outdir", outdir)
     if options.format == "mp4":
         video_library()
-    try:
-        print(write_training_film(options, outdir) if options.film else write_samples(options, outdir))
-    except OSError as error:
-        raise OptionsError(f"outdir={outdir}: cannot be written ({error.strerror})") from error
+    print(write_training_film(options, outdir) if options.film else write_samples(options, outdir))
 
 
 def write_samples(options: SampleOptions, outdir: Path) -> str:
@@ -109,7 +106,7 @@ def draw_samples(gan: TrainedGan, classes: Sequence[int], options: SampleOptions
 
 def save_samples(drawn: Drawn, outdir: Path, *, form: str) -> str:
     """Write the samples, each file as a whole, and return a line that says where."""
-    outdir.mkdir(parents=True, exist_ok=True)
+    make_directory(outdir)
     points = drawn.samples.ndim == 2
     if form == "grid":
         path = outdir / "grid.png"

@@ -14,14 +14,14 @@ WIDTH = 120  # characters of a line at the end of a run, at most
 NAME_WIDTH = 32  # a longer name stands on a line of its own
 
 
-def format_scores(lines: list[PlainData], outdir: Path) -> str:
-    """Format a table for every few subjects, then the cards."""
+def format_scores(lines: list[PlainData], outdir: Path | None) -> str:
+    """Format a table for every few subjects, then the cards, and where they are written."""
     parts = []
     for start in range(0, len(lines), COLUMNS):
         parts.append(score_table(lines[start : start + COLUMNS], start=start))
     names = [f"  [{k}] {line['subject']}" for k, line in enumerate(lines, start=1)] if len(lines) > 1 else []
     notes = [*names, *missing_lines(lines), *card_lines(lines[0]["cards"])]
-    return "\n".join([*parts, *notes, f"  written to {outdir / 'metrics.jsonl'}"])
+    return "\n".join([*parts, *notes, *([f"  written to {outdir / 'metrics.jsonl'}"] if outdir else [])])
 
 
 def score_table(lines: list[PlainData], *, start: int) -> str:

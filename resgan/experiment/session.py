@@ -5,12 +5,13 @@ import math
 import signal
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resgan.base.console import logged, note, say, say_once
 from resgan.base.errors import OptionsError
+from resgan.base.files import WriteError
 from resgan.base.plain_data import PlainData, format_value
 from resgan.base.processes import ALONE, Processes, ProcessLost
 from resgan.base.signals import Stopped, StopSignal, cause_of, stop_signals
@@ -149,7 +150,7 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
 def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], root: Path) -> dict[Path, Result]:
     """Claim and lock the directories, and train the runs to their end. Returns their results by directory."""
     results, opened = {}, []
-    with contextlib.ExitStack() as locks:
+    with contextlib.ExitStack() as locks, saying_how_to_go_on(root, todo[0].job if todo else None):
         for one, own in zip(todo, components, strict=True):
             one.run.claim(one.options.model_dump())
             locks.enter_context(one.run.locked())
@@ -166,6 +167,19 @@ def train_claimed(todo: Sequence[OpenRun], components: Sequence[RunComponents], 
             for member, result in zip(group, train_with_others(group, root), strict=True):
                 results[member.run.path] = result
     return results
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on(root: Path, job: Job | None) -> Iterator[None]:
+    """Add to a WriteError the command that continues where it ended the runs."""
+    try:
+        yield
+    except WriteError as error:
+        if job is not None and not root.exists():
+            error.advice = "the directory of the run is gone; go on with it where it is now, as run_dir"
+        elif job is not None:
+            error.advice = f"once it can be, continue with: {continue_command(root, job)}"
+        raise
 
 
 # What a job asks for.
@@ -481,7 +495,7 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
     options, run, components, state = member.options, member.run, member.components, member.state
     dataset = components.dataset
     run.record_session(session | labels_of_run(options, dataset))
-    return Recorder(
+    recorder = Recorder(
         run=run,
         gan=components.gan,
         scorer=components.scorer,
@@ -501,8 +515,15 @@ def build_recorder(member: Member, stop: StopSignal, session: PlainData) -> Reco
         ),
         seconds=state.get("seconds", 0.0),
         saved=state.get("images_seen"),
+        lines=state.get("lines", 0),  # before there was a count
         stop=stop,
     )
+    if recorder.lost and recorder.writes:
+        say(
+            f"{run.metrics}: {recorder.lost} of {state['lines']} measurements before this checkpoint are missing, and "
+            "cannot be made again; result.json will say so (lines_lost)"
+        )
+    return recorder
 
 
 def open_loggers(member: Member, session: PlainData) -> Loggers:
@@ -580,9 +601,10 @@ def make_result(options: TrainOptions, job: Job, recorder: Recorder, counts: Pla
         "meanings": scorer.meanings,
         "best": {"images_seen": recorder.best, "scores": scored[recorder.best]} if recorder.best else None,
         "cards": scorer.cards,
+        "lines": recorder.lines.total(),
         "start": {k: v for k, v in start[0].items() if k not in ("images_seen", "kind")} if start else None,
         **counts,
-    }
+    } | ({"lines_lost": recorder.lost} if recorder.lost else {})  # measurements before a checkpoint, never made again
 
 
 def primary_endpoint(result: Result) -> float:

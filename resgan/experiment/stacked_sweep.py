@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from resgan.base.files import WriteError
 from resgan.builders.stacking import stacks_of
 from resgan.experiment.replicate import Steps, Wanted, known_results, missing, replicate_steps
 from resgan.experiment.session import (
@@ -96,6 +97,8 @@ def telling(jobs: Sequence[Job], failed: Failed) -> Iterator[None]:
     """Report all of the jobs as failed if the body, which works for all of them, raises."""
     try:
         yield
+    except WriteError:  # the next runs would find the disk as full
+        raise
     except Exception as error:
         for job in {id(job): job for job in jobs}.values():
             failed(job, error)

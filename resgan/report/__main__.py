@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from resgan.base.console import stop
+from resgan.base.errors import UserError
 from resgan.base.versions import version_text
-from resgan.runs.directory import RunError
 
 ABOUT = """Turn the runs of a study into an answer with its uncertainty: report.html (one file, no network), report.md,
 runs.csv, effects.csv and the figures. A pure function of the run directories: nothing else is read, nothing in them
@@ -24,10 +24,8 @@ def main() -> None:
 
     try:
         report(arguments)
-    except RunError as error:
-        stop(str(error))
-    except OSError as error:
-        stop(f"--out {arguments.out}: cannot be written ({error.strerror})")
+    except UserError as error:
+        stop(str(error), error.status)
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,16 +6,18 @@ import shlex
 from pathlib import Path
 
 from resgan.base.console import say
-from resgan.base.files import write_atomically
+from resgan.base.files import make_directory, write_atomically
 from resgan.report import page
 from resgan.report.panels import panels
 from resgan.report.records import Record, read_runs
 from resgan.report.tuning import tunings
-from resgan.runs.directory import RunError
+from resgan.runs.directory import RunError, check_writable
 
 
 def report(arguments: argparse.Namespace) -> None:
+    out = arguments.out or arguments.runs[0] / "report"
     records = read_runs(arguments.runs)
+    check_writable("--out", out)
     if len(records) == 1:
         raise RunError(
             f"{records[0].path}: is a single run, not a study; give the directory of a study, or several runs"
@@ -24,7 +26,7 @@ def report(arguments: argparse.Namespace) -> None:
     found = panels([record for record in records if not record.is_tuning], mixed_code=arguments.mixed_code)
     command = command_of(arguments)
     files = page.files(found, tunings(tuning), mixed_code=arguments.mixed_code, command=command)
-    out = arguments.out or arguments.runs[0] / "report"
+    make_directory(out)
     for name, content in files.items():
         write_atomically(out / name, content)
     say(f"{len(records)} runs; {out / 'report.html'}")

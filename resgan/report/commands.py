@@ -7,7 +7,7 @@ MOST = 12  # commands; a launcher may have started every run by its own
 
 def commands_behind(records: list[Record], report: str) -> str:
     """Return lines for a shell, with comments: the commands of the runs, by time, then the command of the report."""
-    sessions = sorted((session for record in records for session in record.sessions), key=lambda s: str(s["time"]))
+    sessions = sorted((session for record in records for session in record.sessions), key=lambda s: str(s.get("time")))
     typed = list(dict.fromkeys(str(session["command"]) for session in sessions))
     code = ", ".join(sorted({record.code for record in records}))
     lines = [f"# {len(records)} run{'' if len(records) == 1 else 's'}, at commit {code}"] if typed else []

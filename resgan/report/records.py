@@ -1,6 +1,5 @@
 """Run directories as a report reads them: plain files, no torch, no network, nothing is written."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Literal
 
 import yaml
 
+from resgan.base.console import say_once
 from resgan.base.plain_data import PlainData, flat, format_value
 from resgan.options.train import TrainOptions
 from resgan.options.validation import names
 from resgan.runs.configuration import INTERVALS, is_bookkeeping
-from resgan.runs.directory import LOADER, SEARCH, Run, RunError, run_directories
+from resgan.runs.directory import LOADER, SEARCH, Run, RunError, read_json, run_directories
 from resgan.runs.history import completed, completed_card
 
 COLLAPSED = 0.1  # a finished run whose samples have less than this share of the data's variance has collapsed
@@ -60,7 +60,10 @@ class Record:
     def search(self) -> PlainData:
         """Search of the run's replicate, from search.json; empty where there was none."""
         file = self.path.parent / f"{SEARCH}.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        found = read_json(file) if file.is_file() else {}
+        if not isinstance(found, dict):
+            raise RunError(f"{file}: is damaged; the command that made it, again, makes it anew")
+        return found
 
     @property
     def status(self) -> Literal["finished", "diverged", "unfinished"]:
@@ -97,7 +100,9 @@ class Record:
     def code(self) -> str:
         """Commits that ran, with "+" for uncommitted changes; the package version where there is no git."""
         names = [
-            f"{git['commit'][:10]}{'+' if git['dirty'] else ''}" if (git := session["git"]) else session["resgan"]
+            f"{git['commit'][:10]}{'+' if git.get('dirty') else ''}"
+            if (git := session.get("git"))
+            else str(session.get("resgan", "unknown"))
             for session in self.sessions
         ]
         return " then ".join(dict.fromkeys(names)) or "unknown"
@@ -130,7 +135,11 @@ class Record:
 
     @cached_property
     def _measured(self) -> list[PlainData]:
-        return list(Run(self.path).measurements())
+        run = Run(self.path)
+        found, made = run.measurements(), (self.result or {}).get("lines", 0)
+        if len(found) < made:
+            say_once(f"{run.metrics}: {made - len(found)} of {made} lines are missing, so curves and tables lack them")
+        return found
 
     def settings(self, *, without: Iterable[str] = ()) -> PlainData:
         """Return the options that define the run, except for its replicate, seed, arm and `without`."""
@@ -163,13 +172,11 @@ def read_run(path: Path) -> Record:
     run = Run(path)
     try:
         config = completed(flat(yaml.load(run.config.read_text(), Loader=LOADER)), names(TrainOptions))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{run.config}: is damaged; remove the directory and run it again") from error
     if missing := [key for key in ("seed", *SWITCHES) if key not in config]:
         raise RunError(f"{run.config}: has no {missing[0]}; it is no configuration of a run")
     result = run.read_result()
-    if result is not None and not {"status", "scores", "cards", "parameters", "best", "start"} <= result.keys():
-        raise RunError(f"{run.result}: is damaged; remove it to continue the run from its checkpoint")
     if result is not None:
         cards = {name: completed_card(name, card) for name, card in result["cards"].items()}
         result = result | {"cards": cards}

@@ -28,7 +28,7 @@ def main() -> None:
             show_runs(arguments)
         sys.stdout.flush()
     except UserError as error:
-        stop(str(error))
+        stop(str(error), error.status)
     except BrokenPipeError:
         end_unread()
 

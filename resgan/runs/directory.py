@@ -14,20 +14,25 @@ import itertools
 import json
 import math
 import os
+import secrets
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import yaml
 
+from resgan.base.console import say_once
 from resgan.base.errors import UserError
-from resgan.base.files import try_lock, write_atomically
+from resgan.base.files import append_line, flush_file, make_directory, rename, try_lock, write_atomically
 from resgan.base.plain_data import PlainData, flat, nan_to_none
 from resgan.runs.configuration import LENGTH, changes, refusals
 from resgan.runs.history import completed, kept
 
 Result = PlainData  # the content of result.json
 LOCK_PATIENCE = 0.5  # seconds: a list of runs, which looks whether they are running, holds a lock for an instant
+NEEDED = {"status", "primary", "objective", "scores", "cards", "best", "start", "parameters",
+          "seed", "images_seen", "seconds"}  # of a result; every version has written them  # fmt: skip
 SEARCH = "search"  # the directory of a search's runs, and the file beside it with their outcome
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C, where there is one: a study has many files
 
@@ -67,14 +72,12 @@ class Run:
         if result is not None and self.read_result(until_kimg=flat(config)[LENGTH]) is None:
             for file in (self.checkpoints / "final.ckpt", self.result):  # the result last: until then this is repeated
                 if file.exists():
-                    os.replace(file, file.with_stem(f"{file.stem}-{result['images_seen'] / 1000:g}kimg"))
+                    rename(file, file.with_stem(f"{file.stem}-{result['images_seen'] / 1000:g}kimg"))
         return changed
 
     def _write_config(self, config: PlainData) -> None:
-        try:
-            write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
-        except OSError as error:
-            raise RunError(f"run_dir={self.path}: cannot be written ({error.strerror})") from error
+        make_directory(self.path)
+        write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
 
     def check(self, config: PlainData, *, may_grow: bool = True) -> None:
         """Refuse a directory that has other options or other files, or is a file. Creates nothing.
@@ -87,6 +90,8 @@ class Run:
             raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
 
     def _check(self, config: PlainData, *, may_grow: bool) -> None:
+        if not str(self.path).isprintable():  # a line of a log would be two, or could not be written
+            raise RunError(f"run_dir={str(self.path)!a}: has characters that cannot be printed; give another name")
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"run_dir={self.path}: is a file; give a directory, new or of the same run")
         if self.config.exists():
@@ -101,29 +106,39 @@ class Run:
             raise RunError(f"run_dir={self.path}: is inside the run {outer}; give a directory outside it")
         check_writable("run_dir", self.path)
 
+    def has_begun(self) -> bool:
+        """Check whether the run has its config.yaml. Raises RunError for a path that can be none."""
+        try:
+            return self.config.exists()
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+
     def stored_config(self, *, like: PlainData) -> PlainData:
         """Return the run's options, flattened and translated to today's options in the configuration `like`."""
         return completed(self._read_config(), flat(like))
 
     def kept_options(self, *, like: PlainData) -> PlainData:
         """Return the options of `like` that a run keeps from its start, dotted; see history.kept. Raises RunError."""
-        try:
-            return kept(self._read_config(), flat(like)) if self.config.exists() else {}
-        except OSError as error:
-            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+        return kept(self._read_config(), flat(like)) if self.has_begun() else {}
 
     def _read_config(self) -> PlainData:
+        """Read config.yaml, flattened. Raises RunError where it is damaged or cannot be read."""
         try:
             config = yaml.load(self.config.read_text(), Loader=LOADER)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise RunError(f"{self.config}: is damaged; give another run_dir") from error
-        return flat(config) if isinstance(config, dict) else {}
+        except OSError as error:
+            raise RunError(f"run_dir={self.path}: cannot be used ({error.strerror})") from error
+        if not isinstance(config, dict) or "seed" not in config:  # every version has written one
+            raise RunError(f"{self.config}: is damaged; give another run_dir")
+        return flat(config)
 
     def clear_unfinished(self) -> None:
         """Remove files that a killed process left half written. Call only with the lock held."""
         folders = (self.path, self.checkpoints, self.samples)
         for path in itertools.chain.from_iterable(folder.glob("*.unfinished-*") for folder in folders):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -134,20 +149,28 @@ class Run:
             self.clear_unfinished()
             yield
 
-    def append(self, line: PlainData) -> None:
-        """Append one measurement to metrics.jsonl."""
-        with open(self.metrics, "a") as file:
-            file.write(json.dumps(nan_to_none(line)) + "\n")
+    def append(self, line: PlainData, *, flush: bool = True) -> None:
+        """Append one measurement to metrics.jsonl; flush: wait for the disk. Raises WriteError."""
+        append_line(self.metrics, json.dumps(nan_to_none(line)), flush=flush)
+
+    def flush_measurements(self) -> None:
+        """Wait until metrics.jsonl is on disk, so that no checkpoint outlives what was measured before it."""
+        if self.metrics.exists():
+            flush_file(self.metrics)
 
     def measurements(self) -> list[PlainData]:
-        """Read all lines of metrics.jsonl, skipping a last line that a crash cut short."""
+        """Read all lines of metrics.jsonl. A last line that a crash cut short is left out, and so, said once, is any
+        other that is no measurement.
+        """
         if not self.metrics.exists():
             return []
-        lines = []
-        for text in self.metrics.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                lines.append(json.loads(text))
-        return lines
+        *whole, rest = self.metrics.read_bytes().split(b"\n")
+        lines = [as_measurement(text) for text in whole]
+        if damaged := [number for number, line in enumerate(lines, start=1) if line is None]:
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            say_once(f"{self.metrics}: line {damaged[0]}{more} of {len(lines)} cannot be read and is left out")
+        last = as_measurement(rest)
+        return [line for line in [*lines, last] if line is not None]
 
     def forget_after(self, images_seen: int) -> None:
         """Drop measurements after the checkpoint that a run continues from: they will be made again."""
@@ -160,7 +183,16 @@ class Run:
         write_atomically(self.provenance, json.dumps({"sessions": [*self.sessions(), session]}, indent=2) + "\n")
 
     def sessions(self) -> list[PlainData]:
-        return json.loads(self.provenance.read_text())["sessions"] if self.provenance.exists() else []
+        """Read the sessions of the run from provenance.json; none where it is missing. Raises RunError."""
+        if not self.provenance.exists():
+            return []
+        read = read_json(self.provenance)
+        sessions = read.get("sessions") if isinstance(read, dict) else None
+        if not (isinstance(sessions, list) and all(map(is_session, sessions))):
+            raise RunError(
+                f"{self.provenance}: is damaged; remove it and the run goes on, without the record of earlier sessions"
+            )
+        return sessions
 
     def note_save(self, images_seen: int) -> None:
         """Note in provenance.json where this session last saved: a run that has saved does not begin again unasked."""
@@ -188,15 +220,83 @@ class Run:
         """Read how the run ended; None if it has not, or has finished before a length that it is to have now."""
         if not self.result.exists():
             return None
-        try:
-            result = json.loads(self.result.read_text())
-        except json.JSONDecodeError as error:
-            raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint") from error
+        result = read_json(self.result)
+        if not is_result(result):
+            raise RunError(f"{self.result}: is damaged; remove it to continue the run from its checkpoint")
         return (
             None
             if result["status"] == "finished" and result.get("images_seen", math.inf) < round(1000 * until_kimg)
             else result
         )
+
+
+# What the files hold.
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file; None where it is damaged. Raises RunError where it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError):  # not JSON, or not UTF-8
+        return None
+
+
+def as_measurement(text: bytes) -> PlainData | None:
+    """Read a line of metrics.jsonl; None where it is cut short or foreign."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or type(seen := line.get("images_seen")) is not int or seen < 0:
+        return None
+    scores = line.get("scores", {})
+    if not isinstance(scores, dict) or (line.get("kind") == "scores") != bool(scores):
+        return None
+    numbers = [*scores.values(), *(value for name, value in line.items() if name not in ("kind", "scores"))]
+    return line if isinstance(line.get("kind"), str) and all(map(is_number_or_none, numbers)) else None
+
+
+def is_number_or_none(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def is_session(found: object) -> TypeGuard[PlainData]:
+    return (
+        isinstance(found, dict)
+        and is_command(found.get("command"))
+        and isinstance(found.get("arm", ""), str)
+        and isinstance(found.get("init_from", {}), dict)
+        and isinstance(git := found.get("git") or {"commit": ""}, dict)
+        and isinstance(git.get("commit"), str)
+    )
+
+
+def is_command(found: object) -> bool:
+    with contextlib.suppress(ValueError):  # a quotation without an end
+        return isinstance(found, str) and bool(shlex.split(found))
+    return False
+
+
+def is_result(found: object) -> TypeGuard[Result]:
+    """Check that a result has what every version has written, in the types that its readers take for granted."""
+    if not isinstance(found, dict) or not found.keys() >= NEEDED or found["status"] not in ("finished", "diverged"):
+        return False
+    tables = scores, cards, parameters = [found[name] for name in ("scores", "cards", "parameters")]
+    best, start = ({} if found[name] is None else found[name] for name in ("best", "start"))
+    if not all(isinstance(table, dict) for table in (*tables, best, start)):
+        return False
+    counts = [found[name] for name in ("seed", "images_seen", "seconds")]
+    numbers = [*counts, parameters.get("generator"), parameters.get("disc")]
+    return (
+        isinstance(found["primary"], str)
+        and found["primary"] in scores
+        and all(map(is_number_or_none, [found["objective"], *scores.values(), *start.values()]))
+        and all(is_number_or_none(number) and number is not None for number in numbers)
+        and all(isinstance(card, dict) for card in cards.values())
+        and (not best or (isinstance(best.get("scores"), dict) and is_number_or_none(best.get("images_seen"))))
+    )
 
 
 def new_directory(parent: Path) -> Path:
@@ -244,8 +344,14 @@ def what_lies_in(path: Path) -> str:
 
 def check_writable(option: str, directory: Path) -> None:
     """Refuse a directory that could not be made or written to, before work is done for it. Raises RunError."""
-    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise RunError(f"{option}={directory}: {there} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise RunError(f"{option}={directory}: {there} cannot be written to")
+    try:
+        there = next(path for path in (directory.absolute(), *directory.absolute().parents) if os.path.lexists(path))
+        if not there.is_dir():
+            what = "is a file" if there.exists() else "is a link that leads nowhere"
+            raise RunError(f"{option}={directory}: {there} {what}")
+        # Tried and not asked: root may write everywhere, but not on a file system that is not one of files.
+        trial = there / f".unfinished-{secrets.token_hex(8)}"
+        trial.touch(exist_ok=False)
+        trial.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{option}={directory}: cannot be written to ({error.strerror})") from error

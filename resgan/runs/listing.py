@@ -78,8 +78,9 @@ def whole(run: Run, changed: float, room: int) -> Listed:
 
 def status_of(run: Run, result: PlainData | None) -> str:
     lock = run.path / ".lock"
-    if lock.exists() and is_locked(lock):
-        return "running"
+    with suppress(OSError):  # of a file system without locks
+        if lock.exists() and is_locked(lock):
+            return "running"
     return result["status"] if result else "stopped"
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from resgan.base.console import one_line, say_once
 from resgan.base.errors import UserError
-from resgan.base.files import atomic_writer, flush_directory
+from resgan.base.files import atomic_writer, flush_directory, rename
 from resgan.base.signals import unbroken
 
 State = dict[str, Any]  # nested dictionaries and lists of tensors and plain data
@@ -51,23 +51,24 @@ class CheckpointError(UserError):
 
 
 def save(path: Path, state: State) -> None:
-    """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one."""
+    """Write beside the target, flush to disk, then rename over it: a crash leaves the old file or the new one.
+
+    Raises WriteError.
+    """
     with unbroken():
         content = pack(state)
     with atomic_writer(path) as file:
         file.write(content.getbuffer())
-    flush_directory(path.parent)
 
 
 def save_last(directory: Path, state: State) -> None:
-    """Save as last.ckpt, and keep the one before it as previous.ckpt."""
+    """Save as last.ckpt, and keep the one before it as previous.ckpt. Raises WriteError."""
     last = directory / LAST
     unfinished = directory / "next.ckpt"
     save(unfinished, state)
     if os.path.lexists(last):
-        os.replace(last, directory / PREVIOUS)
-    os.replace(unfinished, last)
-    flush_directory(directory)
+        rename(last, directory / PREVIOUS)
+    rename(unfinished, last)
 
 
 def pack(state: State) -> io.BytesIO:
@@ -281,7 +282,7 @@ def go_back(directory: Path, place: int) -> None:
     for name in (LAST, PREVIOUS):
         with contextlib.suppress(CheckpointError):
             if load(directory / name)["images_seen"] == place:
-                os.replace(directory / name, directory / LAST)
+                rename(directory / name, directory / LAST)
                 break
     else:
         for name in (LAST, PREVIOUS):

@@ -4,7 +4,8 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from resgan.base import images
 from resgan.base.console import say
 from resgan.base.device import full_precision
+from resgan.base.files import WriteError
 from resgan.base.plain_data import PlainData
 from resgan.base.rng import make_generator
 from resgan.base.signals import Stopped, StopSignal
@@ -55,7 +57,7 @@ class Recorder:
 
     def __init__(self, *, run: Run, gan: GAN, scorer: Scorer, schedule: Schedule, tracker: Loggers,
                  spec: State, reference: Sequence[Tensor], reals: Tensor, seconds: float,
-                 saved: int | None = None, stop: StopSignal | None = None) -> None:  # fmt: skip
+                 lines: int = 0, saved: int | None = None, stop: StopSignal | None = None) -> None:  # fmt: skip
         self.run, self.gan, self.scorer, self.schedule, self.tracker = run, gan, scorer, schedule, tracker
         self.spec = spec  # what load_gan needs
         self.reference = reference  # real samples as D sees them, and their labels: for the record at step 0
@@ -65,10 +67,13 @@ class Recorder:
         self.scored = {m["images_seen"]: m["scores"] for m in measured if m["kind"] == "scores"}
         self.has_start = any(m["kind"] == "start" for m in measured)
         self.losses_before = next((m for m in reversed(measured) if m["kind"] == "losses"), START)
+        self.lines = Counter(m["images_seen"] for m in measured)  # of metrics.jsonl
+        self.lost = max(0, lines - self.lines_before())  # of `lines`, which there were when the checkpoint was saved
         self.seconds_before, self.started = seconds, time.monotonic()
         self.saved = saved  # the place of the newest checkpoint: saved again, it would be previous.ckpt as well
         self.stop = stop or StopSignal()
         self.diverged_at = next((m["images_seen"] for m in measured if m["kind"] == "diverged"), None)
+        self.without: set[str] = set()  # what cannot be written at present, and is done without
 
     @property
     def writes(self) -> bool:
@@ -134,7 +139,7 @@ class Recorder:
             "input_gradient": float(slope.flatten(1).norm(dim=1).mean()),
         }
         if self.writes:
-            self.run.append({"images_seen": 0, "kind": "start", **figures})
+            self.append({"images_seen": 0, "kind": "start", **figures})
             self.tracker.summarise({f"start/{name}": value for name, value in figures.items()})
 
     def record_losses(self) -> None:
@@ -142,7 +147,7 @@ class Recorder:
         if self.writes:
             now = self.gan.images_seen
             line = {"images_seen": now, "kind": "losses", "seconds": self.seconds(), **losses}
-            self.run.append(line)
+            self.append(line, flush=False)  # the next checkpoint waits for it
             self.tracker.log(shown(line, self.losses_before, self.gan.learning_rates), images_seen=now)
             self.losses_before = line
 
@@ -161,7 +166,8 @@ class Recorder:
     def record_reals(self) -> None:
         """Save real samples in the layout of the grids, once per run; also in a continued run that has none."""
         image = images.to_image(self.reals)
-        images.save_png(image, self.run.reals)
+        with self.done_without("the grid of real samples"):
+            images.save_png(image, self.run.reals)
         self.tracker.log_image("reals", image, images_seen=self.gan.images_seen, caption="real samples")
 
     @property
@@ -174,7 +180,8 @@ class Recorder:
         z = sampling.latents(range(count), dim=self.gan.latent_dim)
         labels = torch.arange(count) % len(self.shares) if self.shares else None  # every class, as far as there is room
         image = images.to_image(sampling.generate(self.gan.generator_ema, z, labels))
-        images.save_png(image, self.grid)
+        with self.done_without("grids of samples"):
+            images.save_png(image, self.grid)
         self.tracker.log_image("samples", image, images_seen=self.gan.images_seen)
 
     def record_scores(self) -> None:
@@ -192,9 +199,10 @@ class Recorder:
         self.scored[now] = scores = self.scorer.measure(samples)  # over the samples of all processes
         if not self.writes:
             return
-        if self.best == now:  # before the line: a run that is killed in between scores again
+        if self.best == now:  # before the line, which says that all of this is done: a killed run scores again
+            self.run.flush_measurements()
             checkpoints.save(self.run.checkpoints / checkpoints.BEST, self.state())
-        self.run.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
+        self.append({"images_seen": now, "kind": "scores", "seconds": self.seconds(), "scores": scores})
         self.tracker.log(scores, images_seen=now)
 
     def own_share(self, drawn: Tensor) -> Tensor:
@@ -216,17 +224,42 @@ class Recorder:
         self.refuse_nan()  # a diverged state is not saved
         if not self.writes:
             return
+        self.run.flush_measurements()
+        if self.gan.images_seen < self.schedule.total:
+            with self.done_without("this checkpoint; the one before it stays"):
+                self.save_last()
+        else:
+            self.save_last()
+            checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
+
+    def save_last(self) -> None:
+        if self.saved != self.gan.images_seen:
+            checkpoints.save_last(self.run.checkpoints, self.state())
+            self.saved = self.gan.images_seen
+            self.run.note_save(self.gan.images_seen)
+
+    # What is written.
+
+    def append(self, line: PlainData, *, flush: bool = True) -> None:
+        """Append a line to metrics.jsonl. Raises WriteError."""
+        self.run.append(line, flush=flush)
+        self.lines[line["images_seen"]] += 1
+
+    def lines_before(self) -> int:
+        """Count the lines of metrics.jsonl from before this place, none of which would be made again."""
+        return self.lines.total() - self.lines[self.gan.images_seen]
+
+    @contextlib.contextmanager
+    def done_without(self, what: str) -> Iterator[None]:
+        """Go on without a file that cannot be written, where it can be spared; said once until one can be written."""
         try:
-            if self.saved != self.gan.images_seen:
-                checkpoints.save_last(self.run.checkpoints, self.state())
-                self.run.note_save(self.gan.images_seen)
-                self.saved = self.gan.images_seen
-            if self.gan.images_seen >= self.schedule.total:
-                checkpoints.save(self.run.checkpoints / checkpoints.FINAL, self.state())
-        except OSError as error:
-            if self.gan.images_seen >= self.schedule.total:
-                raise
-            say(f"no checkpoint was saved ({error}); training goes on")
+            yield
+        except WriteError as error:
+            if what not in self.without:
+                say(f"{error}; goes on without {what}")
+            self.without.add(what)
+        else:
+            self.without.discard(what)
 
     # Stopping.
 
@@ -240,7 +273,7 @@ class Recorder:
         """Note that the run has diverged here. Members of a stack stay diverged when it is stopped and goes on."""
         self.diverged_at = self.gan.images_seen
         if self.writes:
-            self.run.append({"images_seen": self.diverged_at, "kind": "diverged"})
+            self.append({"images_seen": self.diverged_at, "kind": "diverged"})
 
     # What a checkpoint and a result hold.
 
@@ -253,6 +286,7 @@ class Recorder:
             "spec": self.spec,
             "seconds": self.seconds(),
             "wandb_id": self.tracker.run_id,
+            "lines": self.lines_before() + self.lost,  # of metrics.jsonl: a continued run knows how many are missing
             "losses": dict(self.gan.losses),  # the last of each, since lazy penalties are not computed at every step
             **self.gan.training_state(),
         }

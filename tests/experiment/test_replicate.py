@@ -70,7 +70,9 @@ def trained(monkeypatch):
                         "primary": "tv",
                         "objective": 1.0 if math.isnan(tv) else tv,
                         "scores": {"tv": tv, "validity": 1 - tv, "distance": 1 + tv, "variance_ratio": 1.0},
-                        "cards": {}, "parameters": {}, "best": None, "start": None,
+                        "cards": {}, "parameters": {"generator": 1, "disc": 1}, "best": None, "start": None,
+                        "seconds": 1.0,
+                        "images_seen": round(1000 * one.total_kimg),
                     }
                 )  # fmt: skip
                 self.append(at.path)

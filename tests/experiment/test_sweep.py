@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from helpers.made_runs import RESULT
 from helpers.options import TINY
 from helpers.processes import run, start
 from optuna.trial import TrialState
@@ -301,7 +302,7 @@ class Played(Runner):
                 if is_behind():
                     return 0, True
             how = "diverged" if objective in (None, 1.0) else "finished"
-            Run(place).write_result({"status": how, "objective": objective})
+            Run(place).write_result(RESULT | {"status": how, "objective": objective})
         return status, False
 
 

@@ -13,6 +13,11 @@ from resgan.base.images import save_png, scatter
 from resgan.base.plain_data import flat
 
 CARD = {"n_fake": 10000, "n_real": 100, "data": "gaussians25", "split": "train", "averaged": True}
+RESULT = {
+    "status": "finished", "arm": "both", "seed": 0, "images_seen": 1000, "seconds": 12.0, "primary": "tv",
+    "objective": 0.5, "scores": {"tv": 0.5}, "best": None, "cards": {}, "start": None,
+    "parameters": {"generator": 1, "disc": 1},
+}  # fmt: skip
 COMMIT = {"commit": "0123456789abcdef", "dirty": False}
 
 
@@ -67,6 +72,7 @@ def make_run(
             "flops": {"generator": 2e6, "disc": 1e6},
             "images_seen": 1000,
             "seconds": 12.0,
+            "seed": seed,
         }
         (path / "result.json").write_text(json.dumps(result))
     return path

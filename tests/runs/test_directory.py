@@ -3,13 +3,15 @@
 import fcntl
 import json
 import threading
+from pathlib import Path
 
 import pytest
+from helpers.made_runs import RESULT
 
-from resgan.base.files import is_locked
+from resgan.base.files import WriteError, is_locked, write_atomically
 from resgan.base.plain_data import nan_to_none
 from resgan.runs.configuration import differences
-from resgan.runs.directory import Run, RunError
+from resgan.runs.directory import Run, RunError, check_writable
 from resgan.runs.naming import arm_name
 
 CONFIG = {"seed": 0, "generator": {"residual": True, "width": [8, 16]}, "run_dir": None, "wandb": {"mode": "auto"}}
@@ -96,8 +98,8 @@ def test_the_last_grid_is_of_samples(tmp_path):
 def test_result(tmp_path):
     run = Run(tmp_path)
     assert run.read_result() is None
-    run.write_result({"status": "finished"})
-    assert run.read_result() == {"status": "finished"}
+    run.write_result(RESULT)
+    assert run.read_result() == RESULT
     run.result.write_text("{")
     with pytest.raises(RunError, match=r"result\.json: is damaged"):
         run.read_result()
@@ -134,3 +136,63 @@ def test_nan_to_none():
         "a": [1.0, None],
         "b": [None, None, "x"],
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"5", b"null", b"{}", b"\xff\xfe", b"[" * 100000, b'{"kind": "losses"}', b'{"images_seen": "1", "kind": "losses"}',
+     b'{"images_seen": 1, "kind": "scores"}', b'{"images_seen": 1, "kind": "scores", "scores": {"tv": "x"}}',
+     b'{"images_seen": 1, "kind": "losses", "loss_d": []}'],
+)  # fmt: skip
+def test_a_line_that_is_no_measurement_is_left_out_and_said(tmp_path, capsys, line):
+    run = Run(tmp_path)
+    run.append({"images_seen": 0, "kind": "losses", "loss_d": 1.0})
+    run.metrics.write_bytes(line + b"\n" + run.metrics.read_bytes())
+    assert run.measurements() == [{"images_seen": 0, "kind": "losses", "loss_d": 1.0}]
+    assert capsys.readouterr().err == f"resgan: {run.metrics}: line 1 of 2 cannot be read and is left out\n"
+
+
+def test_a_line_after_one_that_was_cut_stands_on_its_own(tmp_path):
+    run = Run(tmp_path)
+    run.metrics.write_bytes(b'{"images_seen": 40, "ki')
+    run.append({"images_seen": 50, "kind": "losses"})
+    assert run.measurements() == [{"images_seen": 50, "kind": "losses"}]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"null", b"\xff", b"", b'{"sessions": [5]}', b'{"sessions": [{}]}'])
+def test_damaged_records_are_refused_in_one_line(tmp_path, content):
+    run = Run(tmp_path)
+    for path, read in ((run.provenance, run.sessions), (run.result, run.read_result)):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=f"{path.name}: is damaged; remove it"):
+            read()
+
+
+def test_a_result_without_one_of_its_keys_is_damaged(tmp_path):
+    run = Run(tmp_path)
+    for missing in RESULT.keys() - {"arm"}:
+        run.write_result({key: value for key, value in RESULT.items() if key != missing})
+        with pytest.raises(RunError, match="is damaged"):
+            run.read_result()
+
+
+def test_names_that_can_be_no_directory(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name, why in (("a\nb", "cannot be printed"), ("x" * 300, "File name too long"), ("loop", "leads nowhere"),
+                      ("loop/x", "leads nowhere")):  # fmt: skip
+        with pytest.raises(RunError, match=why):
+            Run(tmp_path / name).check(CONFIG)
+    if Path("/proc").is_dir():
+        with pytest.raises(RunError, match="outdir=/proc/x: cannot be written to"):
+            check_writable("outdir", Path("/proc/x"))
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+def test_a_directory_that_was_taken_away_is_not_begun_anew(tmp_path):
+    run = Run(tmp_path / "run")
+    run.claim(CONFIG)
+    run.path.rename(tmp_path / "elsewhere")
+    for write in (lambda: run.append({}), lambda: write_atomically(run.checkpoints / "last.ckpt", b"")):
+        with pytest.raises(WriteError, match="No such file or directory"):
+            write()
+    assert not run.path.exists()
