@@ -18,7 +18,8 @@ uv=$environment/uv/bin/uv
   --output-file "$environment/lowest.txt"
 "$uv" venv --quiet --allow-existing --python 3.11 "$environment/python"
 "$uv" pip sync --python "$environment/python/bin/python" "$environment/lowest.txt"
+"$uv" pip install --quiet --python "$environment/python/bin/python" --no-deps -e .  # processes that tests start find it too
 
-export PYTHONPATH=$PWD
+unset PYTHONPATH  # of another checkout
 "$environment/python/bin/python" -m resgan.train --version
 "$environment/python/bin/python" -m pytest "$@"
