@@ -12,7 +12,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_presets(arguments: list[str]) -> None:
-    """Read the files that a line chooses. Raises OptionsError for one that is no YAML, or that aliases make too large."""
+    """Read the files that a line chooses. Raises OptionsError for one that is no YAML, or too large."""
     flags, words = flags_of(arguments)
     folder = dict(flags).get("--config-dir")
     if folder is None:
