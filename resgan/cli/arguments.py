@@ -10,11 +10,28 @@ from resgan.cli.command import Command
 from resgan.options.conf import CONF, files_of
 from resgan.options.validation import did_you_mean, names
 
-# Hydra's flags, and those of them that take the next word as their value.
-FLAGS = {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--info", "-i"}
-FLAGS_WITH_VALUE = {
-    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    "--experimental-rerun",
+# Hydra's flags, short and long; those of them that take a value; those that print and run nothing; and those that have
+# no use here, since a command has its own files and its own way to go on.
+FLAGS = {"-h": "--help", "-r": "--run", "-m": "--multirun", "-i": "--info", "-c": "--cfg", "-p": "--package"} | {
+    **{"-cd": "--config-dir", "--hydra-help": "--hydra-help", "--version": "--version", "--resolve": "--resolve"},
+    **{long: long for long in ("--help", "--run", "--multirun", "--info", "--cfg", "--package", "--config-dir")},
+}
+VALUES = {  # None: any
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    "--package": None,
+    "--config-dir": None,
+}
+PRINTING = {"--cfg", "--info", "--hydra-help"}
+OF_CFG = ("--resolve", "--package")
+USELESS = {
+    **dict.fromkeys(("--config-path", "-cp", "--config-name", "-cn"), "--config-dir adds a directory with your files"),
+    **dict.fromkeys(("--shell-completion", "-sc"), "use --completion bash, zsh or fish, which knows the values too"),
+    "--experimental-rerun": "the command that a run prints at its end runs it again",
+}
+PATHS = {
+    *("ckpt", "fake", "real", "outdir", "run_dir", "init_from", "root", "data.path", "data.labels", "data.root"),
+    *("generator.path", "disc.path", "metrics.weights", "metrics.own", "metrics.cache", "tuning.runs"),
 }
 # Paths, class names and lists of seeds are taken literally; Hydra's grammar would stumble over =, (, { and more.
 AS_TYPED = re.compile(
@@ -23,7 +40,6 @@ AS_TYPED = re.compile(
     re.DOTALL,
 )
 
-SWEEP_FLAGS = {"-m", "--multirun"}
 LONGEST, DIGITS = 50_000, 1000  # characters of a value, ten thousand seeds; digits of a number, which Python reads
 
 
@@ -32,18 +48,59 @@ def as_options(arguments: list[str], command: Command) -> list[str]:
 
     Raises OptionsError for other words that are no option=value, such as --lr.
     """
-    found: list[str] = []
-    for place, word in enumerate(arguments):
-        if place and arguments[place - 1] in FLAGS_WITH_VALUE:
-            found.append(word)
-        elif word.startswith("-"):
-            refuse_unknown_flag(word, arguments[place + 1 :], command)
-            found.append(word)
+    found, words = [], list(arguments)
+    while words:
+        word = words.pop(0)
+        if word.startswith("-"):
+            refuse_unknown_flag(word, words, command)
+            found += [word, *([words.pop(0)] if takes_next(word, words) else [])]
         elif word.startswith("~") or ("=" in word and not is_path(word)):
             found.append(word)
         else:
             found.append(f"{option_of_path(word, command)}={word}")
+    check_flags(found)
     return found
+
+
+def takes_next(word: str, later: list[str]) -> bool:
+    """Does a flag take the next word as its value? Only --info need not have one. Raises OptionsError."""
+    flag = FLAGS.get(word, "")
+    if flag not in VALUES:
+        return False
+    if flag == "--info":
+        return bool(later) and later[0] in (VALUES[flag] or ())
+    if not later:
+        raise OptionsError(f"{word}: expected {' or '.join(VALUES[flag] or ('a value',))} after it")
+    return True
+
+
+def check_flags(arguments: list[str]) -> None:
+    """Raises OptionsError for values of flags that Hydra does not know, and for flags that do nothing alone."""
+    given = dict(flags_of(arguments)[0])
+    for flag, value in given.items():
+        if (known := VALUES.get(flag)) and value not in known:
+            raise OptionsError(f"{flag} {value}: expected one of {', '.join(known)}")
+        if flag in OF_CFG and "--cfg" not in given:
+            raise OptionsError(f"{flag}: expected beside --cfg job, which prints the options")
+    if "--cfg" in given and "--multirun" in given:
+        raise OptionsError("--cfg: prints the options of one run; leave -m out, and give each option one value")
+    if (folder := given.get("--config-dir")) is not None and not Path(folder).is_dir():
+        raise OptionsError(f"--config-dir {folder}: there is no such directory")
+
+
+def flags_of(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Separate the flags, by their long names and with their values ("": none), from the other words."""
+    flags, others, words = [], [], list(arguments)
+    while words:
+        word, equals, value = words[0].partition("=")
+        flag = FLAGS.get(word) if words.pop(0).startswith("-") else None
+        if flag is None:
+            others.append(word + equals + value)
+            continue
+        if not equals and flag in VALUES and takes_next(word, words):
+            value = words.pop(0)
+        flags.append((flag, value or ("all" if flag == "--info" else "")))
+    return flags, others
 
 
 def is_path(word: str) -> bool:
@@ -65,10 +122,10 @@ def option_of_path(word: str, command: Command) -> str:
 def refuse_unknown_flag(word: str, later: list[str], command: Command) -> None:
     """Refuse a flag that is not Hydra's: --lr 0.1, as many tools have it. Raises OptionsError."""
     flag, _, value = word.partition("=")
-    if flag in FLAGS | FLAGS_WITH_VALUE:
+    if flag in FLAGS:
         return
-    if flag in ("-sc", "--shell-completion"):
-        raise OptionsError(f"{flag}: use --completion bash, zsh or fish, which knows the values too")
+    if flag in USELESS:
+        raise OptionsError(f"{flag}: {USELESS[flag]}")
     name, known = flag.strip("-").replace("-", "_"), names(command.options)
     value = value or (later[0] if later and "=" not in later[0] and not later[0].startswith("--") else "VALUE")
     if name in known:
@@ -83,7 +140,7 @@ def quoted(argument: str) -> str:
     match = AS_TYPED.fullmatch(argument)
     if not match or match[2] == "null":
         return argument
-    return f"{match[1]}='" + match[2].replace("'", r"\'") + "'"
+    return f"{match[1]}='" + match[2].replace("'", r"\'").replace("${", r"\${") + "'"
 
 
 def apart(arguments: list[str], own: set[str]) -> tuple[list[str], list[str]]:
@@ -102,13 +159,18 @@ def last_value(option: str, arguments: list[str]) -> str | None:
 
 
 def flags_first(arguments: list[str]) -> list[str]:
-    """Move -m to the front: Hydra's parser wants all overrides in one piece."""
-    flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
-    return flags + [argument for argument in arguments if argument not in SWEEP_FLAGS]
+    """Move the flags to the front: Hydra's parser wants all overrides in one piece."""
+    flags, others = flags_of(arguments)
+    return [f"{flag}={value}" if value else flag for flag, value in flags] + others
+
+
+def only_prints(arguments: list[str]) -> bool:
+    return any(flag in PRINTING for flag, _ in flags_of(arguments)[0])
 
 
 def is_sweep(arguments: list[str]) -> bool:
-    return bool(SWEEP_FLAGS & set(arguments)) or last_value("study", arguments) is not None
+    flagged = any(flag == "--multirun" for flag, _ in flags_of(arguments)[0])
+    return flagged or last_value("study", arguments) is not None
 
 
 def sweep_place(arguments: list[str]) -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from resgan.base.plain_data import format_value
-from resgan.cli.arguments import last_value
+from resgan.cli.arguments import PATHS, last_value
 from resgan.cli.command import Command
 from resgan.options.conf import files_of, read_file, read_primary
 from resgan.options.train import TrainOptions
@@ -20,10 +20,6 @@ from resgan.options.validation import choices, fields_of
 COMMANDS = ("train", "sample", "evaluate", "describe", "bench", "plan", "sweep")
 TRAIN = Command(name="train", options=TrainOptions, about="", examples="")
 LAUNCHER, LAUNCHERS = "hydra/launcher", ("basic", "joblib")  # beside those of conf/
-PATHS = {
-    *("ckpt", "fake", "real", "outdir", "run_dir", "root", "data.path", "data.root", "generator.path", "disc.path"),
-    *("metrics.weights", "metrics.own", "metrics.cache", "tuning.runs"),
-}
 FLAGS = ("--help", "--version", "--completion", "-m")
 
 # Each hands the words before the cursor to the command, which prints whole words.

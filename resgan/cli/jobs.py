@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from resgan.base.errors import OptionsError
 from resgan.cli.arguments import (
     as_options,
+    flags_first,
     is_sweep,
     one_job_for_all_seeds,
     quoted,
@@ -20,6 +21,7 @@ from resgan.cli.arguments import (
 )
 from resgan.cli.compose import TRAIN
 from resgan.cli.errors import explained
+from resgan.cli.presets import check_presets
 from resgan.cli.study import read_study
 from resgan.experiment.study import Study
 
@@ -30,6 +32,7 @@ def compose_jobs(words: list[str]) -> Study:
     refuse_bases(words)
     refuse_endless(words)
     refuse_several_studies(words)
+    check_presets(words)
     refuse_stacks_side_by_side(words)
     given = one_job_for_all_seeds(words, TRAIN)
     GlobalHydra.instance().clear()  # that of the command that asks, which has done its work: there can be only one
@@ -45,7 +48,7 @@ def refuse_several_values(words: list[str]) -> None:
     """Refuse an option with several values on a line that is no sweep. Raises OptionsError, Hydra's errors."""
     if is_sweep(words):
         return
-    given = get_args_parser().parse_args([quoted(word) for word in words])
+    given = get_args_parser().parse_args([quoted(word) for word in flags_first(words)])
     for override in OverridesParser.create().parse_overrides(given.overrides):
         if override.is_sweep_override():
             raise OptionsError(f"{override.input_line}: several values make several runs; add -m for a sweep")

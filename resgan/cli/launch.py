@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -22,12 +23,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resgan.base.console import end_unread, one_line, say, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.files import WriteError
+from resgan.base.files import WriteError, write_atomically
 from resgan.base.signals import cause_of, hand_on, once_unbroken_ends, stop_signals
 from resgan.cli.arguments import (
     as_options,
     flags_first,
     one_job_for_all_seeds,
+    only_prints,
     quoted,
     refuse_bases,
     refuse_endless,
@@ -38,6 +40,7 @@ from resgan.cli.arguments import (
 from resgan.cli.command import Command
 from resgan.cli.errors import explain
 from resgan.cli.launchers import in_this_process, is_of_a_launcher, on_a_cluster, share_this_machine
+from resgan.cli.presets import check_presets
 from resgan.cli.study import announced, options_from, shares_stacks, varied_options
 from resgan.experiment.study import Job, Progress
 from resgan.options.conf import CONF, named_as_typed
@@ -62,9 +65,13 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
         refuse_bases(arguments)
         refuse_endless(arguments)
         refuse_several_studies(arguments)
+        check_presets(arguments)
         refuse_stacks_side_by_side(arguments)
-        with ending_on_signals(), tidied(place), announced(command, given, place) as study:
-            task = make_task(command, run, arguments, waiting, study.progress() if study else None)
+        if only_prints(arguments):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(lambda config: None)()
+            return
+        with ending_on_signals(), tidied(place) as record, announced(command, given, place) as study:
+            task = make_task(command, run, arguments, waiting, study.progress() if study else None, record)
             jobs = hydra.main(version_base="1.3", config_path=str(CONF), config_name=command.primary)(task)
             if not all([ran_well(partial(launch_jobs, jobs)), ran_well(partial(run_waiting, command, waiting))]):
                 raise JobFailed
@@ -76,7 +83,7 @@ def launch(command: Command, run: Callable[[Any, Job], object], arguments: list[
         stop(one_line(error), error.status)
     except OptionsError as error:
         stop(one_line(error))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         stop(explain(error, command, sys.argv[1:]))
     except ValueError as error:
         if "Config group override" not in str(error):
@@ -90,6 +97,7 @@ def make_task(
     arguments: list[str],
     waiting: list[tuple[Any, Job]],
     progress: Progress | None,
+    record: "SweepRecord | None",
 ) -> Callable[[DictConfig], object]:
     """Make the function that Hydra calls for each job, perhaps in another process.
 
@@ -97,21 +105,19 @@ def make_task(
     """
 
     started = time.time()
-    typed = [quoted(argument) for argument in arguments if "=" in argument and not argument.startswith("-")]
 
     def task(config: DictConfig) -> object:
+        if record is not None:
+            record.undo()
         settings = HydraConfig.get()
         overrides = list(settings.overrides.task)
         sweep = settings.mode == RunMode.MULTIRUN
-        sweep_dir = Path(settings.sweep.dir) if sweep else None
         job = Job(
             overrides,
             arguments,
-            sweep_dir,
-            side_by_side=sweep and share_this_machine(settings),
-            varied=varied_options(settings, OverridesParser.create().parse_overrides(typed)) if sweep else None,
             progress=progress,
             started=time.time() if on_a_cluster(settings) else started,
+            **facts_of_sweep(settings, arguments),
         )
         try:
             options = options_from(config, command, overrides)
@@ -136,6 +142,18 @@ def make_task(
             stop(line_of(error, command, overrides))  # here for the same reason
 
     return task
+
+
+def facts_of_sweep(settings: Any, arguments: list[str]) -> dict[str, Any]:
+    """Return what a job knows of its sweep, as arguments of Job."""
+    if settings.mode != RunMode.MULTIRUN:
+        return {"sweep_dir": None}
+    typed = [quoted(argument) for argument in arguments if "=" in argument and not argument.startswith("-")]
+    return {
+        "sweep_dir": Path(settings.sweep.dir),
+        "side_by_side": share_this_machine(settings),
+        "varied": varied_options(settings, OverridesParser.create().parse_overrides(typed)),
+    }
 
 
 def line_of(error: Exception, command: Command, overrides: list[str]) -> str:
@@ -202,17 +220,34 @@ def ending_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class SweepRecord:
+    """Hydra's record of a sweep, multirun.yaml, which goes, since every run has its own; a file of its name stays."""
+
+    def __init__(self, place: Path) -> None:
+        self.path = place / "multirun.yaml"
+        self.before = (self.path.read_bytes(), self.path.stat()) if self.path.is_file() else None
+
+    def undo(self) -> None:
+        """Put back what lay there before Hydra wrote: once the first job begins, so that a kill finds it there."""
+        if self.before is None:
+            self.path.unlink(missing_ok=True)
+        elif not self.path.exists() or self.path.read_bytes() != self.before[0]:
+            write_atomically(self.path, self.before[0])
+            os.utime(self.path, ns=(self.before[1].st_atime_ns, self.before[1].st_mtime_ns))
+
+
 @contextlib.contextmanager
-def tidied(sweep_place: Path | None) -> Iterator[None]:
-    """Remove Hydra's record of a sweep (multirun.yaml), since every run has its own record."""
+def tidied(sweep_place: Path | None) -> Iterator[SweepRecord | None]:
+    """Leave nothing of Hydra's in the directory of a sweep, nor the directory itself where nothing has run."""
     if sweep_place is None:
-        yield
+        yield None
         return
     new = [path for path in (sweep_place, sweep_place.parent) if not path.exists()]
+    record = SweepRecord(sweep_place)
     try:
-        yield
+        yield record
     finally:
         with contextlib.suppress(OSError):  # the directory is missing, or holds runs
-            (sweep_place / "multirun.yaml").unlink(missing_ok=True)
+            record.undo()
             for path in new:
                 path.rmdir()

@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from resgan.base.console import one_line, stop
 from resgan.base.errors import OptionsError, UserError
-from resgan.base.plain_data import PlainData
-from resgan.cli.arguments import flags_first, last_value, quoted
+from resgan.base.plain_data import PlainData, flat
+from resgan.cli.arguments import PATHS, flags_first, last_value, quoted
 from resgan.cli.command import Command
 from resgan.cli.launchers import in_this_process, jobs_at_once, on_a_cluster
 from resgan.experiment.study import Study
@@ -27,6 +27,7 @@ from resgan.options.validation import Options, check
 
 def options_from(config: DictConfig, command: Command, overrides: Sequence[str]) -> Options:
     """Turn a composed configuration into the checked options of a command. Raises OptionsError, OmegaConf's errors."""
+    refuse_environment(config)
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     given = {str(key): value for key, value in values.items()}
@@ -34,6 +35,15 @@ def options_from(config: DictConfig, command: Command, overrides: Sequence[str])
         if isinstance(given.get(network), dict) and given[network].get("name") == "module":
             given[network] = for_own_network(network, given[network], overrides)
     return check(command.options, given)
+
+
+def refuse_environment(config: DictConfig) -> None:
+    """Refuse ${oc.env:...} in an option that is no path: what an option is stands in config.yaml, in checkpoints and at
+    W&B, so that a secret would too. Raises OptionsError.
+    """
+    for name, value in flat(cast(PlainData, OmegaConf.to_container(config, resolve=False))).items():
+        if "oc.env" in str(value) and name not in PATHS:
+            raise OptionsError(f"{name}={value}: only a path may come from the environment, since options are stored")
 
 
 def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) -> PlainData:
@@ -50,8 +60,14 @@ def for_own_network(network: str, group: PlainData, overrides: Sequence[str]) ->
 @contextlib.contextmanager
 def announced(command: Command, arguments: list[str], place: Path | None) -> Iterator[Study | None]:
     """Check and announce all jobs of a sweep before the first begins, and report on its runs however it ends."""
-    trains = issubclass(command.options, TrainOptions)
-    study = read_study(command, arguments, place) if trains and place is not None else None
+    if place is None:
+        yield None
+        return
+    if not issubclass(command.options, TrainOptions):
+        compose_each(command, arguments, lambda job, compose: compose(*job))
+        yield None
+        return
+    study = read_study(command, arguments, place)
     if study is None or command.before_study is None:
         yield None
         return
@@ -70,6 +86,33 @@ def read_study(command: Command, arguments: list[str], place: Path) -> Study | N
     """Compose and check all jobs of a sweep, or the only one of a line without; None if its sweeper chooses jobs as it
     goes. A study has a name, another sweep none. Raises OptionsError, Hydra's errors.
     """
+    composed = compose_each(command, arguments, with_seed)
+    if composed is None:
+        return None
+    settings, overrides, found = composed
+    found = [(job, cast(TrainOptions, options)) for job, options in found]
+    shares_stacks(settings, found[0][1])  # refuses
+    runs = [(job, run) for job, options in found for run in options.each_seed()]
+    seeds = len(runs) // len(found) if any(options.seeds is not None for _, options in found) else 1
+    return Study(
+        last_value("study", arguments) or "",
+        place,
+        runs,
+        jobs_at_once(settings),
+        seeds_of_job=seeds,
+        on_cluster=on_a_cluster(settings),
+        stack_size=found[0][1].trainer.stack,
+        varied=varied_options(settings, overrides),
+    )
+
+
+def compose_each(
+    command: Command, arguments: list[str], compose_job: Callable[[list[str], Callable[..., Any]], Options]
+) -> tuple[Any, list[Override], list[tuple[list[str], Options]]] | None:
+    """Compose and check the jobs of a line, each by `compose_job(overrides, compose)`; None as in `read_study`.
+
+    Returns Hydra's settings, the overrides of the line, and each job's overrides and options.
+    """
     given = get_args_parser().parse_args([quoted(argument) for argument in flags_first(arguments)])
     presets = [f"hydra.searchpath=['{Path(given.config_dir).absolute()}']"] if given.config_dir else []
     parse = OverridesParser.create().parse_overrides
@@ -83,25 +126,10 @@ def read_study(command: Command, arguments: list[str], place: Path) -> Study | N
         [jobs] = BasicSweeper.split_arguments(parse([*swept, *given.overrides]), None)
 
         @functools.cache
-        def compose_options(*job: str) -> TrainOptions:
-            options = options_from(compose(command.primary, [*job, *presets]), command, job)
-            assert isinstance(options, TrainOptions)
-            return options
+        def compose_options(*job: str) -> Options:
+            return options_from(compose(command.primary, [*job, *presets]), command, job)
 
-        found = [(job, with_seed(job, compose_options)) for job in jobs]
-        shares_stacks(settings, found[0][1])  # refuses
-    runs = [(job, run) for job, options in found for run in options.each_seed()]
-    seeds = len(runs) // len(found) if any(options.seeds is not None for _, options in found) else 1
-    return Study(
-        last_value("study", arguments) or "",
-        place,
-        runs,
-        jobs_at_once(settings),
-        seeds_of_job=seeds,
-        on_cluster=on_a_cluster(settings),
-        stack_size=found[0][1].trainer.stack,
-        varied=varied_options(settings, overrides),
-    )
+        return settings, overrides, [(job, compose_job(job, compose_options)) for job in jobs]
 
 
 def varied_options(settings: Any, overrides: Sequence[Override]) -> frozenset[str] | None:

@@ -43,8 +43,11 @@ NAMED = 8  # runs that a list of failures names
 
 
 def announce(study: Study) -> None:
-    """Print the plan of a study; of another sweep, how many runs it is. Raises OptionsError, DataError."""
+    """Print the plan of a study; of another sweep, how many runs it is. Raises OptionsError, DataError, RunError."""
     check_memory_of_jobs(study)
+    for place, (_, options) in zip(study.places(), study.runs, strict=True):
+        if not (run := Run(place)).config.exists():  # one that has begun is compared with its options when it goes on
+            run.check(options.model_dump())
     if not study.name:
         say(f"a sweep of {len(study.runs)} run{'s' * (len(study.runs) != 1)} in {study.place}")
         return

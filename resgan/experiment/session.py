@@ -33,14 +33,14 @@ from resgan.options.train import TrainOptions
 from resgan.runs.configuration import LENGTH
 from resgan.runs.directory import Result, Run, RunError, new_directory
 from resgan.runs.provenance import provenance
-from resgan.runs.tracking import Tracker
+from resgan.runs.tracking import Tracker, check_environment, new_run_id
 from resgan.training import checkpoints
 from resgan.training.batches import DataModule
 from resgan.training.callbacks import ProgressBar, RecorderCallback
 from resgan.training.checkpoints import Found, State
 from resgan.training.fit import fit
 from resgan.training.gan import GAN
-from resgan.training.loggers import Loggers, check_tensorboard, open_csv, open_tensorboard
+from resgan.training.loggers import Loggers, check_tensorboard, finish_all, open_csv, open_tensorboard
 from resgan.training.recorder import Recorder, Schedule
 from resgan.training.stack import stand_in
 
@@ -136,6 +136,7 @@ def build_all(each: Sequence[tuple[TrainOptions, Run | None]], job: Job) -> list
         if not components:
             check_processes(one, job)
             check_tensorboard(one.tensorboard)
+            check_environment(one.wandb.mode)
         reuse = components[0] if components else None
         components.append(
             build_components(one, side_by_side=job.side_by_side, reuse=reuse, begins=begins, members=len(each))
@@ -402,8 +403,8 @@ def train_group(members: Sequence[Member], root: Path, processes: Processes = AL
         exit_code = error.code if isinstance(error.code, int) else 1
         raise
     finally:
-        for recorder in recorders:
-            recorder.tracker.finish(exit_code or (EXIT_DIVERGED if recorder.diverged else 0))
+        ends = [exit_code or (EXIT_DIVERGED if recorder.diverged else 0) for recorder in recorders]
+        finish_all([(recorder.tracker, end) for recorder, end in zip(recorders, ends, strict=True)])
     if stop.number is not None and callable(signal.getsignal(stop.number)):
         signal.raise_signal(stop.number)  # it came after the last step, where nothing was left to stop: others follow
     return results
@@ -424,7 +425,17 @@ def about_session(member: Member) -> PlainData:
     initial = {"init_from": member.components.initial} if member.components.initial and not member.state else {}
     changed = {"changed": member.changed} if member.changed else {}
     arm = arm_of_run(member.run, member.options, member.job)
-    return {"arm": arm, "total_kimg": member.options.total_kimg} | changed | initial
+    length = member.options.total_kimg
+    return {"arm": arm, "total_kimg": length, "wandb_id": wandb_id(member)} | changed | initial
+
+
+def wandb_id(member: Member) -> str:
+    """Return the id of the run at W&B, which stands in provenance.json before W&B starts: a kill changes nothing."""
+    if (before := member.state.get("wandb_id")) is not None:
+        return before
+    alone = member.job.sweep_dir is None and not {"seeds", "replicate"} & typed_options(member.job.overrides)
+    known = (session["wandb_id"] for session in member.run.sessions() if "wandb_id" in session)
+    return next(known, None) or new_run_id(alone=alone)
 
 
 def arm_of_run(run: Run, options: TrainOptions, job: Job) -> str:
@@ -530,7 +541,7 @@ def open_loggers(member: Member, session: PlainData) -> Loggers:
     """Open W&B and the loggers that write into the run directory, each where the run stands."""
     options, run, components = member.options, member.run, member.components
     counts = components.counts | {"provenance": session}
-    tracker = open_tracker(options, member.job, run, run_id=member.state.get("wandb_id"), counts=counts)
+    tracker = open_tracker(options, member.job, run, run_id=session["wandb_id"], counts=counts)
     gan, files, config = components.gan, [], options.model_dump(exclude={"wandb"})
     if options.tensorboard:
         scores = list(components.scorer.cards)
@@ -540,7 +551,7 @@ def open_loggers(member: Member, session: PlainData) -> Loggers:
     return Loggers(tracker, files)
 
 
-def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str | None, counts: PlainData) -> Tracker:
+def open_tracker(options: TrainOptions, job: Job, run: Run, *, run_id: str, counts: PlainData) -> Tracker:
     arm = arm_of_run(run, options, job)
     return Tracker(
         mode=options.wandb.mode,

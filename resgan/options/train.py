@@ -92,6 +92,16 @@ class WandbOptions(Options):
     name: str | None = option("name of the run; null: the arm and the seed")
     tags: list[str] = option("tags to find the run by")
 
+    @model_validator(mode="after")
+    def _has_names_for_wandb(self) -> "WandbOptions":
+        """Refuse what W&B would refuse when the run begins, by its wandb.Settings."""
+        if not 1 <= len(self.project) <= 128 or set(self.project) & set("/\\#?%:"):
+            raise ValueError(f"project={self.project}: expected 1 to 128 characters, without / \\ # ? % :")
+        for tag in self.tags:
+            if not 1 <= len(tag) <= 64:
+                raise ValueError(f"tags={format_value(self.tags)}: each has 1 to 64 characters")
+        return self
+
 
 class TrainOptions(Options):
     """All options of `python -m resgan.train`."""

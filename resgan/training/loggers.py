@@ -1,7 +1,8 @@
 """Loggers of Lightning that show a run in TensorBoard and as CSV beside W&B, in files of its directory."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,12 @@ class Loggers:
     def finish(self, exit_code: int) -> None:
         for one in (self.tracker, *self.files):
             one.finish(exit_code)
+
+
+def finish_all(each: Sequence[tuple[Loggers, int]]) -> None:
+    """Finish the loggers of runs that were trained as one, each with its exit code, at the same time: each may wait."""
+    if len(each) == 1:  # here, where a signal ends the wait
+        each[0][0].finish(each[0][1])
+        return
+    with ThreadPoolExecutor(max_workers=max(1, len(each))) as threads:
+        list(threads.map(lambda one: one[0].finish(one[1]), each))

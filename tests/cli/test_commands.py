@@ -333,11 +333,11 @@ def test_a_sweep(tmp_path):
     arguments = [*QUICK, "generator.lr=1e-3,1e30", "seed=0,1", "-m", "run_dir=sweep"]  # the flag may be anywhere
     blocked = tmp_path / "sweep" / "both_G.lr-0.001" / "1"
     blocked.mkdir(parents=True)
-    (blocked / "mine.txt").write_text("")
+    (blocked / "config.yaml").write_text(yaml.safe_dump(options_of(*QUICK, "generator.lr=1e-3", "seed=7")))
     first = run("train", *arguments, cwd=tmp_path)
     assert first.returncode == 1
     assert first.stderr.count("job failed") == 1
-    assert "both_G.lr-0.001/1: holds other files and no run" in first.stderr
+    assert "both_G.lr-0.001/1: belongs to another configuration: seed was 7, is 1" in first.stderr
     assert "Traceback" not in first.stderr
     lines = [line for line in first.stderr.splitlines() if re.match(r"resgan: run \d of 4", line)]
     assert [line.split(":")[1].split(",")[0] for line in lines] == [f" run {k} of 4" for k in (1, 2, 3)]
@@ -352,7 +352,7 @@ def test_a_sweep(tmp_path):
     }
     assert {path.name for path in tmp_path.iterdir()} == {"sweep"}  # and no directory of Hydra's
     assert not list(tmp_path.rglob("multirun.yaml"))
-    (blocked / "mine.txt").unlink()
+    (blocked / "config.yaml").unlink()
     second = run("train", *arguments, cwd=tmp_path)
     assert second.returncode == 0  # a run that diverged has not failed
     assert second.stderr.count("finished already") == 3
@@ -384,11 +384,12 @@ def test_a_sweep_stopped_by_a_signal_goes_on(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_with_joblib(tmp_path):
     (tmp_path / "sweep" / "both" / "1").mkdir(parents=True)
-    (tmp_path / "sweep" / "both" / "1" / "mine.txt").write_text("")
+    theirs = yaml.safe_dump(options_of(*QUICK, "seed=7"))
+    (tmp_path / "sweep" / "both" / "1" / "config.yaml").write_text(theirs)
     arguments = ["-m", *QUICK, "generator.residual=true,false", "seed=0,1", "hydra/launcher=joblib"]
     process = run("train", *arguments, "hydra.launcher.n_jobs=2", "run_dir=sweep", cwd=tmp_path)
     assert process.returncode == 1, process.stderr
-    assert "both/1: holds other files and no run" in process.stderr
+    assert "both/1: belongs to another configuration: seed was 7, is 1" in process.stderr
     assert "run 3 of 4" in process.stderr
     assert "sweep: 3 finished, 1 open" in process.stderr
     assert [result["status"] for result in results(tmp_path / "sweep").values()] == ["finished"] * 3

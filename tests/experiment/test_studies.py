@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 from helpers.options import options_of
 from helpers.processes import run, start
 
@@ -306,12 +307,13 @@ def in_the_middle_of_one(folder: Path) -> bool:
 def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
     blocked = tmp_path / "runs" / "smoke" / "both" / "0"
     blocked.mkdir(parents=True)
-    (blocked / "mine.txt").write_text("")
+    theirs = options_of(*SMALL, "seed=7", "generator.residual=true", "disc.residual=true")
+    (blocked / "config.yaml").write_text(yaml.safe_dump(theirs))
     process = run("train", *SMALL, cwd=tmp_path)
     assert process.returncode == 1
     assert "job failed: seed=0 generator.residual=True disc.residual=True" in process.stderr
     assert "  open: both/0\nresgan: study smoke: 7 finished, 1 open" in process.stderr
-    (blocked / "mine.txt").unlink()
+    (blocked / "config.yaml").unlink()
     again = run("train", *SMALL, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "8 finished" in again.stderr

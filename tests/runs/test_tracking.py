@@ -13,6 +13,8 @@ from helpers.options import TINY
 from helpers.processes import run, start
 from wandb.proto import wandb_internal_pb2 as pb
 
+from resgan import configure, train
+from resgan.base.errors import OptionsError
 from resgan.runs import tracking
 
 QUICK = [*TINY, "total_kimg=0.2", "score_kimg=0.1", "sample_kimg=0.1", "save_kimg=0.1"]
@@ -173,7 +175,7 @@ def test_a_server_that_cannot_be_reached_does_not_stop_the_run(tmp_path, no_key)
     begun = time.monotonic()
     process = run("train", *QUICK, "run_dir=run", cwd=tmp_path, **environment)
     assert process.returncode == 0, process.stderr
-    assert time.monotonic() - begun < 60  # including 15 for the connection
+    assert time.monotonic() - begun < 60  # including 10 for the connection
     said = [line for line in process.stderr.splitlines() if "img/s" not in line]
     assert len(said) == 1
     assert "W&B is not reachable" in said[0]
@@ -191,7 +193,6 @@ def test_a_server_that_cannot_be_reached_does_not_stop_the_run(tmp_path, no_key)
         ("auto", {"WANDB_API_KEY": "x", "WANDB_MODE": "offline"}, "offline"),
         ("auto", {"WANDB_API_KEY": "x", "WANDB_MODE": "dryrun"}, "offline"),
         ("auto", {"WANDB_MODE": "disabled"}, "disabled"),
-        ("auto", {"WANDB_MODE": "nonsense"}, "offline"),
     ],
 )
 def test_modes(monkeypatch, tmp_path, option, environment, found):
@@ -223,6 +224,60 @@ class Broken:
 
     def finish(self, **arguments):
         self.finished = True
+
+
+@pytest.mark.parametrize("machine", ["api.wandb.ai", "api.forge.coreweave.com"])
+def test_a_key_for_either_address_of_wandb(monkeypatch, tmp_path, machine):
+    """`wandb login` writes the second since W&B 0.31."""
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "netrc").write_text(f"machine {machine} login user password 0123\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    assert tracking.has_key()
+    (tmp_path / "settings").write_text("[default]\nbase_url = http://ours:8080\n")  # of `wandb login --host`
+    assert not tracking.has_key()
+    (tmp_path / "netrc").write_text("machine ours:8080 login user password 0123\n")
+    assert tracking.has_key()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("WANDB_MODE", "wrong", "WANDB_MODE=wrong: expected online, offline or disabled"),
+        ("WANDB_RUN_ID", "../x", "WANDB_RUN_ID=../x: Run ID cannot contain"),
+        ("WANDB_BASE_URL", "notaurl", "WANDB_BASE_URL=notaurl: Input should be a valid URL"),
+        ("WANDB_TAGS", ",", "WANDB_TAGS=,: Tag at index 0 is empty"),
+        ("WANDB_HTTP_TIMEOUT", "abc", "WANDB_HTTP_TIMEOUT=abc: Input should be a valid number"),
+        ("WANDB_API_KEY", " secret ", "WANDB_API_KEY: API key cannot start or end with whitespace"),
+    ],
+)
+def test_an_environment_that_wandb_refuses(monkeypatch, tmp_path, refused, name, value, says):
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv(name, value)
+    line = refused(train, *QUICK, "run_dir=run")
+    assert line.startswith(f"resgan: {says}")
+    assert "secret" not in line
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    tracking.check_environment("auto")
+    tracking.check_environment("disabled")
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("wandb.project=a/b", "wandb.project=a/b: expected 1 to 128 characters, without / \\ # ? % :"),
+        (f"wandb.project={'x' * 129}", "expected 1 to 128 characters"),
+        ("wandb.project=''", "wandb.project=: expected 1 to 128"),
+        ("wandb.tags=['']", 'wandb.tags=[""]: each has 1 to 64 characters'),
+        (f"wandb.tags=[{'x' * 65}]", "each has 1 to 64 characters"),
+    ],
+)
+def test_names_that_wandb_refuses(option, says):
+    with pytest.raises(OptionsError) as refusal:
+        configure(*QUICK, option)
+    assert says in str(refusal.value)
+    configure(*QUICK, f"wandb.project={'x' * 128}", f"wandb.tags=[{'x' * 64}]")
 
 
 def test_wandb_failing_in_the_middle_does_not_stop_the_run(capsys):
