@@ -131,15 +131,13 @@ def make_task(
             raise
         except BrokenPipeError:
             end_unread()  # here and not further up, because Hydra would print its own message
-        except WriteError as error:
-            stop(one_line(error), error.status)  # of a sweep too: the next run would find the disk as full
         except Exception as error:
-            if sweep:
+            if sweep and not isinstance(error, WriteError):  # the next run would find the disk as full
                 say_failed(command, job, error)
                 raise JobFailed from None
             if not isinstance(error, UserError | OmegaConfBaseException):
                 raise
-            stop(line_of(error, command, overrides))  # here for the same reason
+            stop(line_of(error, command, overrides), getattr(error, "status", 2))  # here for the same reason
 
     return task
 
