@@ -92,7 +92,7 @@ def test_lines_that_were_lost_are_said_and_counted(tmp_path, capsys):
 def test_the_exit_status_is_1(tmp_path):
     """A directory in the place of the file is refused by the system as a full disk is."""
     (tmp_path / "run").mkdir()
-    stopped = run("train", *OPTIONS, "trainer.max_hours=1e-6", "run_dir=run", cwd=tmp_path)
+    stopped = run("train", *OPTIONS, "trainer.max_hours=0.0001", "run_dir=run", cwd=tmp_path)
     assert stopped.returncode == 142
     (tmp_path / "run" / "checkpoints" / "best.ckpt" / "in the way").mkdir(parents=True)
     failed = run("train", *OPTIONS, "trainer.max_hours=null", "run_dir=run", cwd=tmp_path)

@@ -79,12 +79,11 @@ def test_while_it_grows_its_newest_checkpoint_counts(short, copied):
 
 
 def test_the_newest_of_earlier_ends_comes_first(tmp_path):
-    """By the number, 16 after 4 and 0.5, and whatever has no number last."""
-    for kimg in ("4", "16", "0.5", "odd"):
-        (tmp_path / f"final-{kimg}kimg.ckpt").touch()
-    found = [path.name for path in checkpoints.to_continue_from(tmp_path)]
-    assert found[:3] == ["last.ckpt", "previous.ckpt", "final.ckpt"]
-    assert found[3:] == [f"final-{kimg}kimg.ckpt" for kimg in ("16", "4", "0.5", "odd")]
+    """By the number, 16 before 4 and 0.5; what has no number is of somebody else."""
+    for name in ("final-4kimg", "final-16kimg", "final-0.5kimg", "final-oddkimg", "best", "last"):
+        (tmp_path / f"{name}.ckpt").touch()
+    found = [path.stem for path in checkpoints.to_continue_from(tmp_path)]
+    assert found == ["last", "final-16kimg", "final-4kimg", "final-0.5kimg"]
 
 
 def test_a_diverged_run_counts_at_a_greater_length(tmp_path, monkeypatch):

@@ -116,7 +116,7 @@ def test_the_best_checkpoint_is_there_before_its_line(tmp_path, gan):
     assert not (tmp_path / "checkpoints").exists()  # the untrained networks are not the best
     gan.images_seen = 10
 
-    def killed(line: dict) -> None:
+    def killed(line: dict, *, flush: bool) -> None:
         raise InterruptedError
 
     made.run.append = killed

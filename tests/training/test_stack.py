@@ -268,7 +268,7 @@ def test_members_go_on_alone_and_among_others():
 
 @pytest.mark.usefixtures("in_float64")
 def test_a_member_that_diverges_leaves_the_others_as_they_are():
-    own = "generator.residual=false | disc.lr=1e300 | loss.r1=3"
+    own = "generator.residual=false | disc.lr=1e30 | loss.r1=3"
     each, gans, datasets = make_each(DEEPER, own)
     _, together, _ = make_each(DEEPER, own)
     train_apart(gans, each[0], datasets, range(4))
@@ -558,7 +558,8 @@ def recorders(count: int) -> tuple[list[Recorder], StopSignal, list]:
     for k in range(count):
         recorder = Recorder.__new__(Recorder)
         recorder.gan, recorder.stop, recorder.diverged_at = gan_of_one_process(), stop, None
-        recorder.run = SimpleNamespace(append=lambda line, k=k: done.append(f"{line['kind']} {k}"))
+        recorder.run = None
+        recorder.append = lambda line, k=k: done.append(f"{line['kind']} {k}")
         recorder.save = lambda k=k: done.append(f"save {k}")
         recorder.name = k
         made.append(recorder)

@@ -181,7 +181,7 @@ def run_at(path: Path, *places: int, beside: tuple[str, ...] = (), diverged: int
     for place in places:
         checkpoints.save_last(run.checkpoints, {"images_seen": place})
     if beside:
-        run.record_session({"together": len(beside), "stack": [f"../{name}" for name in beside]})
+        run.record_session({"command": "x", "together": len(beside), "stack": [f"../{name}" for name in beside]})
     if diverged is not None:
         run.append({"images_seen": diverged, "kind": "diverged"})
     return SimpleNamespace(run=run, options=QUICK)
@@ -191,8 +191,7 @@ QUICK = check(TrainOptions, options_of(*POINTS))
 
 
 def newest(one: SimpleNamespace) -> int | None:
-    state = checkpoints.newest_valid(one.run.checkpoints)
-    return state["images_seen"] if state else None
+    return checkpoints.newest_valid(one.run.checkpoints, lambda state: None).state.get("images_seen")
 
 
 @pytest.mark.parametrize(("places", "common"), [
@@ -239,7 +238,7 @@ def test_runs_go_on_with_those_they_were_trained_with(tmp_path):
         ["b", "a"], ["c", "d", "e"],
     ]  # fmt: skip
     alone = run_at(tmp_path / "f", 5)
-    alone.run.record_session({"together": 1})
+    alone.run.record_session({"command": "x", "together": 1})
     assert members_before(alone.run) == (alone.run.path,)
     stacks = stacks_to_train([*runs[2:], alone, run_at(tmp_path / "g")], most=None)
     assert [[one.run.path.name for one in stack] for stack in stacks] == [["f"], ["c", "d", "e", "g"]]
