@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from resgan.base.errors import UserError
+
 _logs: list[Path] = []  # of the runs at hand
 _unwritten: set[Path] = set()  # those of them that cannot be written
 
@@ -38,8 +40,8 @@ def logged(path: Path) -> Iterator[None]:
     _logs.append(path)
     try:
         yield
-    except Exception:
-        note(traceback.format_exc().rstrip())
+    except Exception as error:
+        note(f"resgan: {one_line(error)}" if isinstance(error, UserError) else traceback.format_exc().rstrip())
         raise
     finally:
         _logs.remove(path)

@@ -1,0 +1,21 @@
+"""What is said, and what the log of a run keeps."""
+
+import pytest
+
+from resgan.base.console import logged, say
+from resgan.base.errors import OptionsError
+
+
+def test_a_refusal_is_a_line_of_the_log_and_a_mistake_a_traceback(tmp_path, capsys):
+    for error in (OptionsError("seed=x:\n expected a number"), KeyError("x")):
+        log = tmp_path / f"{type(error).__name__}.txt"
+        with pytest.raises(type(error)), logged(log):
+            say("begins")
+            raise error
+        say("not inside")
+        text = log.read_text()
+        assert text.splitlines()[0].endswith("  begins")
+        assert ("Traceback" in text) == isinstance(error, KeyError) == (len(text.splitlines()) > 2)
+        assert "not inside" not in text
+    assert (tmp_path / "OptionsError.txt").read_text().endswith("resgan: seed=x: expected a number\n")
+    assert capsys.readouterr().err.count("resgan: begins") == 2
