@@ -196,7 +196,7 @@ def bytes_of_step(options: TrainOptions, spec: Spec, generator: nn.Module, disc:
     """Return the bytes that a step surely holds at one time for its gradients, beside the weights and theirs.
 
     D's step holds what it saves in two passes, and more for each penalty, whose gradient is differentiated once more;
-    G's step what both networks save. The factors are the least found in nine kinds of networks.
+    G's step what both networks save. The factors lie below the least found in nine kinds of networks.
     """
     loss, seen = options.loss, options.batch_size
     of_d = saved(disc, torch.empty(seen, *spec["shape"], device="meta"), *labels_of(spec, seen))
