@@ -16,7 +16,7 @@ from resgan.base.console import say_once
 from resgan.base.errors import OptionsError
 from resgan.base.memory import Free, free_gpu_memory, free_memory
 from resgan.base.plain_data import format_value, shortened
-from resgan.builders.networks import Spec, build_networks
+from resgan.builders.networks import Spec, build_outline
 from resgan.nets import layers
 from resgan.options.data import DataSet, Gaussians, Shapes, ShapesHard
 from resgan.options.train import TrainOptions
@@ -184,8 +184,7 @@ def sizes_of(options: TrainOptions, network: str) -> dict[str, object]:
 
 def on_meta(spec: Spec) -> tuple[nn.Module, nn.Module]:
     """Build both networks with shapes alone. Raises OptionsError where an option does not fit the images."""
-    with torch.device("meta"):
-        return build_networks(spec)
+    return build_outline(spec, "generator"), build_outline(spec, "disc")
 
 
 def size_of(net: nn.Module) -> int:

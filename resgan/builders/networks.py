@@ -98,13 +98,14 @@ def build_network(spec: Spec, network: str, *, own: MakeNetwork | None = None) -
         raise OptionsError(f"{network}.{error}") from error
 
 
-def build_outline(spec: Spec, network: str) -> dict[str, Tensor]:
-    """Return the weights of a network by name, on the meta device: their shapes and dtypes take no memory.
+def build_outline(spec: Spec, network: str) -> nn.Module:
+    """Build a network on the meta device: its weights have shapes and dtypes, and take no memory.
 
-    Not for user-defined networks, whose code may need real tensors. Sizes beyond all bounds raise several kinds.
+    Not for user-defined networks, whose code may need real tensors. Raises OptionsError; sizes beyond all bounds raise
+    several kinds.
     """
     with torch.device("meta"), Undrawn():
-        return build_network(spec, network).state_dict()
+        return build_network(spec, network)
 
 
 class Undrawn(TorchFunctionMode):
@@ -142,8 +143,9 @@ def count(spec: Spec) -> PlainData:
 
 def costs(spec: Spec) -> dict[str, dict[str, int]]:
     own = "module" in (spec["generator"]["name"], spec["disc"]["name"])
-    with torch.device("cpu" if own else "meta"):  # where nothing is allocated; a user's code may need values
-        generator, disc = build_networks(spec)
+    build = build_network if own else build_outline  # which allocates nothing; a user's code may need values
+    generator, disc = build(spec, "generator"), build(spec, "disc")
+    with torch.device("cpu" if own else "meta"):
         labels = (torch.zeros(1, dtype=torch.long),) if spec.get("classes") else ()
         inputs = {
             "generator": (generator, torch.zeros(1, spec["generator"]["latent_dim"]), *labels),

@@ -73,7 +73,7 @@ def check_weights(state: State, network: str, spec: Spec) -> None:
         if not isinstance(weights, dict) or most > len(weights):  # a block has at least one weight
             raise CheckpointError(f"its {NETWORKS[key]} has other weights than its spec says")
     try:
-        expected = build_outline(spec, network)
+        expected = build_outline(spec, network).state_dict()
     except Exception as error:  # sizes beyond all bounds raise several kinds
         raise CheckpointError(f"its spec is not valid: {error}") from error
     for key in keys:

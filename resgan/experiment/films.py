@@ -98,11 +98,11 @@ def write_training_film(options: SampleOptions, outdir: Path) -> str:
     grids = grids_of(Path(options.ckpt).expanduser())
     words = [f"{images_seen:,} images seen" for images_seen in grids]
     pace = Pace(frames=len(grids), fps=options.frames_a_second, hold=HOLD, loop=options.looping)
-    make_directory(outdir)
-    path = outdir / f"training.{options.format}"
     frames = [read_grid(grid) for grid in grids.values()]
     if len({frame.shape for frame in frames}) > 1:
         raise OptionsError(f"film=training: the grids in {next(iter(grids.values())).parent} differ in size")
+    make_directory(outdir)
+    path = outdir / f"training.{options.format}"
     if options.format == "html":
         pictures = (
             Picture(png=grid.read_bytes(), words=said) for grid, said in zip(grids.values(), words, strict=True)

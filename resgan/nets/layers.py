@@ -230,12 +230,7 @@ def normalise(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
 
 
 def add_spectral_norm(net: nn.Module) -> None:
-    """Divide every convolution and linear map by its largest singular value (Miyato et al. 2018).
-
-    On the meta device there are no values to divide, and the parameters are the same.
-    """
-    if next(net.parameters()).is_meta:
-        return
+    """Divide every convolution and linear map by its largest singular value (Miyato et al. 2018)."""
     with torch.random.fork_rng(devices=[]):
         for name, module in list(net.named_modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from resgan.options.choices import Fit
-from resgan.options.numbers import MOST_PIXELS, MOST_SAMPLES, Pixels, Samples, ShareBelowOne
+from resgan.options.numbers import MOST_PIXELS, MOST_SAMPLES, Pixels, ReadFactor, Samples, ShareBelowOne
 from resgan.options.validation import Options, option
 
 
@@ -92,9 +92,7 @@ class Folder(DataSet):
     channels: Literal[1, 3] = option("1 for grey, 3 for colour")
     holdout: ShareBelowOne = option("share of the images kept out of training")
     flip: bool = option("mirror images at random")
-    limits: Annotated[float, Field(gt=0, le=1e6)] = option(
-        "factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive"
-    )
+    limits: ReadFactor = option("factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive")
     cache: bool = option("keep the decoded images in $RESGAN_CACHE or ~/.cache/resgan, keyed by their content")
 
     @property

@@ -8,7 +8,7 @@ from resgan.base.plain_data import format_value
 from resgan.options.checkpoint import CheckpointOptions
 from resgan.options.choices import Fit
 from resgan.options.metrics import MetricsOptions
-from resgan.options.numbers import Pixels, Seed
+from resgan.options.numbers import Pixels, ReadFactor, Seed
 from resgan.options.validation import option
 
 
@@ -31,7 +31,7 @@ class EvaluateOptions(CheckpointOptions):
     fit: Fit = option("how images of folders become square: cut, with black bars, or squashed")
     enlarge: bool = option("enlarge smaller images of folders; false: refuse them, or with fit=pad add bars")
     channels: Literal[1, 3] = option("channels of images of folders: 1 for grey, 3 for colour")
-    limits: Annotated[float, Field(gt=0, le=1e6)] = option(
+    limits: ReadFactor = option(
         "factor on what is read at most: 100 megapixels of an image, 64 GiB of an archive or npz"
     )
     cache: bool = option("keep the decoded images of real, as data.cache does in training")

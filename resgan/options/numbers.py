@@ -44,5 +44,6 @@ Signed = Annotated[float, Field(ge=-1e30, le=1e30)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Hours = Annotated[float, Field(ge=0.0001, le=100_000)]
+ReadFactor = Annotated[float, Field(ge=1e-6, le=1e6)]  # a factor on what is read at most
 Amount = Annotated[float, Field(ge=0.001, le=1e9)]  # a speed, gigabytes
 Price = Annotated[float, Field(ge=0, le=1e9)]

@@ -75,7 +75,7 @@ def recorder(path: Path, generator: nn.Module, *, classes: dict[str, float], see
 
 def open_teller(monkeypatch) -> TrainedGan:
     """Make a Teller, and put it in place of every checkpoint from now on."""
-    spec = {"generator": {"latent_dim": 3}, "classes": SHARES}
+    spec = {"generator": {"latent_dim": 3}, "shape": [3], "classes": SHARES}
     gan = TrainedGan(Teller().eval(), Teller().eval(), nn.Identity(), spec, images_seen=0)
     for module in (evaluation, samples):
         monkeypatch.setattr(module, "load_gan_for", lambda options, path, device: gan)

@@ -205,6 +205,7 @@ def test_truncation_is_said(draw, capsys):
 
 def make_run(path: Path, *, count: int = 3, side: int = 40) -> Path:
     """Make a run directory with grids; grid k has grey level 40 k."""
+    (path / "samples").mkdir(parents=True)
     for k in range(count):
         save_png(torch.full((3, side, 300), 40 * k, dtype=torch.uint8), path / "samples" / f"{k * 2000:09d}.png")
     save_png(torch.zeros(3, 40, 40, dtype=torch.uint8), path / "samples" / "reals.png")

@@ -239,7 +239,7 @@ def test_an_edge_is_a_winner_that_no_candidate_lies_beyond():
         (("tuning.rungs=[0.5,1.5]",), "tuning.rungs=1.5: expected at most 1"),
         (("tuning.keep=1",), "tuning.keep=1: expected at least 2"),
         (("tuning.disc_lr=[5,0.2]",), "tuning.disc_lr=[5.0,0.2]: expected two factors above 0, the lower one first"),
-        (("tuning.disc_lr=[0,2]",), "tuning.disc_lr=[0.0,2.0]: expected two factors above 0"),
+        (("tuning.disc_lr=[0,2]",), "tuning.disc_lr=0: expected at least 1e-30"),
         (("tuning.inits=[hee]",), "tuning.inits=hee: expected 'he'"),
         (("loss.r1=0", "loss.r2=0"), "tuning.penalty=[0.1,10.0]: this loss has no penalty to search; use null"),
         (("tuning.best=own", "tuning.runs=x"), "tuning.candidates=16: best=own takes the settings of another study"),

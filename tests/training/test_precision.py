@@ -5,6 +5,7 @@ obeys it, and the device "meta", whose tensors have no values, stands for CUDA.
 """
 
 import copy
+from collections import Counter
 
 import pytest
 import pytorch_lightning as pl
@@ -66,7 +67,7 @@ def test_the_figures_at_the_start_are_without_tf32(tf32):
     notes: list = gan.disc.notes
     gan.disc.__deepcopy__ = lambda memo: gan.disc  # notes of a copy would be lost
     recorder = Recorder.__new__(Recorder)
-    recorder.gan, recorder.reference = gan, (REAL.clone(),)
+    recorder.gan, recorder.reference, recorder.lines = gan, (REAL.clone(),), Counter()
     recorder.run = recorder.tracker = type("Nothing", (), {"append": print, "summarise": print})()
     recorder.record_start()
     assert [way for way, _ in notes] == ["forward", "backward"]
