@@ -80,7 +80,7 @@ def test_study_into_pandas(play, tmp_path):
     assert "1000    0." in said
 
 
-@pytest.mark.parametrize("name", ["the_switch_on_points", "read_a_study"])
+@pytest.mark.parametrize("name", ["the_switch_on_points", pytest.param("read_a_study", marks=pytest.mark.slow)])
 def test_notebooks_run_from_top_to_bottom(name, tmp_path, monkeypatch):
     """Run cell by cell, on little data; the stored outputs are from the lengths that the cells name."""
     monkeypatch.chdir(tmp_path)

@@ -205,14 +205,23 @@ def run_waiting(command: Command, waiting: list[tuple[Any, Job]]) -> None:
 
 @contextlib.contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """End the command on a signal with the signal's status and no traceback. A run handles signals while it trains."""
+    """End the command on a signal with the signal's status and no traceback. A run handles signals while it trains.
+
+    Also where Hydra, which catches everything while it composes, makes an error of its own of the handler's SystemExit.
+    """
+    ended: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
         once_unbroken_ends(lambda: stop(f"stopped by {cause_of(number)}", status=128 + number))
 
     before = {number: signal.signal(number, end) for number in stop_signals()}
     try:
         yield
+    except Exception:
+        if ended:
+            raise SystemExit(128 + ended[0]) from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from resgan.base.console import end_unread, stop
+from resgan.base.signals import stop_signals
 from resgan.base.versions import version_text
 from resgan.cli.arguments import apart
 from resgan.cli.command import Command
@@ -45,7 +46,18 @@ def run_command(command: Command, run: Callable[[Any, Job], object]) -> None:
     except BrokenPipeError:
         end_unread()
     except KeyboardInterrupt:  # before the command listens to signals, such as while Hydra is imported
+        end_undisturbed()
         stop("stopped by SIGINT", status=128 + signal.SIGINT)
+    except SystemExit as ended:
+        if isinstance(ended.code, int) and ended.code > 128:
+            end_undisturbed()
+        raise
+
+
+def end_undisturbed() -> None:
+    """Ignore further Ctrl-C once a signal ends the command: Python would print a traceback of its own exit."""
+    if stop_signals():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def is_completion(arguments: list[str]) -> bool:

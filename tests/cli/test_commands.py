@@ -455,7 +455,7 @@ def test_help_tells_the_defaults_of_each_variant(capsys, monkeypatch):
     assert {key: shown[key] for key in expected if key != "experiment"} == expected
 
 
-@pytest.mark.parametrize("arguments", [["train", "--help"], ["describe"]])
+@pytest.mark.parametrize("arguments", [["train", "--help"], pytest.param(["describe"], marks=pytest.mark.slow)])
 def test_a_reader_that_wants_no_more_ends_a_command_without_a_traceback(arguments):
     read, write = os.pipe()
     os.close(read)

@@ -109,6 +109,7 @@ def test_the_examples_of_help_are_valid():
             check(model, options_of(*map(quoted, arguments), config=module.COMMAND.primary))
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_help_of_sweeps_are_valid():
     from resgan.sweep import COMMAND
 

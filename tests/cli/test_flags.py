@@ -1,5 +1,6 @@
 """Hydra's flags, a user's own files of options, and what lies in the directory of a sweep."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,9 +10,11 @@ import pytest
 import yaml
 from helpers.options import TINY
 from helpers.processes import run, start
+from omegaconf.errors import OmegaConfBaseException
 
 from resgan import configure, sample, train
 from resgan.cli.arguments import flags_first, quoted
+from resgan.cli.launch import launch
 from resgan.cli.presets import MOST_VALUES
 
 QUICK = [*TINY, "total_kimg=0.1", "score_kimg=0", "save_kimg=0.1"]
@@ -140,3 +143,22 @@ def test_what_a_launcher_left_in_the_environment_does_not_disturb_a_run(tmp_path
     process = run("train", *QUICK, "run_dir=run", cwd=tmp_path, **left)
     assert process.returncode == 0, process.stderr
     assert (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_signal_while_hydra_composes_has_its_own_status(tmp_path, monkeypatch, capsys):
+    """Seen there: an error of Hydra's own in place of the handler's SystemExit, and so status 2."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        with contextlib.suppress(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        raise OmegaConfBaseException
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "data=gaussians"])
+    monkeypatch.setattr(
+        "hydra._internal.config_loader_impl.ConfigLoaderImpl._compose_config_from_defaults_list", interrupted
+    )
+    with pytest.raises(SystemExit) as ended:
+        launch(train.COMMAND, lambda *_: None, ["data=gaussians"])
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "resgan: stopped by SIGTERM\n"

@@ -133,7 +133,7 @@ def test_odd_names_stay_in_one_line_that_can_be_printed(tmp_path):
 
 
 def test_pixels_are_counted_before_they_are_decoded(tmp_path, monkeypatch):
-    path = save(tmp_path / "set", side=10)  # 100 pixels
+    path = save(tmp_path / "set", side=11)  # 100 pixels
     assert len(load(path, limits=1e-6).train) == 3
     before = Image.MAX_IMAGE_PIXELS
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
@@ -145,11 +145,11 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path, monkeypatch):
 
 
 def test_the_option_reaches_the_reader(tmp_path):
-    path = save(tmp_path / "set", side=10)
+    path = save(tmp_path / "set", side=11)
     values = {name.removeprefix("data."): value for name, value in hostile_defaults().items()}
-    for factor, right in ((1.0, True), (0.9e-6, False)):
+    for factor, right in ((1.0, True), (1e-6, False)):
         options = check(DataOptions, {"data": values | {"path": str(path), "limits": factor, "cache": False}}).data
-        with contextlib.nullcontext() if right else pytest.raises(DataError, match=r"more than 90 pixels"):
+        with contextlib.nullcontext() if right else pytest.raises(DataError, match=r"more than 100 pixels"):
             build_dataset(options, seed=0, progress=False)
     with pytest.raises(DataError, match=r"fake=.*; a greater limits reads it"):
         load_images(path, option="fake", size=None, channels=3, progress=False, limits=0.9e-6)

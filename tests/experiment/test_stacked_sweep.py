@@ -121,6 +121,7 @@ SEARCHES = ["-m", *TINY, "generator.residual=true,false", "replicate=0,1", "data
             "wandb=disabled", "run_dir=s"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_replicates_share_stacks_and_are_those_of_job_by_job(tmp_path):
     """Two arms x two replicates: rungs of 16 and 8 runs and 4 fresh seeds, in stacks of 6 at most."""
     together, alone = tmp_path / "together", tmp_path / "alone"

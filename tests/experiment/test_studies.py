@@ -58,7 +58,10 @@ def test_every_study_that_is_shipped_is_tested():
     assert {path.stem for path in (CONF / "study").glob("*.yaml")} == set(RUNS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+LONG = ("depth", "gaussians_tuning")  # hundreds of jobs
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in RUNS])
 def test_the_jobs_of_a_study(name):
     found = study(f"study={name}")
     assert len(found.runs) == RUNS[name]
@@ -264,6 +267,7 @@ def test_a_study_from_plan_to_report(whole):
     assert (folder / "runs" / "smoke" / "report" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_again_it_has_nothing_to_do(whole):
     _, folder = whole
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
@@ -283,6 +287,7 @@ def without_times(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted((folder / "again").rglob("*")) if f.is_file()}
 
 
+@pytest.mark.slow
 def test_stopped_and_killed_it_gives_the_same_report_byte_for_byte(whole, tmp_path):
     """Stopped by a signal in the second run, killed in a later one, and continued."""
     _, folder = whole
@@ -304,6 +309,7 @@ def in_the_middle_of_one(folder: Path) -> bool:
     return any(not (path / "result.json").exists() for path in begun)
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
     blocked = tmp_path / "runs" / "smoke" / "both" / "0"
     blocked.mkdir(parents=True)
@@ -319,6 +325,7 @@ def test_a_job_that_fails_is_named_and_made_next_time(tmp_path):
     assert "8 finished" in again.stderr
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_are_recorded_counted_and_not_made_again(tmp_path):
     process = run("train", *SMALL, "seed=0", "generator.lr=1e30", cwd=tmp_path)
     assert process.returncode == 0, process.stderr

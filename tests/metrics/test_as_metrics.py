@@ -120,6 +120,7 @@ def test_images_of_a_testbed_in_pieces():
     assert score.scores() == whole
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
     """The Frechet distance logged by a third-party Lightning module: 256 samples, in one process or in two."""
     found = {}

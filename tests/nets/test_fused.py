@@ -118,7 +118,10 @@ def test_the_resnet_of_sngan(upsample, residual, projection, norm):
 
 @pytest.mark.parametrize("networks", [
     [],
-    ["generator=sngan", "disc=sngan", "disc.steps=1", "data.size=32", "loss=hinge", "loss.r1=0", "loss.r2=0"],
+    pytest.param(
+        ["generator=sngan", "disc=sngan", "disc.steps=1", "data.size=32", "loss=hinge", "loss.r1=0", "loss.r2=0"],
+        marks=pytest.mark.slow,
+    ),
     ["generator.norm=batch", "disc.block=postact"],
 ])  # fmt: skip
 @pytest.mark.parametrize("option", ["trainer.fused", "trainer.channels_last"])

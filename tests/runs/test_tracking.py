@@ -133,6 +133,7 @@ def test_seeds_that_are_trained_as_one_have_a_wandb_run_each(tmp_path, no_key):
         assert len(expected) == 3
 
 
+@pytest.mark.slow
 def test_a_study_is_a_group_and_its_report_belongs_to_it(tmp_path, no_key):
     arguments = ["study=smoke", *QUICK[1:], "seed=0", "generator.residual=true,false", "disc.residual=true"]
     process = run("train", *arguments, "run_dir=mine", cwd=tmp_path, **no_key)

@@ -472,6 +472,7 @@ def state_of(path: Path) -> dict:
     return checkpoints.load(path / "checkpoints" / "final.ckpt")
 
 
+@pytest.mark.slow
 def test_runs_of_a_stack_are_those_of_single_commands(tmp_path):
     together = run("train", *TINY, "seeds=0-1", "run_dir=both", cwd=tmp_path)
     assert together.returncode == 0, together.stderr
