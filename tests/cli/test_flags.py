@@ -161,4 +161,4 @@ def test_a_signal_while_hydra_composes_has_its_own_status(tmp_path, monkeypatch,
     with pytest.raises(SystemExit) as ended:
         launch(train.COMMAND, lambda *_: None, ["data=gaussians"])
     assert ended.value.code == 143
-    assert capsys.readouterr().err == "resgan: stopped by SIGTERM\n"
+    assert set(capsys.readouterr().err.splitlines()) == {"resgan: stopped by SIGTERM"}
