@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -296,3 +299,15 @@ def test_wandb_failing_in_the_middle_does_not_stop_the_run(capsys):
 def test_disabled_is_disabled(tmp_path, no_key):
     assert run("train", *QUICK, "wandb=disabled", "run_dir=run", cwd=tmp_path, **no_key).returncode == 0
     assert not (tmp_path / "run" / "wandb").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(("given", "connects"), [({}, False), ({"WANDB_ERROR_REPORTING": "true"}, True)])
+def test_offline_nothing_is_looked_up(tmp_path, no_key, given, connects):
+    """No process of the run opens a connection, not even to a resolver; W&B's reports of errors, asked for, do."""
+    command = [sys.executable, "-m", "resgan.train", *TINY, "total_kimg=1", "wandb=offline", "run_dir=run"]
+    trace = ["strace", "-f", "-qq", "-e", "trace=connect", "-o", str(tmp_path / "trace")]
+    environment = {key: value for key, value in {**os.environ, **no_key, **given}.items() if value is not None}
+    subprocess.run([*trace, *command], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=500)
+    assert ("AF_INET" in (tmp_path / "trace").read_text()) == connects
