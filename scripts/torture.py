@@ -38,7 +38,7 @@ IMAGES_RUN = [
     "generator.width=8", "disc.width=8", "generator.blocks=1", "disc.blocks=1", "generator.norm=batch",
     "disc.norm=batch", "disc.spectral=true", "generator.spectral=true", "disc.steps=2", "metrics=exact",
     "metrics.samples=100", "batch_size=8", "total_kimg=0.4", "score_kimg=0.1", "sample_kimg=0.2", "save_kimg=0.1",
-    "loss.r1_interval=3", "loss.r2_interval=5", "trainer.accelerator=cpu", "trainer.threads=1", "data.size=300",
+    "loss.r1_interval=3", "loss.r2_interval=5", "trainer.accelerator=cpu", "trainer.threads=1", "data.count=300",
     "generator.conditional=norm", "disc.conditional=projection", "augment=adaptive", "augment.target=0.05",
     "augment.adapt_kimg=0.5", "loss=hinge", "generator.batch_size=12", "burn_in_kimg=0.3", "loss.r1_final=0.02",
 ]  # fmt: skip
