@@ -12,6 +12,7 @@ if there is one. A kind's trial is decided by --seed and its number, except for 
 import argparse
 import collections
 import concurrent.futures
+import json
 import multiprocessing
 import random
 import shutil
@@ -101,7 +102,7 @@ def disturb(name: str, number: int, seed: int, reference: Path, seconds: float, 
     if last.returncode != 0:
         trial.wrong.append(f"status {last.returncode} at the end: {last.stderr.strip()[-300:]}")
     for root in (reference, folder):
-        keep_last_scores(root)
+        drop_traces(root)
     trial.wrong += differences(reference, folder)
     if trial.wrong and keep:
         shutil.copytree(folder, keep / f"{name}-{number}", dirs_exist_ok=True)
@@ -109,10 +110,13 @@ def disturb(name: str, number: int, seed: int, reference: Path, seconds: float, 
     return trial
 
 
-def keep_last_scores(root: Path) -> None:
-    """Drop the lines of earlier evaluations: each adds one."""
+def drop_traces(root: Path) -> None:
+    """Drop what other commands than `train` leave of each call: a line with its time, a file that was not finished."""
     if (file := root / "scores" / "metrics.jsonl").exists():
-        file.write_text(file.read_text().splitlines()[-1] + "\n")
+        last = json.loads(file.read_text().splitlines()[-1])
+        file.write_text(json.dumps(last | {"time": None}) + "\n")
+    for path in (root / "samples").glob("*.unfinished-*"):
+        path.unlink()
 
 
 def prepare(kind: Kind, folder: Path) -> None:

@@ -33,7 +33,10 @@ def filled(*overrides: str) -> dict:
     return options_of(*overrides, *(f"{key}=something" for key in missing))
 
 
-@pytest.mark.parametrize(("group", "name"), FILES)
+@pytest.mark.parametrize(  # those of D are those of G
+    ("group", "name"),
+    [pytest.param(*one, marks=pytest.mark.slow if one[0] == "disc" else ()) for one in FILES],
+)
 def test_every_file_composes_and_passes(group, name):
     values = filled(f"{group}={name}")
     values.pop("experiment", None)

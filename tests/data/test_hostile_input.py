@@ -133,7 +133,7 @@ def test_odd_names_stay_in_one_line_that_can_be_printed(tmp_path):
 
 
 def test_pixels_are_counted_before_they_are_decoded(tmp_path, monkeypatch):
-    path = save(tmp_path / "set", side=11)  # 100 pixels
+    path = save(tmp_path / "set", side=10)  # 100 pixels
     assert len(load(path, limits=1e-6).train) == 3
     before = Image.MAX_IMAGE_PIXELS
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))

@@ -304,6 +304,7 @@ def scores_in(folder: Path) -> dict[str, dict]:
     return {str(file.parent.relative_to(folder)): json.loads(file.read_text())["scores"] for file in found}
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_rung_it_ends_as_one_that_was_not(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir(), killed.mkdir()

@@ -120,6 +120,7 @@ def test_a_study_of_ones_own(tmp_path):
         assert [(o.seed, o.disc.lr) for _, o in found.runs] == [(4, 1e-3), (4, 2e-3), (5, 1e-3), (5, 2e-3)]
 
 
+@pytest.mark.slow
 def test_tuning_compares_six_settings_in_every_arm():
     for name in ("tuning", "gaussians_tuning"):
         found = {(o.disc.lr, o.loss.r1, o.loss.r2) for _, o in study(f"study={name}").runs}

@@ -72,7 +72,10 @@ def assert_the_same_function(net: torch.nn.Module, x: torch.Tensor, stopping: Se
         torch.testing.assert_close(mine, theirs, **CLOSE, msg=name)
 
 
-@pytest.mark.parametrize(("kind", "norm", "join", "residual"), KINDS)
+@pytest.mark.parametrize(
+    ("kind", "norm", "join", "residual"),
+    [pytest.param(*one, marks=pytest.mark.slow if number % 4 in (1, 2) else ()) for number, one in enumerate(KINDS)],
+)
 def test_lab_networks(kind, norm, join, residual):
     place = "trunk" if join in ("stable", "gated") else "branch"
     values = {"block": kind, "norm": norm, "norm_place": place, "join": join, "residual": str(residual).lower()}

@@ -40,7 +40,7 @@ def against_first_block(found: dict[str, tuple], *, stage: int) -> tuple[list[fl
 
 # At width 32, the default, 32 plain layers in a row lose about half of their scale in the median, and none in the mean:
 # the factor of each layer scatters by about sqrt(2 / width) (Hanin & Rolnick 2018). At width 64 it is half as much.
-@pytest.mark.parametrize(("blocks", "width"), [(2, 32), (8, 32), (16, 64)])
+@pytest.mark.parametrize(("blocks", "width"), [(2, 32), (8, 32), pytest.param(16, 64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("network", INPUTS)
 def test_signals_and_gradients_keep_their_scale_in_both_arms(network, residual, blocks, width):
