@@ -273,7 +273,7 @@ def places(directory: Path) -> set[int]:
     for name in (LAST, PREVIOUS, FINAL):
         with contextlib.suppress(CheckpointError):
             found.add(load(directory / name)["images_seen"])
-    saved_twice = (directory / PREVIOUS).exists() or (directory / FINAL).exists()
+    saved_twice = (directory / PREVIOUS).exists()  # final.ckpt may be the first save of all, of a short run
     return found if saved_twice or (not found and can_continue(directory)) else found | {0}
 
 
@@ -285,7 +285,7 @@ def go_back(directory: Path, place: int) -> None:
                 rename(directory / name, directory / LAST)
                 break
     else:
-        for name in (LAST, PREVIOUS):
+        for name in (LAST, PREVIOUS, FINAL):
             (directory / name).unlink(missing_ok=True)
     if directory.exists():
         flush_directory(directory)

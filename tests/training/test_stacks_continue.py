@@ -211,6 +211,14 @@ def test_they_go_on_from_the_newest_place_of_all(tmp_path, places, common):
     assert list(map(newest, runs)) == expected
 
 
+def test_a_stack_whose_first_save_is_its_last_begins_again(tmp_path):
+    """A short run is saved at its end alone; killed there between two members, the others have nothing."""
+    runs = [run_at(tmp_path / "0", 5), run_at(tmp_path / "1"), run_at(tmp_path / "2")]
+    checkpoints.save(runs[0].run.checkpoints / "final.ckpt", {"images_seen": 5})
+    assert settle([one.run for one in runs]) == 0
+    assert list(map(newest, runs)) == [None, None, None]
+
+
 def test_damage_is_no_place(tmp_path):
     runs = [run_at(tmp_path / str(k), 1, 2) for k in range(3)]
     (runs[1].run.checkpoints / "last.ckpt").write_bytes(b"x")
