@@ -61,7 +61,7 @@ class Full(io.FileIO):
 
 
 class FullWatched(files._Watched, Full):
-    """What `atomic_writer` opens, on a full disk."""
+    """The file that `atomic_writer` opens, on a full disk."""
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ KINDS = {
 
 @dataclass
 class Trial:
-    """What happened in a trial."""
+    """One trial: its kills, and whatever was wrong."""
 
     kind: str
     number: int

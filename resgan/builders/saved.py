@@ -1,4 +1,4 @@
-"""What a checkpoint has saved, checked as typed and bounded data before a network is built from it or takes it over."""
+"""Checks of a checkpoint's content, as typed and bounded data, before a network is built from it or takes it over."""
 
 import math
 import re

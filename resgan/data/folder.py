@@ -446,7 +446,7 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
 
 
 class Room:
-    """What threads hold together. One that needs more than there is in all goes alone."""
+    """An amount that threads share. One that needs more than there is in all goes alone."""
 
     def __init__(self, size: int) -> None:
         self.size = self.free = size

@@ -23,7 +23,7 @@ class TooLarge(DataError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What is read at most: the constants above times a factor, the option `data.limits`."""
+    """Limits of what is read: the constants above times a factor, the option `data.limits`."""
 
     factor: float = 1.0
 

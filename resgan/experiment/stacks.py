@@ -68,7 +68,7 @@ def settle(stack: Sequence[Run]) -> int | None:
     Returns the place; None: there is none, as where files are damaged, and nothing is dropped. A run that has diverged
     may stand anywhere after: it is no longer recorded. Its place in the stack is taken by another's state.
     """
-    found = [checkpoints.places(run.checkpoints) for run in stack]
+    found = [places_of(run) for run in stack]
     candidates = {
         place
         for place in set[int]().union(*found)
@@ -82,6 +82,12 @@ def settle(stack: Sequence[Run]) -> int | None:
             run.note_save(common)  # what lies after it is not lost, but made again
             checkpoints.go_back(run.checkpoints, common)
     return common
+
+
+def places_of(run: Run) -> set[int]:
+    """Find where a run can go on. One that has ended, or has lost what it saved, does not begin again."""
+    lost = bool(run.last_save()) and not checkpoints.can_continue(run.checkpoints)
+    return checkpoints.places(run.checkpoints) - ({0} if lost or run.result.exists() else set())
 
 
 def has_diverged(run: Run, *, until: int) -> bool:

@@ -1,4 +1,4 @@
-"""What is said, and what the log of a run keeps."""
+"""Messages, and the log of a run."""
 
 from pathlib import Path
 

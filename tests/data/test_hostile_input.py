@@ -249,7 +249,7 @@ def test_a_zip_that_lies_is_unpacked_no_further_than_it_says(tmp_path):
 
 
 def test_few_bytes_are_under_way(monkeypatch):
-    """Of files of 40 bytes, where 100 may be under way: no more than two chunks of one file, and one more at hand."""
+    """Files have 40 bytes and 100 may be under way: no more than two chunks of one file, and one more at hand."""
     monkeypatch.setattr(folder_module, "AT_ONCE", 100)
     made, done = [], []
 

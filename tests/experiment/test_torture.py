@@ -10,7 +10,7 @@ import torture
 
 
 def test_a_few_kills():
-    """Of a run alone here; what differs from an undisturbed command is listed."""
+    """A run alone; what differs from an undisturbed command is listed."""
     trials = torture.torture(["points"], kills=2, seed=1, jobs=1)
     assert sum(len(trial.kills) for trial in trials) >= 2
     assert [wrong for trial in trials for wrong in trial.wrong] == []

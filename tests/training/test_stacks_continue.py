@@ -219,6 +219,22 @@ def test_a_stack_whose_first_save_is_its_last_begins_again(tmp_path):
     assert list(map(newest, runs)) == [None, None, None]
 
 
+def test_what_was_saved_is_not_dropped_for_one_that_lost_it(tmp_path):
+    """Begun again at 0, a stack would take the only checkpoint of the others, or the end of runs made longer."""
+    beside = ("0", "1")
+    runs = [run_at(tmp_path / name, 5, beside=beside) for name in beside]
+    for one in runs:
+        one.run.note_save(5)
+    (runs[1].run.checkpoints / "last.ckpt").unlink()
+    assert settle([one.run for one in runs]) is None
+    assert (newest(runs[0]), runs[1].run.last_save()) == (5, 5)  # so that the second is refused as lost
+    ended = [run_at(tmp_path / "2", 5), run_at(tmp_path / "3")]
+    for one in ended:
+        one.run.result.write_text("{}")
+    assert settle([one.run for one in ended]) is None
+    assert newest(ended[0]) == 5
+
+
 def test_damage_is_no_place(tmp_path):
     runs = [run_at(tmp_path / str(k), 1, 2) for k in range(3)]
     (runs[1].run.checkpoints / "last.ckpt").write_bytes(b"x")
